@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* IPv4 and IPv6 addresses with an optional port and prefix length. */
+#pragma once
+
+#include "dataplane/base/base.h"
+#include "dataplane/base/buf.h"
+#include "dataplane/base/str.h"
+
+enum addr_family { ADDR_NONE = 0, ADDR_V4 = 4, ADDR_V6 = 6 };
+
+/* Bytes in network order; IPv4 occupies the first four, the rest is zero. */
+struct ip_addr {
+	union {
+		uint8_t b[16];
+		uint32_t v4; // network order
+		uint64_t q[2];
+	};
+	uint8_t family; // enum addr_family
+};
+
+struct ip_port {
+	struct ip_addr ip;
+	uint16_t port; // host order
+};
+
+struct ip_net {
+	struct ip_addr ip;
+	uint8_t prefix;
+};
+
+bool addr_eq(const struct ip_addr *a, const struct ip_addr *b);
+bool addr_is_any(const struct ip_addr *a);
+bool addr_is_multicast(const struct ip_addr *a); // and the IPv4 limited broadcast
+bool addr_is_linklocal(const struct ip_addr *a);
+bool addr_in_net(const struct ip_addr *a, const struct ip_net *n);
+/* "10.0.0.1", "2001:db8::1"; 0 or -EINVAL. */
+int addr_parse(struct sl_str s, struct ip_addr *out);
+/* "10.0.0.1/24"; without a slash the full length. */
+int addr_parse_net(struct sl_str s, struct ip_net *out);
+/* Canonical text (RFC 5952). */
+void addr_format(struct sl_buf *b, const struct ip_addr *a);
+/* "10.0.0.1:80", "[2001:db8::1]:80" (HAProxy logs IPv6 without brackets: use addr_format). */
+void addr_format_port(struct sl_buf *b, const struct ip_port *ap);

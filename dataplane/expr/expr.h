@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of dataplane/expr: sample expressions, conditions and formats, compiled once into one
+ * linear program, evaluated per request, suspendable at any CALL.
+ *
+ * Compile functions run on control threads (cold); prog_run() runs on workers; rows marked PURE or
+ * SHARED also run on script threads over a snapshot.
+ */
+#pragma once
+
+#include "dataplane/base/addr.h"
+#include "dataplane/base/arena.h"
+#include "dataplane/base/keyword.h"
+#include "dataplane/base/rand.h"
+#include "dataplane/base/registry.h"
+#include "dataplane/base/str.h"
+#include "dataplane/base/tick.h"
+#include "dataplane/http/http.h"
+
+/* ---- samples ---- */
+
+enum sample_type {
+	T_ANY, // as an in-type: anything; as a value: not set
+	T_BOOL,
+	T_SINT,
+	T_ADDR, // IPv4 or IPv6, as ip.family says
+	T_STR,
+	T_BIN,
+	T_METH,
+	T_NR
+};
+
+struct sample {
+	enum sample_type type;
+	union {
+		int64_t i; // T_BOOL, T_SINT
+		struct ip_addr ip;
+		struct sl_str s; // T_STR, T_BIN; T_METH as text
+	};
+	enum http_method meth; // T_METH
+};
+
+const char *sample_type_name(enum sample_type t);
+/* Converts in place as HAProxy's cast matrix; text that must be made comes from `mem`. */
+bool sample_cast(struct sample *s, enum sample_type to, struct arena *mem);
+/* Can `from` ever become `to`? */
+bool sample_can_cast(enum sample_type from, enum sample_type to);
+
+/* ---- what an expression may look at ---- */
+
+struct proxy; // model.h
+struct server;
+struct stream; // proxy.h; only OWNER rows may follow it
+
+/* One variable; names are interned at load, run-time names are hashed. */
+enum var_scope { VAR_PROC, VAR_SESS, VAR_TXN, VAR_REQ, VAR_RES, VAR_NR };
+struct var {
+	struct var *next;
+	uint32_t name_hash;
+	uint8_t scope; // enum var_scope
+	struct sl_str name; // without the scope
+	struct sample value;
+};
+struct vars {
+	struct var *head[VAR_NR];
+};
+/* Splits "txn.name"; 0 or -EINVAL. */
+int var_parse_name(struct sl_str full, enum var_scope *scope, struct sl_str *name);
+const struct sample *var_get(const struct vars *v, enum var_scope scope, struct sl_str name);
+/* Copies name and value into mem; 0 or -ENOMEM. */
+int var_set(struct vars *v, struct arena *mem, enum var_scope scope, struct sl_str name,
+	const struct sample *value);
+void var_unset(struct vars *v, enum var_scope scope, struct sl_str name);
+
+/* When an expression runs; also which messages exist. */
+enum eval_point {
+	EVAL_NONE,
+	EVAL_TCP_CONN,
+	EVAL_TCP_CONTENT,
+	EVAL_HTTP_REQ,
+	EVAL_BE_SWITCH, // use_backend
+	EVAL_HTTP_RES,
+	EVAL_HTTP_AFTER,
+	EVAL_LOG,
+	EVAL_NR
+};
+#define EVAL_BIT(p) (1u << (p))
+#define EVAL_ANY_REQ                                                                               \
+	(EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_BE_SWITCH) | EVAL_BIT(EVAL_HTTP_RES) |           \
+		EVAL_BIT(EVAL_HTTP_AFTER) | EVAL_BIT(EVAL_LOG))
+#define EVAL_ANY_RES (EVAL_BIT(EVAL_HTTP_RES) | EVAL_BIT(EVAL_HTTP_AFTER) | EVAL_BIT(EVAL_LOG))
+#define EVAL_ANY (~0u)
+
+/*
+ * Read-only view of a transaction: what fetches read. A live one hangs from the stream; a copied
+ * one from a call slot (then stream is NULL, and only PURE and SHARED rows may run).
+ */
+struct txn_view {
+	const struct http_msg *req; // NULL in mode tcp
+	const struct http_msg *res; // NULL before the response head
+	struct ip_port src, dst;    // client side
+	const struct proxy *fe, *be;
+	const struct server *srv;
+	struct vars *vars;
+	struct sl_rand *rand;   // of the running thread
+	uint64_t now_us;        // monotonic
+	uint64_t wall_us;       // since the epoch
+	uint32_t unique;        // id of the stream
+	struct stream *stream;  // owner only
+};
+
+/* ---- rows ---- */
+
+enum arg_type { ARG_END, ARG_SINT, ARG_STR, ARG_TIME, ARG_NET, ARG_VAR };
+#define EXPR_MAX_ARGS 12
+struct arg {
+	enum arg_type type; // ARG_END: absent
+	union {
+		int64_t i;
+		struct sl_str s;
+		struct ip_net net;
+	};
+	enum var_scope scope; // ARG_VAR
+};
+/* Declared arguments of a row: the first `min` are required. */
+struct arg_spec {
+	uint8_t min;
+	uint8_t type[EXPR_MAX_ARGS]; // enum arg_type, ARG_END terminated
+};
+#define SL_NOARGS { 0 }
+#define SL_ARGS(nmin, ...) { .min = (nmin), .type = { __VA_ARGS__ } }
+
+/* Where a row may run. */
+enum where { WHERE_PURE, WHERE_SHARED, WHERE_OWNER };
+
+struct fetch_row {
+	const char *name;
+	/* false: no sample. Strings may point into the view or come from mem. */
+	bool (*fn)(const struct txn_view *v, const struct arg *args, struct sample *out,
+		struct arena *mem, uintptr_t priv);
+	struct arg_spec args;
+	enum sample_type out;
+	uint32_t points; // EVAL_BIT()s at which it has something to read
+	enum where where;
+	const char *help;
+	uintptr_t priv; // for rows that share a function
+	/*
+	 * HAProxy lets an ACL name carry its match ("path_beg"): rows of that kind name the
+	 * method here and fetch what `fn` says.
+	 */
+	const char *match;
+};
+#define SL_FETCHES(...) SL_KWTAB(fetch, struct fetch_row, __VA_ARGS__)
+
+struct conv_row {
+	const char *name;
+	bool (*fn)(struct sample *s, const struct arg *args, struct arena *mem, uintptr_t priv);
+	struct arg_spec args;
+	enum sample_type in, out;
+	enum where where;
+	const char *help;
+	uintptr_t priv;
+};
+#define SL_CONVERTERS(...) SL_KWTAB(conv, struct conv_row, __VA_ARGS__)
+
+/* Opens both registries; main thread, once. 0 or -EEXIST (text in *dup). */
+int expr_init(const char **dup);
+const struct registry *expr_fetches(void);
+const struct registry *expr_convs(void);
+
+/* ---- programs ---- */
+
+/* Finds external functions (lua.NAME) while compiling; NULL members: none exist. */
+struct expr_extern {
+	/*
+	 * kind: 'f' fetch, 'c' converter, 'a' action. Returns an id >= 0 for the CALL, or
+	 * -ENOENT. *points: where it may be called.
+	 */
+	int (*lookup)(void *ctx, char kind, struct sl_str name, uint32_t *points);
+	void *ctx;
+};
+
+/* Receives compile errors: text says what is wrong with which word. */
+struct expr_diag {
+	void (*error)(void *ctx, struct sl_str word, const char *text);
+	void *ctx;
+};
+
+/* Where named ACLs are found. */
+struct acl_scope;
+
+struct expr_comp {
+	struct arena *mem;             // of the generation
+	const struct expr_extern *ext; // may be NULL
+	const struct expr_diag *diag;
+	const struct acl_scope *acls; // may be NULL
+	enum eval_point point;
+};
+
+enum prog_op {
+	OP_END,
+	OP_FETCH,  // push; not found: push T_ANY
+	OP_CONV,   // convert the top (T_ANY stays)
+	OP_CAST,   // cast the top to n (T_ANY stays)
+	OP_MATCH,  // pop, set flag by the pattern list in ptr (T_ANY: no match)
+	OP_NOT,    // invert the flag
+	OP_JF,     // jump to n if the flag is false
+	OP_JT,     // jump to n if the flag is true
+	OP_JMP,    // jump to n
+	OP_LIT,    // push the literal string in ptr
+	OP_CONCAT, // pop n samples, push their concatenation as T_STR (T_ANY: "")
+	OP_CALL,   // suspend: external function n, args in ptr; pushes the result
+	OP_ACT,    // run action ptr with the n samples popped; see enum act_ret
+};
+
+struct prog_insn {
+	uint8_t op; // enum prog_op
+	uint8_t depth; // stack depth before, checked at compile
+	uint32_t n;
+	const void *ptr;
+};
+
+/* Immutable after compile. */
+struct prog {
+	const struct prog_insn *code;
+	uint32_t len;
+	uint32_t max_stack;
+	uint32_t ncalls; // 0: never suspends
+};
+
+/* An argument list of a CALL. */
+struct prog_call {
+	uint16_t fn;    // id from expr_extern
+	uint8_t kind;   // 'f', 'c', 'a'
+	uint8_t nargs;  // literal arguments
+	struct sl_str args[EXPR_MAX_ARGS];
+	const void *priv; // kind 'a': policy of the rule (proxy/call.h)
+};
+
+/* What an action did; values of HAProxy's act.* where they exist. */
+enum act_ret {
+	ACT_CONT,    // next instruction
+	ACT_STOP,    // end this program, go on with the request
+	ACT_SUSPEND, // wait: prog_resume() later continues behind this instruction
+	ACT_DONE,    // the transaction was answered or ended by the action
+};
+
+struct act_row; // proxy/action.h
+
+/* One evaluation in progress: what a parked stream keeps. */
+#define PROG_STACK 24
+struct prog_cursor {
+	const struct prog *prog;
+	uint32_t pc;
+	uint8_t sp;
+	bool flag;
+	struct sample stack[PROG_STACK];
+};
+
+enum prog_status { PROG_END, PROG_SUSPENDED, PROG_STOPPED, PROG_DONE, PROG_NOMEM };
+
+struct prog_env {
+	const struct txn_view *view;
+	struct arena *mem;
+	void *owner; // struct stream for actions
+	/* Runs ACT. */
+	enum act_ret (*act)(struct prog_env *e, const void *act, struct sample *args, uint32_t n);
+	/*
+	 * Starts CALL: ACT_SUSPEND (the result comes by prog_resume), or ACT_CONT with *out set
+	 * (T_ANY: no value). in: the converter's input, NULL otherwise.
+	 */
+	enum act_ret (*call)(struct prog_env *e, const struct prog_call *c, const struct sample *in,
+		struct sample *out);
+};
+
+void prog_start(struct prog_cursor *c, const struct prog *p);
+enum prog_status prog_run(struct prog_cursor *c, struct prog_env *e);
+/*
+ * Continues behind the instruction that suspended; result: what the CALL returned (copied; its
+ * strings must live in e->mem), ignored for an ACT. A completed step never runs twice.
+ */
+enum prog_status prog_resume(struct prog_cursor *c, struct prog_env *e, const struct sample *result);
+
+/* ---- compiling ---- */
+
+/* Grows a program; begin, add pieces, end. All functions return 0 or -EINVAL after e->diag. */
+struct prog_builder;
+struct prog_builder *prog_begin(const struct expr_comp *e);
+/* "src,ipmask(24)" */
+int prog_add_expr(struct prog_builder *b, struct sl_str text, enum sample_type want);
+/* "text %[expr] text": a format as in http-request values; pushes one T_STR. */
+int prog_add_fmt(struct prog_builder *b, struct sl_str text);
+/* Words after if/unless: named ACLs, { anonymous }, !, or, ||. Leaves the result in the flag. */
+int prog_add_cond(struct prog_builder *b, const struct sl_str *word, uint32_t n, bool unless);
+/* Emits; n: jump target or count. Returns the index of the instruction. */
+int prog_add_op(struct prog_builder *b, enum prog_op op, uint32_t n, const void *ptr);
+/* Patches the jump at index `at` to the next instruction. */
+void prog_patch(struct prog_builder *b, uint32_t at);
+/* Freezes into arena memory; NULL after an error. */
+const struct prog *prog_end(struct prog_builder *b);
+/* Human-readable listing, for -dK and tests. */
+void prog_dump(const struct prog *p, struct sl_buf *out);
+
+/* ---- ACLs ---- */
+
+/* Named ACLs of one proxy; same name again: OR. */
+struct acl_scope *acl_scope_new(struct arena *mem);
+/* "acl NAME words…". Errors go to e->diag. */
+int acl_add(struct acl_scope *s, const struct expr_comp *e, struct sl_str name,
+	const struct sl_str *word, uint32_t n);

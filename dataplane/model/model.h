@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of dataplane/model: the compiled configuration. Data only, built by the loader in the arena
+ * of its generation, immutable (mprotected) after publishing. Run-time state (server state,
+ * counters, idle connections) lives outside, in slots named here by index.
+ */
+#pragma once
+
+#include "dataplane/base/addr.h"
+#include "dataplane/base/str.h"
+#include "dataplane/expr/expr.h"
+
+enum px_mode { PX_TCP, PX_HTTP };
+#define PX_CAP_FE 0x1u
+#define PX_CAP_BE 0x2u
+
+/* Milliseconds; 0 means not set (infinite), as in HAProxy. */
+struct px_timeouts {
+	uint32_t client, server, connect, http_request, http_keep_alive, queue, check, tunnel;
+};
+
+#define PX_O_HTTPLOG 0x0001u
+#define PX_O_TCPLOG 0x0002u
+#define PX_O_FORWARDFOR 0x0004u
+#define PX_O_REDISPATCH 0x0008u
+#define PX_O_DONTLOGNULL 0x0010u
+#define PX_O_SERVER_CLOSE 0x0020u // option http-server-close
+#define PX_O_CLOSE 0x0040u        // option httpclose
+#define PX_O_HTTPCHK 0x0080u
+
+/* Where a model object was written, for messages. */
+struct src_pos {
+	const char *file;
+	uint32_t line;
+};
+
+struct listen_addr {
+	struct src_pos pos;
+	struct sl_str name;
+	const struct proxy *fe;
+	struct ip_port addr; // any address of the family: all addresses of all ports
+	uint32_t maxconn;    // 0: the frontend's
+	uint32_t slot;       // index of its counters
+};
+
+struct server {
+	struct src_pos pos;
+	struct sl_str name;
+	const struct proxy *be;
+	uint32_t id;   // within the backend, from 1
+	uint32_t slot; // index into run-time server slots and counters, stable over reloads
+	struct ip_port addr;
+	uint16_t weight;  // 0..256
+	uint32_t maxconn; // 0: none
+	bool check, backup, disabled;
+	uint32_t inter_ms, fastinter_ms, downinter_ms;
+	uint16_t rise, fall;
+	uint16_t check_port; // 0: addr.port
+};
+
+enum lb_kind { LB_ROUNDROBIN };
+
+/* use_backend: a condition and a target; dynamic targets are formats. */
+struct be_switch {
+	struct src_pos pos;
+	const struct prog *cond; // leaves its result in the flag; NULL: always
+	const struct proxy *be;  // NULL when dynamic
+	const struct prog *name; // pushes the backend's name
+};
+
+struct httpchk {
+	struct sl_str method, uri, version; // defaults OPTIONS / HTTP/1.0
+	struct sl_str request;              // prebuilt bytes
+};
+
+struct proxy {
+	struct src_pos pos;
+	struct sl_str name;
+	uint32_t id;   // as HAProxy's uuid, from 1... in order
+	uint32_t slot; // index of its counters
+	uint32_t caps; // PX_CAP_*
+	enum px_mode mode;
+	uint32_t options; // PX_O_*
+	struct px_timeouts timeout;
+	uint32_t maxconn; // frontend: 0 = the global one
+	uint32_t retries;
+	struct sl_str forwardfor_hdr;
+	struct ip_net forwardfor_except; // family ADDR_NONE: none
+	bool forwardfor_ifnone;
+	bool log; // a log target applies
+
+	const struct listen_addr *binds;
+	uint32_t nbinds;
+	const struct server *servers;
+	uint32_t nservers;
+	enum lb_kind lb;
+	struct httpchk httpchk;
+
+	/* Rule programs by evaluation point; NULL: no rule. */
+	const struct prog *http_req;
+	const struct prog *http_res;
+	const struct be_switch *switches;
+	uint32_t nswitches;
+	const struct proxy *default_be;
+};
+
+/* A port section: fixed at start. */
+struct port_conf {
+	struct src_pos pos;
+	struct sl_str name;
+	struct sl_str device; // "net_tap0,iface=x" or "0000:3b:00.0"
+	struct src_pos device_pos;
+	struct ip_net *addrs;
+	uint32_t naddrs;
+	struct ip_addr gateway4, gateway6; // family ADDR_NONE: none
+	uint16_t mtu;
+	uint16_t vlan; // 0: untagged
+};
+
+struct cpu_map {
+	bool set;
+	uint64_t mask[16]; // CPUs 0..1023
+};
+
+/* The global section. */
+struct global_conf {
+	uint32_t nbthread;       // 1..64
+	uint32_t script_threads; // 1..16
+	uint32_t maxconn;
+	bool busy_polling, daemon, quiet;
+	struct sl_str pidfile;
+	struct sl_str dpdk_eal; // extra arguments
+	struct cpu_map cpu_map[64]; // per worker
+	uint32_t lua_forced_yield;  // instructions per slice
+	uint32_t lua_session_timeout_ms, lua_burst_timeout_ms;
+	uint32_t lua_maxmem_mb;
+	uint32_t lua_deadline_ms;
+	struct sl_str lua_prepend_path;
+	uint32_t ncall_slots; // per worker and script thread
+	bool log_stdout;      // a "log stdout" line exists
+};
+
+struct model {
+	uint32_t generation;
+	struct global_conf global;
+	const struct port_conf *ports;
+	uint32_t nports;
+	const struct proxy *const *proxies; // in order of the file
+	uint32_t nproxies;
+	const struct listen_addr *const *binds; // all of them
+	uint32_t nbinds;
+	uint32_t nservers; // server slots in use
+	void *lua;         // opaque to workers: the states of this generation (control/script)
+	struct arena_map *mem;
+};
+
+const struct proxy *model_find_proxy(const struct model *m, struct sl_str name, uint32_t caps);
