@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of dataplane/lcore: what it means to be a packet core.
+ *
+ * Everything a worker owns hangs from one struct lcore, allocated on its NUMA node and passed as
+ * first argument `lc`. Per-layer parts are opaque pointers, so each layer keeps its privacy.
+ * Outside the worker's thread, only the fields below the first banner may be touched.
+ */
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include "dataplane/base/arena.h"
+#include "dataplane/base/pool.h"
+#include "dataplane/base/rand.h"
+#include "dataplane/base/tick.h"
+#include "dataplane/base/wheel.h"
+#include "dataplane/lcore/counter.h"
+#include "dataplane/lcore/xring.h"
+#include "drivers/port.h"
+
+#define LCORE_MAX 64
+#define SCRIPT_MAX 16
+
+struct model;
+struct net_lcore;
+struct tcp_lcore;
+struct conn_lcore;
+struct mux_lcore;
+struct bal_lcore;
+struct px_lcore;
+struct net_shared;
+struct bal_shared;
+
+#define XMSG(sym, from, to, help) XMSG_##sym,
+enum xmsg_type {
+	XMSG_NONE,
+#include "dataplane/lcore/xmsg.def"
+	XMSG_NR
+};
+#undef XMSG
+
+/* A thread that can be woken: the sleep flag and the eventfd (wake.c). */
+struct waker {
+	alignas(SL_CACHE_LINE) _Atomic(bool) asleep; // the sleeper writes; pushers clear and wake
+	int fd;                                      // eventfd, -1: never sleeps
+};
+
+/* A pair of rings between a worker and one other thread. */
+struct xpair {
+	struct xring to;   // other -> worker
+	struct xring from; // worker -> other
+	struct waker *peer; // who to wake after pushing into `from`
+	bool dirty;        // worker: pushed since the last wake
+};
+
+struct lcore {
+	/* ==== owner: only this lcore touches these ==== */
+	uint64_t now_us; // monotonic, cached once per loop iteration; virtual in simulators
+	uint64_t wall_us; // since the epoch, same moment
+	sl_tick now;     // milliseconds of now_us
+	uint16_t id;     // 0 .. nlcores-1; also the queue number on every port
+	uint16_t nlcores;
+	uint16_t nscripts;
+	bool stopping; // no new connections
+	bool quit;     // leave the loop
+	const struct model *model; // of this loop iteration
+	struct rte_mempool *pool;
+	uint32_t pool_size;   // mbufs in pool
+	uint32_t retained;    // truesize of mbufs held in queues, in bytes
+	uint32_t retain_max;  // budget
+	struct sl_rand rand;
+	struct wheel wheel;   // milliseconds; ctx of callbacks is the lcore
+	const struct ports *ports;
+	struct net_lcore *net;
+	struct tcp_lcore *tcp;
+	struct conn_lcore *conn;
+	struct mux_lcore *mux;
+	struct bal_lcore *bal;
+	struct px_lcore *px;
+	struct net_shared *net_shared;
+	struct bal_shared *bal_shared;
+	uint32_t calls_out; // Lua calls outstanding: no nap
+
+	/* ==== owner writes, others read (relaxed) ==== */
+	alignas(SL_CACHE_LINE) counter stat[STAT_NR];
+	counter drop[DROP_NR];
+	counter gauge_conns, gauge_streams, gauge_retained, gauge_mbufs;
+	struct px_counters *px_cnt;   // by proxy slot
+	struct px_counters *bind_cnt; // by listener slot
+	struct px_counters *srv_cnt;  // by server slot
+	uint32_t npx_cnt, nbind_cnt, nsrv_cnt;
+	_Atomic(uint64_t) quiescent; // loop epoch; UINT64_MAX while offline (napping)
+
+	/* ==== others write, owner reads ==== */
+	alignas(SL_CACHE_LINE) _Atomic(const struct model *) published;
+	struct xpair *worker[LCORE_MAX]; // rings from and to other workers; NULL for itself:
+	                                 // worker[i]->to is written by i, ->from read by i
+	struct xpair main;
+	struct xpair io;
+	struct xpair script[SCRIPT_MAX];
+	struct xring log; // struct logrec pointers are not sent: see logring
+	struct logring *logring;
+	_Atomic(bool) stop;
+	_Atomic(bool) asked_stop_accept;
+	struct waker waker;
+};
+
+static inline void
+stat_inc(struct lcore *lc, enum stat s)
+{
+	counter_inc(&lc->stat[s]);
+}
+
+static inline void
+stat_add(struct lcore *lc, enum stat s, uint64_t n)
+{
+	counter_add(&lc->stat[s], n);
+}
+
+static inline void
+drop_count(struct lcore *lc, enum drop d)
+{
+	counter_inc(&lc->drop[d]);
+}
+
+/* Frees a packet of this worker's pool and counts why. */
+static inline void
+pkt_drop(struct lcore *lc, struct rte_mbuf *m, enum drop d)
+{
+	counter_inc(&lc->drop[d]);
+	rte_pktmbuf_free(m);
+}
+
+/* A fresh buffer of the worker's pool; NULL when empty (the caller counts). */
+struct rte_mbuf *lcore_mbuf(struct lcore *lc);
+/* Test hook: refuse the n-th next lcore_mbuf (0: off). */
+void lcore_mbuf_fail_in(struct lcore *lc, uint32_t n);
+
+/* ---- life; main thread ---- */
+struct lcore_spec {
+	uint16_t id, nlcores, nscripts;
+	int socket;
+	uint64_t seed; // of the random numbers
+	struct rte_mempool *pool;
+	uint32_t pool_size;
+	const struct ports *ports;
+	uint32_t npx, nbind, nsrv; // counter slots
+};
+struct lcore *lcore_new(const struct lcore_spec *s);
+void lcore_free(struct lcore *lc);
+/* Connects the rings of all workers with each other. 0 or -ENOMEM. */
+int lcore_mesh(struct lcore **lc, uint16_t n);
+/*
+ * Zeroed memory of a worker: own mapping, MADV_HUGEPAGE, MADV_DONTFORK, prefaulted, on its node.
+ * NULL on failure. Lives until the process ends or lcore_unmap().
+ */
+void *lcore_map(size_t bytes, int socket);
+void lcore_unmap(void *p, size_t bytes);
+
+/* Sets now/now_us/wall_us; the loop from the TSC, simulators as they like. */
+static inline void
+lcore_set_clock(struct lcore *lc, uint64_t now_us, uint64_t wall_us)
+{
+	lc->now_us = now_us;
+	lc->wall_us = wall_us;
+	lc->now = (sl_tick)(now_us / 1000);
+	if (lc->now == TICK_NONE)
+		lc->now = 1;
+}
+
+/* ---- wake.c: one of the two places with a syscall ---- */
+/* Pusher, after its pushes of a loop: one fence, read the flag, at most one eventfd write. */
+void waker_wake(struct waker *w);
+/* Sleeper: announce; then re-check every ring; then waker_wait() or waker_cancel(). */
+void waker_prepare(struct waker *w);
+void waker_cancel(struct waker *w);
+/* Waits for a wake or timeout_us; clears the flag. */
+void waker_wait(struct waker *w, uint64_t timeout_us);
+int waker_init(struct waker *w);
+void waker_fini(struct waker *w);
+/* Once per loop: wakes the peers of all rings that were pushed into. */
+void lcore_wake_peers(struct lcore *lc);
+
+/* ---- epoch.c: generations ---- */
+/* Worker, once per loop: passes a quiescent point and picks up the published model. */
+void epoch_quiescent(struct lcore *lc);
+void epoch_offline(struct lcore *lc);
+void epoch_online(struct lcore *lc);
+/* Main: publish to all, and wait until nobody can still see the old one. */
+void epoch_publish(struct lcore **lc, uint16_t n, const struct model *m);
+bool epoch_passed(struct lcore **lc, uint16_t n, const uint64_t *since);
+void epoch_snapshot(struct lcore **lc, uint16_t n, uint64_t *since);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of dataplane/net: Ethernet to IP, both families, and back.
+ *
+ * net_input() takes a burst from one queue, answers ARP, ND and ICMP echo itself, hands TCP up in
+ * one call per burst, and forwards what another worker owns over the mesh. net_output() takes
+ * segments that start at the TCP header. VLAN tags and checksums are written here, never left to
+ * a soft device.
+ */
+#pragma once
+
+#include "dataplane/base/addr.h"
+#include "dataplane/lcore/lcore.h"
+#include "dataplane/net/chain.h"
+#include "dataplane/net/pkt.h"
+
+/* Room that net_output() needs before the TCP header: Ethernet, VLAN, IPv6. */
+#define NET_HEADROOM 58
+/* Room a payload mbuf must have in front to be sent as it lies: the above and a TCP header. */
+#define NET_TCP_HEADROOM (NET_HEADROOM + 60)
+#define NET_NEIGH_NONE UINT16_MAX
+
+/* Where a connection's packets go: cached in the TCB, refreshed when `gen` is stale. */
+struct net_flow {
+	struct ip_addr laddr, raddr;
+	uint16_t lport, rport; // host order
+	uint8_t port;    // index of the port
+	uint8_t pad;
+	uint16_t neigh;  // index in the port's neighbour table, or NET_NEIGH_NONE
+	uint32_t gen;    // of the neighbour entry
+};
+
+/* tcp's entry: n segments of connections that this worker owns; all consumed. Registered once. */
+typedef void (*net_tcp_fn)(struct lcore *lc, struct rte_mbuf **m, uint16_t n);
+/* An ICMP error or PTB quoting one of our segments (RFC 5927: the receiver checks seq). */
+struct net_icmp_error {
+	struct ip_addr laddr, raddr; // ours, theirs, from the quoted packet
+	uint16_t lport, rport;
+	uint32_t seq;
+	uint8_t kind; // enum net_icmp_kind
+	uint16_t mtu; // for NET_ICMP_TOO_BIG
+};
+enum net_icmp_kind { NET_ICMP_UNREACH, NET_ICMP_REFUSED, NET_ICMP_TOO_BIG };
+typedef void (*net_icmp_fn)(struct lcore *lc, const struct net_icmp_error *e);
+
+/* Shared by all workers: neighbour tables (one owner worker per port, seqlock readers). */
+struct net_shared *net_shared_new(const struct ports *ps);
+void net_shared_free(struct net_shared *s);
+
+int net_attach(struct lcore *lc, struct net_shared *s, net_tcp_fn tcp, net_icmp_fn icmp);
+void net_detach(struct lcore *lc);
+
+/* A burst of one queue. */
+void net_input(struct lcore *lc, uint16_t port, struct rte_mbuf **m, uint16_t n);
+/* A frame that another worker received (XMSG_FRAME); copies it, sends the original home. */
+void net_input_foreign(struct lcore *lc, const struct xmsg *msg, uint16_t from);
+/* Other net messages: FRAME_HOME, NEIGH_WANT. */
+void net_message(struct lcore *lc, const struct xmsg *msg, uint16_t from);
+
+/*
+ * Fills port and laddr (if laddr's family is ADDR_NONE: the port's address for raddr) by the
+ * routes. 0, or -ENETUNREACH.
+ */
+int net_route(struct lcore *lc, struct net_flow *f);
+/* Is this an address of ours? Returns the port's index or -ENOENT. */
+int net_local(const struct lcore *lc, const struct ip_addr *a);
+
+/*
+ * Sends a segment that starts at the TCP header (header and payload in m; checksum field zero).
+ * Prepends IP and Ethernet, computes or offloads checksums, queues for this loop's flush. Consumes
+ * one reference of m, always (drops are counted). If the neighbour is not known yet the packet
+ * waits (bounded).
+ * tos: DSCP/ECN byte.
+ */
+void net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos);
+/* One tx flush per loop; also polls tx completions of idle queues. */
+void net_flush(struct lcore *lc);
+/* Timers of net (neighbour retries, announcements, rate limits); every 10 ms or so. */
+void net_tick(struct lcore *lc);
+/* Frames waiting in this worker's tx arrays (0 when idle). */
+uint32_t net_pending(const struct lcore *lc);
+
+/* Neighbour table, for telemetry and tests (any thread). */
+struct net_neigh_view {
+	struct ip_addr ip;
+	struct rte_ether_addr mac;
+	uint8_t state;
+	uint8_t port;
+};
+uint32_t net_neigh_dump(const struct net_shared *s, struct net_neigh_view *out, uint32_t max);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The private area of every mbuf of a worker's pool: who writes each field, who reads it. The
+ * driver never looks here; m->port and m->l2_len are not trusted on receive.
+ */
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include "dataplane/base/base.h"
+#include "drivers/port.h"
+
+#define PKT_F_V6 0x01u
+#define PKT_F_CSUM_OK 0x02u // L4 checksum verified by the device
+#define PKT_F_HASH 0x04u    // hash is valid
+
+struct pkt {
+	union {
+		/* net writes on receive, tcp reads; gone once the payload is queued */
+		struct {
+			uint16_t l3; // offset of the IP header from the start of data
+			uint16_t l4; // offset of the TCP header
+			uint16_t l4_len; // bytes from l4 to the end of the IP packet
+			uint8_t port; // index of the port it came in by
+			uint8_t rx_flags; // PKT_F_*
+			uint32_t hash; // port_hash() of the tuple
+		};
+		/* tcp: while the payload stands in a send queue */
+		struct {
+			uint32_t seq;      // of the first payload byte
+			uint16_t pay_off;  // payload: offset from m->buf_addr
+			uint16_t pay_len;
+			uint8_t tx_flags;  // private to tcp
+			uint8_t tx_count;
+			uint64_t tx_us; // last transmission
+		};
+	};
+};
+static_assert(sizeof(struct pkt) <= PORT_PRIV, "struct pkt outgrew the private area");
+
+static inline struct pkt *
+pkt_of(struct rte_mbuf *m)
+{
+	return (struct pkt *)rte_mbuf_to_priv(m);
+}

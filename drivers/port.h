@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of drivers: everything between a device name and a queue.
+ *
+ * Runs on: the main thread, at start, on link events and at stop. Workers only read struct port
+ * (fixed after port_start, but for the fields marked _Atomic) and call rte_eth_rx_burst() and
+ * rte_eth_tx_burst() themselves with its ids.
+ */
+#pragma once
+
+#include <rte_ether.h>
+#include <rte_mempool.h>
+
+#include "dataplane/base/addr.h"
+#include "dataplane/base/base.h"
+#include "dataplane/base/str.h"
+
+#define PORT_MAX 16
+#define PORT_MAX_ADDRS 32
+#define PORT_MAX_QUEUES 64
+#define PORT_RETA 128 // entries of our own ownership table; a power of two
+#define PORT_RSS_KEY 40 // bytes
+
+/* How the worker that owns a flow is found (architecture: owner(4-tuple)). */
+enum port_mode {
+	PORT_SINGLE, // one worker: everything is its own
+	PORT_RSS,    // the device's RSS delivers to the owner (self-tested)
+	PORT_SOFT,   // the owner is computed in software, foreign frames go over the mesh
+};
+
+/* What was agreed with the device; absent means: done in software. */
+#define PORT_O_RX_IPCSUM 0x01u
+#define PORT_O_RX_L4CSUM 0x02u
+#define PORT_O_TX_IPCSUM 0x04u
+#define PORT_O_TX_TCPCSUM 0x08u
+#define PORT_O_TX_MULTISEG 0x10u
+#define PORT_O_RX_INTR 0x20u
+#define PORT_O_RSS_HASH 0x40u // mbufs carry hash.rss of our key
+
+struct port {
+	/* ==== fixed after port_start ==== */
+	uint16_t id;     // our index
+	uint16_t ethdev; // DPDK's port id
+	uint16_t nqueues; // rx and tx queues; queue q belongs to worker q; workers >= nqueues have none
+	uint16_t mtu;
+	uint16_t vlan; // 0: untagged
+	char name[32];
+	char device[128];
+	char driver[32];
+	struct rte_ether_addr mac;
+	uint32_t offloads; // PORT_O_*
+	enum port_mode mode;
+	uint8_t rss_key[PORT_RSS_KEY];
+	uint8_t owner[PORT_RETA]; // bucket -> worker
+	struct ip_net addr[PORT_MAX_ADDRS];
+	uint16_t naddrs;
+	struct ip_addr gateway4, gateway6;
+	int socket; // NUMA node or -1
+	uint16_t rx_desc, tx_desc;
+	/* ==== main writes, workers read ==== */
+	_Atomic(bool) link_up;
+};
+
+struct ports {
+	struct port port[PORT_MAX];
+	uint16_t n;
+	uint16_t nworkers;
+	uint16_t payload_mss; // the one payload unit: min over ports and families, less timestamps
+};
+
+/* Errors of the drivers carry a text that names the thing and the fix. */
+struct port_err {
+	char text[512];
+};
+
+/* One configured port, as the start-up sequence passes it (from model's port_conf). */
+struct port_spec {
+	struct sl_str name, device;
+	const struct ip_net *addrs;
+	uint32_t naddrs;
+	struct ip_addr gateway4, gateway6;
+	uint16_t mtu; // 0: 1500
+	uint16_t vlan;
+};
+
+/* ---- EAL ---- */
+struct eal_spec {
+	const struct port_spec *ports;
+	uint32_t nports;
+	uint32_t nworkers;
+	const uint16_t *worker_cpu; // one CPU per worker
+	uint16_t main_cpu;          // of the main lcore
+	struct sl_str extra;        // dpdk-eal "…"
+	const char *file_prefix;    // "sluice"
+	bool in_test;               // quiet, --no-telemetry
+};
+/*
+ * Builds the arguments (hugepages if they are there and enough, else --no-huge --no-shconf; --vdev
+ * or -a per port; -m sized for the pools), checks before what EAL would only fail on (interface
+ * exists, /dev/net/tun, capabilities, veth peer offloads, memory needed against memory there), runs
+ * rte_eal_init(). *huge says which profile was taken.
+ */
+int eal_start(const struct eal_spec *s, bool *huge, struct port_err *err);
+void eal_stop(void);
+/* MiB of mbuf memory for these ports and workers. */
+uint32_t eal_memory_mb(uint32_t nports, uint32_t nworkers);
+
+/* ---- pools ---- */
+/* mbufs per worker pool: rings of all its queues, fill rings, caches, and the budget to retain. */
+uint32_t pool_mbufs(uint32_t nports);
+/*
+ * The one mbuf pool of a worker: used by that worker only, once it runs. Private area: struct pkt
+ * of net/pkt.h (PORT_PRIV bytes).
+ */
+struct rte_mempool *pool_create(uint16_t worker, uint32_t nports, int socket, struct port_err *err);
+#define PORT_PRIV 64
+#define PORT_MBUF_DATA 2048 // bytes after the headroom (RTE_PKTMBUF_HEADROOM 128)
+
+/* ---- ports ---- */
+/* pools[w]: pool of worker w. Configures, negotiates, sets up queues, starts. */
+int port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *const *pools,
+	uint16_t nworkers, struct port_err *err);
+void port_stop(struct ports *ps, struct port *p);
+/* After all ports: payload_mss and other sums. */
+void port_finish(struct ports *ps);
+
+/* ---- ownership ---- */
+/*
+ * Toeplitz hash of a received frame's tuple (remote = source, local = destination), IPv4 or IPv6
+ * with ports in host order.
+ */
+uint32_t port_hash(const struct port *p, const struct ip_addr *remote, const struct ip_addr *local,
+	uint16_t rport, uint16_t lport);
+static inline uint16_t
+port_owner(const struct port *p, uint32_t hash)
+{
+	return p->owner[hash & (PORT_RETA - 1)];
+}
+/*
+ * Port classes: the hash is linear, so for given addresses and remote port the local ports that
+ * return to a bucket form one class. port_class_next() gives the next local port (>= first) whose
+ * replies worker w receives, starting the search behind *cursor: O(1), no trials. base: port_hash()
+ * with lport 0. Returns 0 never (there is always one).
+ */
+struct port_classes;
+struct port_classes *port_classes_new(const struct port *p);
+void port_classes_free(struct port_classes *pc);
+uint16_t port_class_next(const struct port_classes *pc, const struct port *p, uint32_t base,
+	uint16_t w, uint32_t *cursor);
+
+/* ---- the in-process ring port: a wire between two ports of one process ---- */
+/*
+ * Device name "wireN": a null device with rx and tx callbacks that copy frames through bounded
+ * byte rings, as a wire copies, and emulate RSS with the receiver's key and ownership table (so
+ * that a pool is only ever touched by the worker that owns it). The two ends of one wire are
+ * "wireNa" and "wireNb"; both may be started by the same process, or one end may be driven by a
+ * generator through wire_send/wire_recv.
+ */
+struct wire;
+/* depth: frames per queue and direction (power of two). Before eal_start of ports naming it. */
+struct wire *wire_new(unsigned n, uint32_t depth);
+void wire_free(struct wire *w);
+/* Generator's end ('a' or 'b'): 0 or -EAGAIN when full; length or -EAGAIN when empty. */
+int wire_send(struct wire *w, char end, uint16_t queue, const void *frame, uint32_t len);
+int wire_recv(struct wire *w, char end, uint16_t queue, void *frame, uint32_t size);
+/* Frames dropped because a ring was full, per direction. */
+uint64_t wire_lost(const struct wire *w, char end);
