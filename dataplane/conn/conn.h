@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of dataplane/conn: a byte stream, whatever carries it. Today our TCP (conn_tcp.c); a kernel
+ * socket and TLS come as further vtables without changing what stands above. Runs on the owning
+ * worker.
+ *
+ * Life: conn_listen() leads to handler->accept, or conn_connect() gives a conn; then events; the
+ * user ends it by conn_close() or conn_abort() (after which the pointer is dead), or is told
+ * CONN_EV_CLOSED (after which it must call conn_close() to let go).
+ */
+#pragma once
+
+#include "dataplane/base/addr.h"
+#include "dataplane/lcore/lcore.h"
+#include "dataplane/net/chain.h"
+
+struct conn;
+
+#define CONN_EV_CONNECTED 0x01u // stream (and later: handshake) ready
+#define CONN_EV_READABLE 0x02u
+#define CONN_EV_WRITABLE 0x04u
+#define CONN_EV_EOF 0x08u
+#define CONN_EV_CLOSED 0x10u // dead; conn_error() says why; call conn_close()
+#define CONN_EV_ACKED 0x20u  // everything sent was acknowledged
+
+struct conn_handler {
+	/* New passive connection; cookie of the listener. Returns `user` for events, NULL refuses. */
+	void *(*accept)(struct lcore *lc, void *cookie, struct conn *c);
+	void (*event)(struct lcore *lc, struct conn *c, void *user, uint32_t events);
+};
+
+/* What a transport implements. Contracts: see the forwarders below. */
+struct conn_ops {
+	const char *name; // "tcp"
+	const struct chain *(*rx)(const struct conn *c);
+	int (*rx_take)(struct lcore *lc, struct conn *c, uint32_t n, struct chain *out);
+	void (*rx_drop)(struct lcore *lc, struct conn *c, uint32_t n);
+	bool (*rx_eof)(const struct conn *c);
+	uint32_t (*send_space)(const struct conn *c);
+	uint32_t (*send_queued)(const struct conn *c);
+	int (*send)(struct lcore *lc, struct conn *c, struct chain *data);
+	int (*shutdown)(struct lcore *lc, struct conn *c);
+	void (*close)(struct lcore *lc, struct conn *c);
+	void (*abort)(struct lcore *lc, struct conn *c);
+	int (*error)(const struct conn *c);
+	void (*addrs)(const struct conn *c, struct ip_port *local, struct ip_port *remote);
+	uint32_t (*unit)(const struct lcore *lc, const struct conn *c);
+};
+
+/* Private but for the inlines below. */
+struct conn {
+	const struct conn_ops *ops;
+	const struct conn_handler *h;
+	void *user;
+	void *lower; // the transport's object; NULL once it is dead
+	int16_t err;
+	uint8_t flags;
+};
+
+int conn_attach(struct lcore *lc, uint32_t max_conns);
+void conn_detach(struct lcore *lc);
+int conn_listen(struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h,
+	void *cookie);
+int conn_unlisten(struct lcore *lc, const struct ip_port *addr);
+/* 0 and *out; -ENETUNREACH, -EADDRNOTAVAIL, -ENOMEM. Completion: CONNECTED or CLOSED. */
+int conn_connect(struct lcore *lc, const struct ip_port *to, const struct ip_port *from,
+	const struct conn_handler *h, void *user, struct conn **out);
+
+/* Hands the events to another user (an idle upstream connection that is taken over). */
+static inline void
+conn_set_user(struct conn *c, const struct conn_handler *h, void *user)
+{
+	c->h = h;
+	c->user = user;
+}
+
+/* In-order received bytes, looked at in place; valid until the next take or drop. */
+static inline const struct chain *
+conn_rx(const struct conn *c)
+{
+	return c->ops->rx(c);
+}
+
+/* Moves the first n bytes to out (appended); 0 or -ENOMEM. */
+static inline int
+conn_rx_take(struct lcore *lc, struct conn *c, uint32_t n, struct chain *out)
+{
+	return c->ops->rx_take(lc, c, n, out);
+}
+
+static inline void
+conn_rx_drop(struct lcore *lc, struct conn *c, uint32_t n)
+{
+	c->ops->rx_drop(lc, c, n);
+}
+
+/* The peer has finished sending (bytes may still be unread). */
+static inline bool
+conn_rx_eof(const struct conn *c)
+{
+	return c->ops->rx_eof(c);
+}
+
+static inline uint32_t
+conn_send_space(const struct conn *c)
+{
+	return c->ops->send_space(c);
+}
+
+/* Bytes not acknowledged yet, sent or not. */
+static inline uint32_t
+conn_send_queued(const struct conn *c)
+{
+	return c->ops->send_queued(c);
+}
+
+/* Takes ownership always; 0 or -EPIPE. */
+static inline int
+conn_send(struct lcore *lc, struct conn *c, struct chain *data)
+{
+	return c->ops->send(lc, c, data);
+}
+
+/* End of our direction after what is queued. */
+static inline int
+conn_shutdown(struct lcore *lc, struct conn *c)
+{
+	return c->ops->shutdown(lc, c);
+}
+
+/* Orderly end; c is dead for the caller. */
+static inline void
+conn_close(struct lcore *lc, struct conn *c)
+{
+	c->ops->close(lc, c);
+}
+
+/* Reset; c is dead for the caller. */
+static inline void
+conn_abort(struct lcore *lc, struct conn *c)
+{
+	c->ops->abort(lc, c);
+}
+
+static inline int
+conn_error(const struct conn *c)
+{
+	return c->ops->error(c);
+}
+
+static inline void
+conn_addrs(const struct conn *c, struct ip_port *local, struct ip_port *remote)
+{
+	c->ops->addrs(c, local, remote);
+}
+
+/* Payload bytes that cross as one segment: what writers fill. */
+static inline uint32_t
+conn_unit(const struct lcore *lc, const struct conn *c)
+{
+	return c->ops->unit(lc, c);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of dataplane/proxy (view for other threads): call slots, the bridge to script threads.
+ *
+ * A slot belongs to one (worker, script thread) pair. The worker fills the snapshot and pushes
+ * XMSG_CALL; from then on the slot is the script thread's until it pushes XMSG_CALL_DONE; then it is
+ * the worker's again. The stream never leaves its worker: the slot names it by handle, and a verdict
+ * whose handle is stale is dropped. The reply ring has as many entries as there are slots, so a
+ * reply cannot fail.
+ *
+ * Everything in a slot is self-contained: strings of the view point into data[].
+ */
+#pragma once
+
+#include "dataplane/expr/expr.h"
+#include "dataplane/lcore/lcore.h"
+#include "dataplane/model/model.h"
+
+#define CALL_DATA 24576     // head (<= HTTP_MAX_HEAD), its room for edits, variables, writes
+#define CALL_MAX_VARS 64
+
+enum call_policy { CALL_POLICY_CONT, CALL_POLICY_DENY, CALL_POLICY_STATUS, CALL_POLICY_WAIT };
+/* Of one rule: "deadline T", "on-error …", "on-overload …"; prog_call.priv points at it. */
+struct call_rule {
+	uint32_t deadline_ms; // 0: the global default
+	uint8_t on_error;     // enum call_policy
+	uint8_t on_overload;
+	uint16_t error_status, overload_status;
+};
+
+/* Ordered writes, applied by the worker on resume. */
+enum call_write_op {
+	CW_REQ_ADD_HDR,
+	CW_REQ_SET_HDR,
+	CW_REQ_DEL_HDR,
+	CW_RES_ADD_HDR,
+	CW_RES_SET_HDR,
+	CW_RES_DEL_HDR,
+	CW_REQ_METHOD,
+	CW_REQ_URI,
+	CW_REQ_PATH,
+	CW_REQ_QUERY,
+	CW_RES_STATUS,
+	CW_SET_VAR,
+	CW_UNSET_VAR,
+};
+struct call_write {
+	struct call_write *next; // inside data[]
+	uint8_t op;    // enum call_write_op
+	uint8_t scope; // enum var_scope
+	struct sl_str name;
+	struct sample value;
+};
+
+enum call_end { CALL_OK, CALL_ERROR, CALL_EXHAUSTED, CALL_CANCELLED };
+
+struct call_slot {
+	/* ==== fixed ==== */
+	uint16_t worker, script, index;
+	/* ==== worker writes before CALL ==== */
+	struct sl_handle stream;
+	uint32_t seq;            // of this use of the slot
+	uint8_t kind;            // 'a', 'f', 'c'
+	uint16_t fn;             // function id of the generation
+	const struct model *model;
+	uint32_t nargs;
+	struct sl_str args[EXPR_MAX_ARGS];
+	struct sample input;     // converter
+	enum eval_point point;
+	struct txn_view view;
+	struct http_msg req, res;
+	struct http_field req_hdr[HTTP_MAX_HDR], res_hdr[HTTP_MAX_HDR];
+	struct vars vars;
+	uint64_t deadline_us;    // when the worker stops waiting
+	/* ==== script thread writes before CALL_DONE ==== */
+	enum call_end end;
+	int32_t act;             // HAProxy's act.* value of an action
+	struct sample value;     // fetch, converter
+	struct call_write *first, *last;
+	char error[192];
+	uint64_t cpu_us;
+	/* ==== both, in turn: bump memory for the above ==== */
+	uint32_t used;
+	alignas(16) uint8_t data[CALL_DATA];
+	/* ==== worker only ==== */
+	struct call_slot *next_free;
+	bool busy;
+};
+
+/* NULL when data[] is full. Thread: whoever holds the slot. */
+void *call_alloc(struct call_slot *s, uint32_t n);
+struct sl_str call_str(struct call_slot *s, struct sl_str text);
+/* An arena over data[], for fetches and casts on the script thread. */
+struct call_arena {
+	struct arena arena;
+	struct arena_src src;
+	struct call_slot *slot;
+};
+void call_arena_init(struct call_arena *a, struct call_slot *s);
+/* Appends a write (copies name and value); 0 or -ENOSPC. */
+int call_add_write(struct call_slot *s, enum call_write_op op, enum var_scope scope,
+	struct sl_str name, const struct sample *value);

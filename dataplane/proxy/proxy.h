@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of dataplane/proxy (flow): sessions, streams and transactions of a worker.
+ *
+ * conn (bytes) -> mux -> stream (two endpoints, timers, variables, program cursor, handle) -> txn
+ * (one exchange: request, response, log block). The session is what the streams of one client
+ * connection share.
+ */
+#pragma once
+
+#include "dataplane/lcore/lcore.h"
+#include "dataplane/model/model.h"
+#include "dataplane/proxy/call.h"
+
+struct px_spec {
+	uint32_t max_streams;
+	uint32_t nscripts;
+	uint32_t call_slots; // per script thread
+};
+int px_attach(struct lcore *lc, const struct px_spec *s);
+void px_detach(struct lcore *lc);
+/* Opens the listeners of the published model, closes those it no longer has. 0 or -Exxx. */
+int px_listen(struct lcore *lc, const struct model *m);
+void px_unlisten_all(struct lcore *lc);
+/* Messages from script threads (CALL_DONE) and main (SERVER_STATE). */
+void px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m);
+void px_main_message(struct lcore *lc, const struct xmsg *m);
+/* Streams alive, for stop and telemetry. */
+uint32_t px_streams(const struct lcore *lc);
+
+/* Memory of the call slots of a worker, for the script threads to see: slot i of script s. */
+struct call_slot *px_call_slot(const struct lcore *lc, uint16_t script, uint32_t i);
+
+/* ---- log records: worker -> main ---- */
+#define LOGREC_TEXT 1024
+/* Fixed-size; HAProxy's timers in milliseconds, -1: not reached. */
+struct logrec {
+	uint64_t accept_wall_us; // date of the request
+	uint32_t generation;
+	uint32_t unique;
+	struct ip_port src, dst, bc_dst;
+	uint16_t fe, be; // index into model->proxies, UINT16_MAX none
+	uint16_t srv;    // index within the backend, UINT16_MAX none
+	int32_t tr, tw, tc, tresp, ta, th; // TR Tw Tc Tr Ta Th
+	int32_t tt;                        // mode tcp: total
+	uint64_t bytes_out, bytes_in;
+	uint16_t status;
+	uint8_t mode; // enum px_mode
+	uint8_t retries;
+	bool redispatched;
+	char term[4]; // termination state, e.g. "----", "SC--"
+	uint32_t actconn, feconn, beconn, srvconn;
+	uint16_t text_len; // request line in text
+	bool truncated;
+	char text[LOGREC_TEXT];
+};
+struct logring {
+	/* ==== worker writes ==== */
+	alignas(SL_CACHE_LINE) _Atomic(uint32_t) tail;
+	/* ==== main writes ==== */
+	alignas(SL_CACHE_LINE) _Atomic(uint32_t) head;
+	uint32_t mask;
+	struct logrec *rec;
+};
+/* Main: the next record, or NULL; done() gives it back. */
+const struct logrec *logring_peek(struct logring *r);
+void logring_done(struct logring *r);
