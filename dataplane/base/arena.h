@@ -26,6 +26,7 @@ struct arena {
 	struct arena_chunk *head; // newest
 	const struct arena_src *src;
 	uint32_t fail_in; // test hook: refuse the n-th next allocation (0: off)
+	bool failed;      // an allocation was refused since arena_init() or arena_reset()
 };
 
 void arena_init(struct arena *a, const struct arena_src *src);

@@ -111,7 +111,19 @@ struct txn_view {
 
 /* ---- rows ---- */
 
-enum arg_type { ARG_END, ARG_SINT, ARG_STR, ARG_TIME, ARG_NET, ARG_VAR };
+enum arg_type {
+	ARG_END,
+	ARG_SINT,
+	ARG_STR,
+	ARG_TIME, // "10s" in milliseconds, in i
+	ARG_NET,
+	ARG_VAR,    // "txn.name": scope, and the name in s
+	ARG_INTVAR, // in a spec only: becomes ARG_SINT or ARG_VAR
+	ARG_IP4,    // in a spec only: becomes ARG_NET, as do the next three
+	ARG_IP6,
+	ARG_MASK4, // "24" or "255.255.255.0"; the bits in net.ip
+	ARG_MASK6,
+};
 #define EXPR_MAX_ARGS 12
 struct arg {
 	enum arg_type type; // ARG_END: absent
@@ -127,6 +139,13 @@ struct arg_spec {
 	uint8_t min;
 	uint8_t type[EXPR_MAX_ARGS]; // enum arg_type, ARG_END terminated
 };
+/*
+ * Turns n texts into the arguments of a row; out must hold EXPR_MAX_ARGS + 1, all of them are set.
+ * 0; -EINVAL: `why` says what is wrong ("expects 1 to 2 arguments: string, integer"); -ENOMEM.
+ * An empty text stands for an argument that was left out.
+ */
+int expr_args_convert(const struct arg_spec *spec, const struct sl_str *text, uint32_t n,
+	struct arena *mem, struct arg *out, struct sl_buf *why);
 #define SL_NOARGS { 0 }
 #define SL_ARGS(nmin, ...) { .min = (nmin), .type = { __VA_ARGS__ } }
 
@@ -146,15 +165,25 @@ struct fetch_row {
 	uintptr_t priv; // for rows that share a function
 	/*
 	 * HAProxy lets an ACL name carry its match ("path_beg"): rows of that kind name the
-	 * method here and fetch what `fn` says.
+	 * method here and fetch what `fn` says. Such a row exists in conditions only.
 	 */
 	const char *match;
+	/*
+	 * Several values: conditions look at all of them. *pos starts at 0 and is advanced behind
+	 * the value returned; false at the end. NULL: fn's value is the only one.
+	 */
+	bool (*each)(const struct txn_view *v, const struct arg *args, uint64_t *pos,
+		struct sample *out, struct arena *mem, uintptr_t priv);
+	/* The value depends on the arguments alone: fn runs once, while compiling, v is NULL. */
+	bool constant;
 };
 #define SL_FETCHES(...) SL_KWTAB(fetch, struct fetch_row, __VA_ARGS__)
 
 struct conv_row {
 	const char *name;
-	bool (*fn)(struct sample *s, const struct arg *args, struct arena *mem, uintptr_t priv);
+	/* v: for variables named by arguments; v->vars may be NULL. */
+	bool (*fn)(const struct txn_view *v, struct sample *s, const struct arg *args,
+		struct arena *mem, uintptr_t priv);
 	struct arg_spec args;
 	enum sample_type in, out;
 	enum where where;
@@ -207,10 +236,16 @@ enum prog_op {
 	OP_JF,     // jump to n if the flag is false
 	OP_JT,     // jump to n if the flag is true
 	OP_JMP,    // jump to n
-	OP_LIT,    // push the literal string in ptr
+	OP_LIT,    // push the sample that ptr points at
 	OP_CONCAT, // pop n samples, push their concatenation as T_STR (T_ANY: "")
-	OP_CALL,   // suspend: external function n, args in ptr; pushes the result
-	OP_ACT,    // run action ptr with the n samples popped; see enum act_ret
+	/*
+	 * Suspend: external function n, ptr is its prog_call. A fetch pushes the result, a
+	 * converter replaces the top by it, an action leaves nothing.
+	 */
+	OP_CALL,
+	OP_ACT,   // run action ptr with the n samples popped; see enum act_ret
+	OP_EACH,  // push the next value of a fetch with several, T_ANY behind the last
+	OP_AGAIN, // jump to n if the flag is false and OP_EACH had a value; else forget its place
 };
 
 struct prog_insn {
@@ -254,6 +289,7 @@ struct prog_cursor {
 	uint32_t pc;
 	uint8_t sp;
 	bool flag;
+	uint64_t iter; // OP_EACH's place, 0 outside of its loop
 	struct sample stack[PROG_STACK];
 };
 
@@ -276,8 +312,10 @@ struct prog_env {
 void prog_start(struct prog_cursor *c, const struct prog *p);
 enum prog_status prog_run(struct prog_cursor *c, struct prog_env *e);
 /*
- * Continues behind the instruction that suspended; result: what the CALL returned (copied; its
- * strings must live in e->mem), ignored for an ACT. A completed step never runs twice.
+ * Continues behind the instruction that suspended; result: what the CALL returned (its strings
+ * must live in e->mem; NULL: no value), ignored for an ACT and for actions. A completed step never
+ * runs twice. Before a CALL starts, all strings of the stack are copied to e->mem, so that the head
+ * may move while the program waits.
  */
 enum prog_status prog_resume(struct prog_cursor *c, struct prog_env *e, const struct sample *result);
 
