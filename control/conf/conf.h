@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of control/conf: text -> model, or all errors of the text in one run.
+ *
+ * Runs on the loader (main at start). Messages go to a sink in HAProxy 2.6's form; the caller
+ * decides what exit code they mean.
+ */
+#pragma once
+
+#include "dataplane/base/log.h"
+#include "dataplane/model/model.h"
+
+struct conf_spec {
+	const char *const *files; // files and directories, in order (-f)
+	uint32_t nfiles;
+	/* Once per message, without newline: "parsing [f.cfg:12] : …". */
+	void (*message)(void *ctx, enum sl_level level, const char *text);
+	void *ctx;
+	uint32_t generation;
+};
+struct conf_count {
+	uint32_t errors, warnings, listeners;
+};
+/*
+ * 0 with *out (owned by the caller, conf_free), or -EINVAL (errors were reported), -ENOMEM. A model
+ * without any bind loads (count->listeners == 0): the caller refuses it as HAProxy does.
+ */
+int conf_load(const struct conf_spec *s, struct model **out, struct conf_count *count);
+void conf_free(struct model *m);
+/* Rows as text, one a line, for -dK and the reference: kind, name, arguments, help. */
+void conf_dump_keywords(void (*line)(void *ctx, const char *text), void *ctx);

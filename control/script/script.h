@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of control/script: the Lua scheduler. States belong to a generation (model->lua), coroutines
+ * run only on script threads, in slices of tune.lua.forced-yield instructions, round-robin. What
+ * Lua code can see stands in lua/api and is found through the registry (SL_LUA_API).
+ */
+#pragma once
+
+#include "dataplane/base/keyword.h"
+#include "dataplane/base/log.h"
+#include "dataplane/expr/expr.h"
+#include "dataplane/lcore/lcore.h"
+#include "dataplane/model/model.h"
+#include "dataplane/proxy/call.h"
+
+struct lua_State;
+struct script_gen;    // the states of one generation, and its tables of registered functions
+struct script_thread; // one script thread
+
+struct script_err {
+	char text[1024]; // as HAProxy words it; a traceback may follow after a newline
+};
+
+/* ---- loading; the loader (or main at start) ---- */
+int script_gen_new(struct script_gen **out);
+/* Options that must be known before states run: slices, timeouts, memory. Before script_load. */
+void script_gen_conf(struct script_gen *g, const struct global_conf *conf);
+/*
+ * lua-load: runs the file at once (bodies may call core.register_*). per_thread: one state per
+ * script thread (further ones run at script_gen_ready). 0 or -EINVAL with a text.
+ */
+int script_load(struct script_gen *g, const char *file, const struct sl_str *args, uint32_t nargs,
+	bool per_thread, struct script_err *err);
+/* expr_extern.lookup: ids of registered actions, fetches and converters; ctx: script_gen. */
+int script_lookup(void *ctx, char kind, struct sl_str name, uint32_t *points);
+/* Declared number of arguments of an action (core.register_action's nargs). */
+int script_action_nargs(const struct script_gen *g, int fn);
+/* After parsing: remaining per-thread states, then core.register_init functions. */
+int script_gen_ready(struct script_gen *g, uint32_t nthreads, struct script_err *err);
+/* No thread uses it any more (calls drained). */
+void script_gen_free(struct script_gen *g);
+
+/* ---- threads; main ---- */
+struct script_spec {
+	uint16_t nthreads;
+	struct lcore **lc; // all workers
+	uint16_t nlcores;
+	int nice;          // 19 on small machines
+	/* Where messages go (core.log, print): any thread, must not block. */
+	void (*log)(void *ctx, enum sl_level level, struct sl_str text);
+	void *log_ctx;
+};
+int script_start(const struct script_spec *s);
+/* Makes a generation's tasks run; before epoch_publish. */
+void script_publish(struct script_gen *g);
+void script_stop(void);
+
+/* Statistics of one script thread, for telemetry (any thread). */
+struct script_stats {
+	uint64_t calls, errors, exhausted, cancelled, slices, wakeups, cpu_us;
+	uint32_t running, memory_kb;
+};
+uint16_t script_count(void);
+void script_get_stats(uint16_t thread, struct script_stats *out);
+
+/* ---- what lua/api sees ---- */
+/* The call that the running coroutine serves; NULL in bodies, init functions and tasks. */
+struct script_call {
+	struct call_slot *slot;
+	struct call_arena mem;
+	struct script_gen *gen;
+};
+struct script_call *script_current(struct lua_State *L);
+struct script_gen *script_gen_of(struct lua_State *L);
+/* Is the body being loaded (core.register_* legal)? */
+bool script_is_loading(struct lua_State *L);
+void script_log(struct lua_State *L, enum sl_level level, struct sl_str text);
+/* Registers the function at stack index fn under a name; 0, -EEXIST, -EINVAL. kind 'a' 'f' 'c' 'i'. */
+int script_register(struct lua_State *L, char kind, struct sl_str name, uint32_t points, int nargs,
+	int fn);
+
+/* One table or class that Lua code can see: open() leaves nothing on the stack. */
+struct lua_api_row {
+	const char *name;
+	void (*open)(struct lua_State *L);
+	const char *help;
+};
+#define SL_LUA_API(...) SL_KWTAB(lua_api, struct lua_api_row, __VA_ARGS__)
