@@ -35,7 +35,7 @@ counter_get(const counter *c)
 }
 
 #define STAT(sym, name, unit, help) STAT_##sym,
-enum stat {
+enum lc_stat {
 #include "dataplane/lcore/stats.def"
 	STAT_NR
 };

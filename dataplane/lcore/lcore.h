@@ -107,13 +107,13 @@ struct lcore {
 };
 
 static inline void
-stat_inc(struct lcore *lc, enum stat s)
+stat_inc(struct lcore *lc, enum lc_stat s)
 {
 	counter_inc(&lc->stat[s]);
 }
 
 static inline void
-stat_add(struct lcore *lc, enum stat s, uint64_t n)
+stat_add(struct lcore *lc, enum lc_stat s, uint64_t n)
 {
 	counter_add(&lc->stat[s], n);
 }
