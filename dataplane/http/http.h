@@ -108,7 +108,11 @@ struct sl_str http_hdr_get(const struct http_msg *m, struct sl_str name);
  */
 struct sl_str http_hdr_value(const struct http_msg *m, struct sl_str name, int nth);
 uint32_t http_hdr_count_values(const struct http_msg *m, struct sl_str name);
-/* name: a token, value: no CR, LF, NUL: -EINVAL otherwise. */
+/*
+ * name: a token, value: http_is_value(); -EINVAL otherwise. Both may point into the message. A new
+ * field stands last, also one that replaces (HAProxy's set-header). An edited Host changes
+ * `authority` too, and the target if that is in absolute form.
+ */
 int http_hdr_add(struct http_msg *m, struct sl_str name, struct sl_str value);
 int http_hdr_set(struct http_msg *m, struct sl_str name, struct sl_str value);
 /* Deletes all fields of this name; returns how many. */
@@ -118,6 +122,7 @@ int http_set_method(struct http_msg *m, struct sl_str method);
 int http_set_uri(struct http_msg *m, struct sl_str uri);
 int http_set_path(struct http_msg *m, struct sl_str path);   // keeps the query
 int http_set_query(struct http_msg *m, struct sl_str query); // without '?', empty removes
+/* 100..999; an empty reason stays empty: http_reason() has the usual ones. */
 int http_set_status(struct http_msg *m, uint16_t status, struct sl_str reason);
 
 /* Path without the query; query without '?'. */
@@ -186,15 +191,19 @@ uint32_t h1_head_size(const struct http_msg *m);
 
 /* ---- chunked bodies ---- */
 
+#define H1_CHUNK_MAX_OVERHEAD HTTP_MAX_HEAD
+
 enum h1_chunk_state {
 	H1_CHUNK_SIZE,
+	H1_CHUNK_BWS, // blanks behind the size
 	H1_CHUNK_EXT,
 	H1_CHUNK_SIZE_LF,
 	H1_CHUNK_DATA,
 	H1_CHUNK_DATA_CR,
 	H1_CHUNK_DATA_LF,
 	H1_CHUNK_TRAILER, // at the start of a trailer line
-	H1_CHUNK_TRAILER_LINE,
+	H1_CHUNK_TRAILER_NAME,
+	H1_CHUNK_TRAILER_VALUE,
 	H1_CHUNK_TRAILER_LF,
 	H1_CHUNK_END_LF,
 	H1_CHUNK_DONE
@@ -205,17 +214,20 @@ struct h1_chunk {
 	uint64_t left; // of the current chunk
 	uint8_t state; // enum h1_chunk_state
 	uint8_t digits;
-	uint32_t overhead; // framing bytes since the last data, bounded
+	uint32_t overhead; // framing bytes beyond what the payload pays for, bounded
 };
 
 /*
  * Scans chunked bytes without changing them (framing passed through verbatim). Returns how many
  * of the len bytes belong to this body (== len unless the body ends inside), with state DONE at
- * the end; -EBADMSG: malformed; -EMSGSIZE: absurd overhead. *data counts the payload bytes.
+ * the end; -EBADMSG: malformed; -EMSGSIZE: more framing than H1_CHUNK_MAX_OVERHEAD beyond 16 bytes
+ * per chunk and two per payload byte, or trailers of that size. *data counts the payload bytes.
+ * After an error the state is of no use.
  */
 int h1_chunk_scan(struct h1_chunk *c, const char *buf, uint32_t len, uint32_t *data);
 /*
  * As scan, but also removes the framing in place: buf[0..*data) holds the payload afterwards.
+ * Trailers are checked and dropped.
  */
 int h1_chunk_decode(struct h1_chunk *c, char *buf, uint32_t len, uint32_t *data);
 /* "1a2\r\n" before a chunk of n > 0 bytes: returns its length; out >= 18 bytes. */

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * From a message to an HTTP/1 head.
+ *
+ * Runs on: the worker that owns the stream. Fields that still stand behind each other as received
+ * or as appended by hdr.c are copied in one piece: a head that was not edited is two copies.
+ * Not here: which fields may pass (hop-by-hop, framing).
+ */
+#include "dataplane/http/http.h"
+
+#include "dataplane/base/hot.h"
+
+#define VERSION_LEN 8 // "HTTP/1.1"
+
+static inline char *
+put(char *to, const char *from, uint32_t len)
+{
+	memcpy(to, from, len);
+	return to + len;
+}
+
+/* Stands the value one byte after the colon, so that "name: value\r\n" is there as text? */
+static inline bool
+is_canonical(const struct http_field *f)
+{
+	return f->value.off == f->name.off + f->name.len + 2;
+}
+
+/*
+ * Between the value of one field and the name of the next lies only CRLF: the parser accepts no
+ * other line end, and blanks before it would make the gap longer.
+ */
+static inline bool
+is_next(const struct http_field *f, const struct http_field *next)
+{
+	return next->name.off == f->value.off + f->value.len + 2 && is_canonical(next);
+}
+
+uint32_t
+h1_head_size(const struct http_msg *m)
+{
+	uint32_t n = VERSION_LEN + 4; // version, CRLF, the empty line
+
+	if ((m->flags & HTTP_F_REQUEST) != 0)
+		n += m->method.len + m->uri.len + 2;
+	else
+		n += m->reason.len + 5;
+	for (uint16_t i = 0; i < m->nhdr; i++)
+		n += m->hdr[i].name.len + m->hdr[i].value.len + 4;
+	return n;
+}
+
+static char *
+put_start(const struct http_msg *m, char *to, bool version10)
+{
+	const char *version = version10 ? "HTTP/1.0" : "HTTP/1.1";
+
+	if ((m->flags & HTTP_F_REQUEST) != 0) {
+		to = put(to, m->base + m->method.off, m->method.len);
+		*to++ = ' ';
+		to = put(to, m->base + m->uri.off, m->uri.len);
+		*to++ = ' ';
+		to = put(to, version, VERSION_LEN);
+	} else {
+		to = put(to, version, VERSION_LEN);
+		*to++ = ' ';
+		*to++ = (char)('0' + m->status / 100 % 10);
+		*to++ = (char)('0' + m->status / 10 % 10);
+		*to++ = (char)('0' + m->status % 10);
+		*to++ = ' ';
+		to = put(to, m->base + m->reason.off, m->reason.len);
+	}
+	return put(to, "\r\n", 2);
+}
+
+int
+h1_write_head(const struct http_msg *m, char *out, uint32_t size, bool version10)
+{
+	const struct http_field *f = m->hdr, *end = m->hdr + m->nhdr;
+	char *to = out;
+
+	if (h1_head_size(m) > size)
+		return -ENOSPC;
+	to = put_start(m, to, version10);
+	while (f < end) {
+		const struct http_field *last = f;
+
+		if (!is_canonical(f)) {
+			to = put(to, m->base + f->name.off, f->name.len);
+			to = put(to, ": ", 2);
+			to = put(to, m->base + f->value.off, f->value.len);
+			to = put(to, "\r\n", 2);
+			f++;
+			continue;
+		}
+		while (last + 1 < end && is_next(last, last + 1))
+			last++;
+		to = put(
+			to, m->base + f->name.off, last->value.off + last->value.len - f->name.off);
+		to = put(to, "\r\n", 2);
+		f = last + 1;
+	}
+	to = put(to, "\r\n", 2);
+	return (int)(to - out);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Character classes of HTTP and fast scans over them. Private to dataplane/http.
+ *
+ * A scan returns the first byte that is not of the class, or `end`. It reads nothing outside
+ * [lo, end): the last block is loaded so that it ends at `end`, which is why it wants to know how
+ * far back it may reach. The wide and the byte-wise twin are both built always, and tested equal.
+ */
+#pragma once
+
+#include <nmmintrin.h>
+
+#include "dataplane/base/base.h"
+
+#define HTTP_C_TOKEN  0x01 // RFC 9110 5.6.2 tchar
+#define HTTP_C_TARGET 0x02 // visible ASCII without '#': what a request-target may hold
+#define HTTP_C_VALUE  0x04 // RFC 9110 5.5 field-vchar, SP and HTAB
+#define HTTP_C_HOST   0x08 // uri-host and port; no ',' so that a list of hosts is refused
+#define HTTP_C_HEX    0x10
+#define HTTP_C_DIGIT  0x20
+#define HTTP_C_ALPHA  0x40
+
+extern const uint8_t http_class[256];
+
+static inline bool
+http_is(char c, uint8_t class)
+{
+	return (http_class[(uint8_t)c] & class) != 0;
+}
+
+static inline const char *
+scan_bytes(const char *p, const char *end, uint8_t class)
+{
+	while (p < end && http_is(*p, class))
+		p++;
+	return p;
+}
+
+/*
+ * Set membership by nibbles: bit h of table[l] says that the byte h*16+l is a tchar. Bytes from
+ * 0x80 have no bit.
+ */
+static inline __attribute__((always_inline)) uint32_t
+bad_token16(const char *p)
+{
+	const __m128i by_low = _mm_setr_epi8((char)0xe8, (char)0xfc, (char)0xf8, (char)0xfc,
+		(char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf8, (char)0xf8, (char)0xf4,
+		(char)0x54, (char)0xd0, (char)0x54, (char)0xf4, (char)0x70);
+	const __m128i by_high =
+		_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
+	const __m128i nibble = _mm_set1_epi8(0x0f);
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i low = _mm_shuffle_epi8(by_low, _mm_and_si128(v, nibble));
+	__m128i high = _mm_shuffle_epi8(by_high, _mm_and_si128(_mm_srli_epi16(v, 4), nibble));
+	__m128i none = _mm_cmpeq_epi8(_mm_and_si128(low, high), _mm_setzero_si128());
+
+	return (uint32_t)_mm_movemask_epi8(none);
+}
+
+/* Below 0x20 except HTAB, and DEL. */
+static inline __attribute__((always_inline)) uint32_t
+bad_value16(const char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i ctl = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+	__m128i tab = _mm_cmpeq_epi8(v, _mm_set1_epi8('\t'));
+	__m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+
+	return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, ctl), del));
+}
+
+/* Up to 0x20 or from 0x80 (negative as signed bytes), DEL, and '#'. */
+static inline __attribute__((always_inline)) uint32_t
+bad_target16(const char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x21));
+	__m128i hash = _mm_cmpeq_epi8(v, _mm_set1_epi8('#'));
+	__m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+
+	return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, hash), del));
+}
+
+static inline __attribute__((always_inline)) const char *
+scan_wide(const char *p, const char *end, const char *lo, uint32_t (*bad16)(const char *),
+	uint8_t class)
+{
+	uint32_t bad, left;
+
+	while (end - p >= 16) {
+		bad = bad16(p);
+		if (bad != 0)
+			return p + __builtin_ctz(bad);
+		p += 16;
+	}
+	left = (uint32_t)(end - p);
+	if (end - lo < 16 || left == 0)
+		return scan_bytes(p, end, class);
+	bad = bad16(end - 16) >> (16 - left);
+	return bad != 0 ? p + __builtin_ctz(bad) : end;
+}
+
+static inline const char *
+scan_token(const char *p, const char *end, const char *lo)
+{
+	return scan_wide(p, end, lo, bad_token16, HTTP_C_TOKEN);
+}
+
+static inline const char *
+scan_value(const char *p, const char *end, const char *lo)
+{
+	return scan_wide(p, end, lo, bad_value16, HTTP_C_VALUE);
+}
+
+static inline const char *
+scan_target(const char *p, const char *end, const char *lo)
+{
+	return scan_wide(p, end, lo, bad_target16, HTTP_C_TARGET);
+}
