@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "dataplane/base/list.h"
 #include "dataplane/lcore/lcore.h"
 #include "dataplane/model/model.h"
 #include "dataplane/mux/mux.h"
@@ -15,18 +16,31 @@ enum srv_state { SRV_UP, SRV_DOWN, SRV_MAINT, SRV_DRAIN };
 
 /* One per server slot; main writes, workers read. */
 struct srv_run {
-	_Atomic(uint8_t) state;   // enum srv_state
-	_Atomic(uint16_t) weight; // effective
+	_Atomic(uint8_t) state;    // enum srv_state
+	_Atomic(uint16_t) weight;  // effective
 	_Atomic(uint32_t) changes; // transitions so far
 	/* any worker: connections in use over all workers, for maxconn (exact) */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) cur;
 };
 
+/* One per proxy slot. */
+struct px_run {
+	/* any worker: connections of a frontend over all workers, for maxconn (exact) */
+	alignas(SL_CACHE_LINE) _Atomic(uint32_t) conns;
+	/* any worker: bit i: worker i has requests waiting for a server of this backend */
+	_Atomic(uint64_t) waiters;
+};
+
 struct bal_shared {
 	uint32_t nslots;
 	struct srv_run *srv;
+	uint32_t nproxies;
+	struct px_run *px;
+	/* any worker: client connections of the process, for the global maxconn */
+	alignas(SL_CACHE_LINE) _Atomic(uint32_t) conns;
 };
-struct bal_shared *bal_shared_new(uint32_t nslots);
+/* By server slots and proxy slots; NULL when out of memory. */
+struct bal_shared *bal_shared_new(uint32_t nslots, uint32_t nproxies);
 void bal_shared_free(struct bal_shared *s);
 /* Main: initial states of a generation's servers (checked ones start UP, as HAProxy). */
 void bal_shared_init_model(struct bal_shared *s, const struct model *m);
@@ -37,13 +51,37 @@ void bal_detach(struct lcore *lc);
 
 /*
  * Next server of be by its algorithm: up, weight > 0, below maxconn, not `avoid` if another one is
- * there (redispatch). NULL: none usable. Backup servers only if no other is up.
+ * there (redispatch). NULL: none usable; then *full says whether some are only at their maxconn.
+ * Backup servers only if no other is up. The token is not taken yet.
  */
-const struct server *lb_pick(struct lcore *lc, const struct proxy *be, const struct server *avoid);
+const struct server *lb_pick(
+	struct lcore *lc, const struct proxy *be, const struct server *avoid, bool *full);
 /* maxconn tokens of a server: false when full. Release exactly once. */
 bool srv_take(struct lcore *lc, const struct server *srv);
 void srv_release(struct lcore *lc, const struct server *srv);
 bool srv_is_up(const struct lcore *lc, const struct server *srv);
+/* Connections in use over all workers. */
+uint32_t srv_cur(const struct lcore *lc, const struct server *srv);
+
+/*
+ * Requests that wait because all servers of a backend are at maxconn: one FIFO per worker and
+ * backend. A released token goes to this worker's first waiter, else to a worker that has one (by
+ * XMSG_SRV_TOKEN; a 10 ms timer covers a full mesh).
+ */
+struct bal_wait {
+	struct sl_list node;
+	const struct proxy *be;
+	/* Called out of queue_run(), unlinked, with the token of srv taken. */
+	void (*ready)(struct lcore *lc, struct bal_wait *w, const struct server *srv);
+};
+void queue_add(struct lcore *lc, struct bal_wait *w);
+/* Harmless when it does not wait. */
+void queue_del(struct lcore *lc, struct bal_wait *w);
+/* Gives tokens that were released to waiters; at the end of what may have released some. */
+void queue_run(struct lcore *lc);
+uint32_t queue_len(const struct lcore *lc, const struct proxy *be);
+/* Messages of other workers: SRV_TOKEN. */
+void bal_message(struct lcore *lc, const struct xmsg *m);
 
 /* Idle upstream connections of this worker, LIFO; expired or dead ones never come out. */
 struct mux *idle_get(struct lcore *lc, const struct server *srv);

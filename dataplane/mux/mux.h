@@ -31,21 +31,26 @@ struct mux_user {
 	 * pointer, or NULL (no memory: the connection is refused). Called once per request.
 	 */
 	void *(*open)(struct lcore *lc, void *owner, struct mux *mx, struct muxs *ms);
+	/*
+	 * Memory for a head that does not lie in one buffer; it becomes the message's own. Lives as
+	 * long as the stream. NULL: the stream gets MUX_ERR_NOMEM.
+	 */
+	char *(*head_mem)(struct lcore *lc, struct muxs *ms, void *user, uint32_t size);
 	/* Something changed for this stream: MUX_EV_* bits. */
 	void (*event)(struct lcore *lc, struct muxs *ms, void *user, uint32_t events);
 	/* The connection has ended, or sits idle without a stream and was closed by the peer. */
 	void (*gone)(struct lcore *lc, void *owner, struct mux *mx);
 };
 
-#define MUX_EV_HEAD 0x01u     // a final head is complete: muxs_msg()
-#define MUX_EV_BODY 0x02u     // payload to receive
-#define MUX_EV_EOM 0x04u      // the end of the message was received from the wire
-#define MUX_EV_SPACE 0x08u    // room to send came back
-#define MUX_EV_ERROR 0x10u    // muxs_error()
-#define MUX_EV_SHUT 0x20u     // the peer closed its direction (tunnel: end of data)
-#define MUX_EV_INTERIM 0x40u  // a 1xx head (other than 101) was received: muxs_msg()
-#define MUX_EV_CONNECTED 0x80u // client side: the connection is up
-#define MUX_EV_SENT 0x100u    // everything sent was acknowledged
+#define MUX_EV_HEAD      0x01u  // a final head is complete: muxs_msg()
+#define MUX_EV_BODY      0x02u  // payload to receive
+#define MUX_EV_EOM       0x04u  // the end of the message was received from the wire
+#define MUX_EV_SPACE     0x08u  // room to send came back
+#define MUX_EV_ERROR     0x10u  // muxs_error()
+#define MUX_EV_SHUT      0x20u  // the peer closed its direction (tunnel: end of data)
+#define MUX_EV_INTERIM   0x40u  // a 1xx head (other than 101) was received: muxs_msg()
+#define MUX_EV_CONNECTED 0x80u  // client side: the connection is up
+#define MUX_EV_SENT      0x100u // everything sent was acknowledged
 
 int mux_attach(struct lcore *lc, uint32_t max_mux);
 void mux_detach(struct lcore *lc);
@@ -54,8 +59,8 @@ void mux_detach(struct lcore *lc);
  * Wraps a connection. owner: passed to user->open and ->gone. NULL when out of memory (the conn
  * stays the caller's).
  */
-struct mux *mux_new(struct lcore *lc, struct conn *c, bool server, const struct mux_user *u,
-	void *owner);
+struct mux *mux_new(
+	struct lcore *lc, struct conn *c, bool server, const struct mux_user *u, void *owner);
 /* The conn's handler for muxes: conn_connect(…, &mux_conn_handler, mx). */
 extern const struct conn_handler mux_conn_handler;
 /* Client side before the conn exists: gives a mux to pass as the user of conn_connect. */
@@ -84,12 +89,17 @@ void muxs_set_user(struct muxs *ms, void *user);
 
 /* ---- receiving ---- */
 /*
- * The head, parsed where it lies (read-only; valid for this event) until muxs_own() copied it.
- * mem/cap: buffer for the copy, >= len + HTTP_REWRITE. hdr array: of the stream.
+ * Where the parser puts the head and its fields: set in open(), or after mux_attach_stream(). The
+ * message stays the stream's after muxs_detach().
+ */
+void muxs_set_msg(struct muxs *ms, struct http_msg *m, struct http_field *hdr, uint16_t maxhdr);
+/*
+ * The head, parsed where it lies: read-only, valid until the event returns or muxs_recv() is
+ * called, unless HTTP_F_OWNED.
  */
 struct http_msg *muxs_msg(struct muxs *ms);
-/* Where the parser puts fields: set before the first event (open), per direction. */
-void muxs_set_hdr(struct muxs *ms, struct http_field *hdr, uint16_t maxhdr);
+/* Copies the head to mem (cap >= len + HTTP_REWRITE) if it is not owned yet. 0 or -ENOSPC. */
+int muxs_own(struct lcore *lc, struct muxs *ms, char *mem, uint32_t cap);
 /*
  * Moves up to max bytes of body to out (appended). Raw bodies (framing passed verbatim) include
  * chunk framing. *eom: the body ended with these bytes. Returns the bytes moved or -ENOMEM,

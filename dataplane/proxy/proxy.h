@@ -8,14 +8,27 @@
  */
 #pragma once
 
+#include "dataplane/conn/conn.h"
 #include "dataplane/lcore/lcore.h"
 #include "dataplane/model/model.h"
 #include "dataplane/proxy/call.h"
 
+/* How connections are made; NULL in the spec: conn_listen() and so on. Tests put a fake here. */
+struct px_transport {
+	int (*listen)(struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h,
+		void *cookie);
+	int (*unlisten)(struct lcore *lc, const struct ip_port *addr);
+	int (*connect)(struct lcore *lc, const struct ip_port *to, const struct ip_port *from,
+		const struct conn_handler *h, void *user, struct conn **out);
+};
+
 struct px_spec {
 	uint32_t max_streams;
+	uint32_t max_sessions; // 0: as many as streams
 	uint32_t nscripts;
-	uint32_t call_slots; // per script thread
+	uint32_t call_slots;  // per script thread
+	uint32_t log_records; // of the log ring, a power of two; 0: 1024
+	const struct px_transport *transport;
 };
 int px_attach(struct lcore *lc, const struct px_spec *s);
 void px_detach(struct lcore *lc);
@@ -39,8 +52,8 @@ struct logrec {
 	uint32_t generation;
 	uint32_t unique;
 	struct ip_port src, dst, bc_dst;
-	uint16_t fe, be; // index into model->proxies, UINT16_MAX none
-	uint16_t srv;    // index within the backend, UINT16_MAX none
+	uint16_t fe, be;                   // index into model->proxies, UINT16_MAX none
+	uint16_t srv;                      // index within the backend, UINT16_MAX none
 	int32_t tr, tw, tc, tresp, ta, th; // TR Tw Tc Tr Ta Th
 	int32_t tt;                        // mode tcp: total
 	uint64_t bytes_out, bytes_in;

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Between the proxy's flow and its calls to script threads (call.c, act_lua.c); private to
+ * dataplane/proxy. All on the worker that owns the stream.
+ *
+ * A program reaches OP_CALL: rule.c calls call_start(). When it suspends, the stream is parked until
+ * stream_call_done(), which call.c calls for a reply (after it applied the slot's writes), for a
+ * deadline, or when a policy decides. A stream that ends before calls call_cancel() first.
+ */
+#pragma once
+
+#include "dataplane/base/list.h"
+#include "dataplane/expr/expr.h"
+#include "dataplane/lcore/lcore.h"
+
+struct stream;
+struct call_slot;
+struct px_spec;
+struct call_lcore; // private to call.c; hangs from px_lcore->calls
+
+/* What call.c keeps in a stream while it is parked. */
+struct call_wait {
+	struct call_slot *slot;       // NULL: none, or in the FIFO for one
+	const struct prog_call *call; // the instruction's
+	struct sl_list node;          // place in the worker's FIFO
+	struct sample in;             // a converter's input, in the stream's arena
+	uint32_t seq;
+	bool queued; // node is linked
+};
+
+enum call_verdict {
+	CALLV_CONT,  // go on with the program, value is the call's result
+	CALLV_STOP,  // end this ruleset, go on with the request (act.STOP)
+	CALLV_DONE,  // end all rulesets and the request: already answered (act.DONE)
+	CALLV_DENY,  // answer with status (0: 403), as "deny" (act.DENY, policies)
+	CALLV_ERROR, // answer with status (0: 500): internal error (act.ERROR)
+	CALLV_ABORT, // close without an answer (act.ABORT)
+};
+struct call_result {
+	enum call_verdict verdict;
+	uint16_t status;
+	const struct sample *value; // strings in the stream's arena; NULL: none
+};
+
+/* ---- by call.c ---- */
+int call_attach(struct lcore *lc, const struct px_spec *spec);
+void call_detach(struct lcore *lc);
+/*
+ * ACT_SUSPEND: parked, a slot is under way or waited for. ACT_CONT with *out: answered at once.
+ * ACT_DONE after stream_call_now(). The heads are private copies from here on (the caller saw to it).
+ */
+enum act_ret call_start(
+	struct stream *s, const struct prog_call *c, const struct sample *in, struct sample *out);
+/* The stream ends while parked: forgets the FIFO place, or tells the script thread. */
+void call_cancel(struct lcore *lc, struct stream *s);
+/* The date given to stream_set_call_deadline() has come. */
+void call_deadline(struct lcore *lc, struct stream *s);
+
+/* ---- by rule.c ---- */
+/* Continues a parked stream; it may be gone when this returns. */
+void stream_call_done(struct lcore *lc, struct stream *s, const struct call_result *r);
+/* From inside call_start(): the answer of a policy at once. Returns what call_start() returns. */
+enum act_ret stream_call_now(struct stream *s, const struct call_result *r, struct sample *out);
+/* When call_deadline() is called; TICK_NONE: never. */
+void stream_set_call_deadline(struct stream *s, sl_tick at);
+/* call_lcore of a worker. */
+struct call_lcore **px_calls(struct lcore *lc);
