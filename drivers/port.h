@@ -37,6 +37,8 @@ enum port_mode {
 #define PORT_O_RX_INTR 0x20u
 #define PORT_O_RSS_HASH 0x40u // mbufs carry hash.rss of our key
 
+struct toeplitz;
+
 struct port {
 	/* ==== fixed after port_start ==== */
 	uint16_t id;     // our index
@@ -51,6 +53,7 @@ struct port {
 	uint32_t offloads; // PORT_O_*
 	enum port_mode mode;
 	uint8_t rss_key[PORT_RSS_KEY];
+	const struct toeplitz *toeplitz; // tables of rss_key, shared by all ports
 	uint8_t owner[PORT_RETA]; // bucket -> worker
 	struct ip_net addr[PORT_MAX_ADDRS];
 	uint16_t naddrs;
@@ -140,7 +143,7 @@ port_owner(const struct port *p, uint32_t hash)
  * Port classes: the hash is linear, so for given addresses and remote port the local ports that
  * return to a bucket form one class. port_class_next() gives the next local port (>= first) whose
  * replies worker w receives, starting the search behind *cursor: O(1), no trials. base: port_hash()
- * with lport 0. Returns 0 never (there is always one).
+ * with lport 0. Ports below 1024 never come out. Returns 0 only if w owns no bucket of the port.
  */
 struct port_classes;
 struct port_classes *port_classes_new(const struct port *p);
@@ -154,14 +157,22 @@ uint16_t port_class_next(const struct port_classes *pc, const struct port *p, ui
  * byte rings, as a wire copies, and emulate RSS with the receiver's key and ownership table (so
  * that a pool is only ever touched by the worker that owns it). The two ends of one wire are
  * "wireNa" and "wireNb"; both may be started by the same process, or one end may be driven by a
- * generator through wire_send/wire_recv.
+ * generator through wire_send/wire_recv. A frame reaches the queue that RSS of the receiving port
+ * picks; where the receiving end is no port, or has "rss=0" in its device name ("wire0a,rss=0":
+ * PORT_SOFT), it reaches the queue with the sender's queue number. "multiseg=0" takes the chained
+ * mbufs away, "queues=N" limits the queues.
  */
+#define WIRE_QUEUES 8 // queues per end; further workers have none
+#define WIRE_FRAME 2044 // longest frame
 struct wire;
 /* depth: frames per queue and direction (power of two). Before eal_start of ports naming it. */
 struct wire *wire_new(unsigned n, uint32_t depth);
 void wire_free(struct wire *w);
-/* Generator's end ('a' or 'b'): 0 or -EAGAIN when full; length or -EAGAIN when empty. */
+/*
+ * Generator's end ('a' or 'b'): 0 or -EAGAIN when full (not counted as lost); length or -EAGAIN when
+ * empty, -EMSGSIZE when the frame does not fit.
+ */
 int wire_send(struct wire *w, char end, uint16_t queue, const void *frame, uint32_t len);
 int wire_recv(struct wire *w, char end, uint16_t queue, void *frame, uint32_t size);
-/* Frames dropped because a ring was full, per direction. */
+/* Frames sent by the port at `end` that were dropped because a ring was full or too long. */
 uint64_t wire_lost(const struct wire *w, char end);

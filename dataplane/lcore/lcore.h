@@ -54,6 +54,15 @@ struct xpair {
 	bool dirty;        // worker: pushed since the last wake
 };
 
+/* One worker's view of its two rings with another worker. */
+struct xmesh {
+	struct xring *in;   // the other writes, we read; NULL for itself
+	struct xring *out;  // we write
+	struct waker *peer; // the other's
+	uint32_t frames;    // our mbufs that are out there (XMSG_FRAME without its FRAME_HOME)
+	bool dirty;         // pushed since the last wake
+};
+
 struct lcore {
 	/* ==== owner: only this lcore touches these ==== */
 	uint64_t now_us; // monotonic, cached once per loop iteration; virtual in simulators
@@ -81,6 +90,9 @@ struct lcore {
 	struct net_shared *net_shared;
 	struct bal_shared *bal_shared;
 	uint32_t calls_out; // Lua calls outstanding: no nap
+	uint32_t mbuf_fail_in; // test hook of lcore_mbuf()
+	uint64_t epoch;        // last value of `quiescent` while online
+	int socket;            // NUMA node or -1
 
 	/* ==== owner writes, others read (relaxed) ==== */
 	alignas(SL_CACHE_LINE) counter stat[STAT_NR];
@@ -94,8 +106,7 @@ struct lcore {
 
 	/* ==== others write, owner reads ==== */
 	alignas(SL_CACHE_LINE) _Atomic(const struct model *) published;
-	struct xpair *worker[LCORE_MAX]; // rings from and to other workers; NULL for itself:
-	                                 // worker[i]->to is written by i, ->from read by i
+	struct xmesh worker[LCORE_MAX]; // by worker id
 	struct xpair main;
 	struct xpair io;
 	struct xpair script[SCRIPT_MAX];
@@ -149,8 +160,18 @@ struct lcore_spec {
 };
 struct lcore *lcore_new(const struct lcore_spec *s);
 void lcore_free(struct lcore *lc);
-/* Connects the rings of all workers with each other. 0 or -ENOMEM. */
+/* Connects the rings of all workers with each other, once. 0 or -ENOMEM. */
 int lcore_mesh(struct lcore **lc, uint16_t n);
+/* Takes the rings down again, after the workers have stopped and before lcore_free(). */
+void lcore_unmesh(struct lcore **lc, uint16_t n);
+
+/*
+ * Pushes to another worker; false when full (counted by the ring). Frames (XMSG_FRAME) have a limit
+ * of their own and NEIGH_WANT leaves room, so that FRAME_HOME always fits.
+ */
+#define LCORE_MESH_RING 2048u
+#define LCORE_MESH_FRAMES 512u // of one worker with one other
+bool lcore_mesh_push(struct lcore *lc, uint16_t to, const struct xmsg *m);
 /*
  * Zeroed memory of a worker: own mapping, MADV_HUGEPAGE, MADV_DONTFORK, prefaulted, on its node.
  * NULL on failure. Lives until the process ends or lcore_unmap().
