@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Requests across DPDK ports: ping, HTTP, both families, both devices, one and two workers."""
+import os
+import re
+
+from lib import SRV4, SRV6, VIP4, VIP6, check, random_file, sh, sha256, wait_for
+
+PMDS = ("af_xdp", "af_packet")
+EACH = [{"pmd": p, "nbthread": n} for p in PMDS for n in (1, 2)]
+
+
+def queues(case):
+    return {"queues": case.get("nbthread", 1)}
+
+
+BODY = """
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 10s
+    timeout server 10s
+frontend web
+    bind %s:80
+    bind [%s]:80
+    use_backend six if { path_beg /six/ }
+    default_backend four
+backend four
+    server b1 %s:8001
+    server b2 %s:8002
+backend six
+    http-request set-header x-six 1
+    server b6 [%s]:8001
+""" % (VIP4, VIP6, SRV4, SRV4, SRV6)
+
+
+def start(net, pmd, nbthread, body=BODY, extra=""):
+    net.nginx([("b1", 8001), ("b2", 8002)])
+    return net.sluice(net.sluice_head(pmd, nbthread, extra) + body)
+
+
+def test_ping(net, pmd, nbthread):
+    p = net.sluice(net.sluice_head(pmd, nbthread) + BODY)
+    for target in (VIP4, VIP6):
+        _, out = sh(["ping", "-q", "-c", "20", "-i", "0.02", "-W", "2", target], ns=net.c)
+        check(" 0% packet loss" in out, out)
+    check(net.stat("echo_in") >= 40, "echo_in counts %d" % net.stat("echo_in"))
+    net.stop_sluice(p)
+
+
+test_ping.cases = EACH
+test_ping.net = queues
+
+
+def test_http(net, pmd, nbthread):
+    """Both families and mixed, both servers, the answer byte for byte."""
+    p = start(net, pmd, nbthread)
+    seen = set()
+    for host in (VIP4, "[%s]" % VIP6):
+        for path in ("/name", "/name", "/six/../name"):
+            _, out = net.curl("--path-as-is", "-i", "http://%s%s" % (host, path))
+            check(out.startswith("HTTP/1.1 200 OK\r\n"), out)
+            m = re.search(r"x-server: (\S+)", out)
+            check(m and out.endswith("\r\n\r\n%s\n" % m.group(1)), out)
+            seen.add(m.group(1))
+    check(seen == {"b1", "b2"}, "servers seen: %s" % seen)
+    check(net.stat("h1_requests") == 6, "h1_requests is %d" % net.stat("h1_requests"))
+    net.stop_sluice(p)
+
+
+test_http.cases = EACH
+test_http.net = queues
+
+
+def test_wrk(net, pmd, nbthread):
+    """64 connections: no socket error, no answer but 2xx; every worker serves."""
+    p = start(net, pmd, nbthread)
+    r = net.wrk("http://%s/name" % VIP4, seconds=4)
+    check(r["requests"] > 1000 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
+    w = net.telemetry("/sluice/workers")
+    served = [int(x["h1_requests"]) for x in w.values() if isinstance(x, dict)]
+    check(len(served) == nbthread and all(n > 0 for n in served), "served: %s" % served)
+    net.stop_sluice(p)
+
+
+test_wrk.cases = EACH
+test_wrk.net = queues
+
+
+def test_wrk_close(net, pmd):
+    """A new connection for each request, on both sides."""
+    p = start(net, pmd, 1, BODY.replace("mode http", "mode http\n    option httpclose"))
+    r = net.wrk("http://%s/name" % VIP4, seconds=3, extra=["-H", "Connection: close"])
+    check(r["requests"] > 200 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
+    net.stop_sluice(p)
+
+
+test_wrk_close.cases = [{"pmd": p} for p in PMDS]
+
+
+def transfer(net, url, path_in_server, upload):
+    size = os.path.getsize(net.file("big"))
+    limit = 120
+    out = net.file("got")
+    net.curl("-o", out, url + "/big", timeout=limit)
+    check(sha256(out) == sha256(net.file("big")), "download of %d bytes differs" % size)
+    os.unlink(out)
+    if upload:
+        os.makedirs(net.file("put"), exist_ok=True)
+        os.chmod(net.file("put"), 0o777)
+        net.curl("-f", "-H", "Expect:", "-T", net.file("big"), url + "/put/" + path_in_server,
+                 timeout=limit)
+        got = net.file("put/" + path_in_server)
+        check(sha256(got) == sha256(net.file("big")), "upload of %d bytes differs" % size)
+        os.unlink(got)
+
+
+ONE = BODY.replace("    server b2 %s:8002\n" % SRV4, "")
+
+
+def test_transfer(net, pmd, family):
+    """100 MB down and up, exact."""
+    random_file(net.file("big"), 100 << 20)
+    p = start(net, pmd, 1, ONE)
+    transfer(net, "http://" + (VIP4 if family == 4 else "[%s]" % VIP6), "up%d" % family, True)
+    net.stop_sluice(p)
+
+
+test_transfer.cases = [{"pmd": p, "family": f} for p in PMDS for f in (4, 6)]
+
+
+def test_transfer_tcp(net, pmd):
+    """mode tcp: both directions, half-closed by the client."""
+    random_file(net.file("big"), 20 << 20)
+    p = start(net, pmd, 1, ONE.replace("mode http", "mode tcp").replace(
+        "    use_backend six if { path_beg /six/ }\n", "").replace(
+            "    http-request set-header x-six 1\n", ""))
+    transfer(net, "http://" + VIP4, "tcp", True)
+    net.stop_sluice(p)
+
+
+test_transfer_tcp.cases = [{"pmd": p} for p in PMDS]
+
+
+def test_chunked(net):
+    """A body without length in either direction."""
+    random_file(net.file("big"), 3 << 20)
+    p = start(net, "af_xdp", 1, ONE)
+    os.makedirs(net.file("put"), exist_ok=True)
+    os.chmod(net.file("put"), 0o777)
+    sh(["sh", "-c", "cat %s | curl -sS -f -m 60 -H 'Transfer-Encoding: chunked' -H 'Expect:' "
+        "-T - http://%s/put/chunked" % (net.file("big"), VIP4)], ns=net.c)
+    check(sha256(net.file("put/chunked")) == sha256(net.file("big")), "chunked upload differs")
+    net.stop_sluice(p)
+
+
+def test_impaired(net, family):
+    """1 % loss, 10 ms, 5 % reordered: 20 MB each way, exact; the box and our counters agree."""
+    random_file(net.file("big"), 20 << 20)
+    p = start(net, "af_xdp", 1, ONE)
+    transfer(net, "http://" + (VIP4 if family == 4 else "[%s]" % VIP6), "imp", True)
+    retrans, ooo = net.stat("tcp_retrans"), net.stat("tcp_ooo")
+    check(retrans > 0 and ooo > 0, "retransmitted %d, out of order %d" % (retrans, ooo))
+    net.impair.stop()
+    lost = [int(x) for x in re.findall(r" lost=(\d+)", net.impair.log())]
+    moved = [int(x) for x in re.findall(r" reordered=(\d+)", net.impair.log())]
+    check(len(lost) == 2 and min(lost) > 0 and min(moved) > 0, net.impair.log())
+    net.stop_sluice(p)
+
+
+test_impaired.cases = [{"family": f} for f in (4, 6)]
+test_impaired.net = {"impair": ["-s", "7", "-l", "1", "-d", "10", "-r", "5"]}
+
+
+def test_lua(net, nbthread):
+    """An action on a script thread decides, sees headers and sets one."""
+    net.nginx([("b1", 8001), ("b2", 8002)])
+    lua = net.write("p.lua", """
+core.register_action("gate", { "http-req" }, function(txn, word)
+    if txn.sf:path() == "/forbidden" then
+        txn:set_var("txn.deny", 1)
+    end
+    txn.http:req_set_header("x-gate", word .. "/" .. txn.sf:req_fhdr("host"))
+end, 1)
+""")
+    body = BODY.replace("    use_backend six", """    http-request lua.gate w0rd
+    http-request deny deny_status 403 if { var(txn.deny) -m found }
+    http-request return status 200 content-type text/plain lf-string %[req.hdr(x-gate)] if { path /echo }
+    use_backend six""")
+    p = net.sluice(net.sluice_head("af_xdp", nbthread, "    lua-load %s\n" % lua) + body)
+    _, out = net.curl("-i", "-H", "Host: h.example", "http://%s/echo" % VIP4)
+    check(out.startswith("HTTP/1.1 200") and out.endswith("w0rd/h.example"), out)
+    _, out = net.curl("-i", "http://%s/forbidden" % VIP4)
+    check(out.startswith("HTTP/1.1 403"), out)
+    r = net.wrk("http://%s/name" % VIP4, seconds=3)
+    check(r["requests"] > 500 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
+    check(net.stat("lua_calls") >= r["requests"], "lua_calls %d" % net.stat("lua_calls"))
+    wait_for("all Lua answers applied", lambda: net.stat("lua_calls") ==
+             net.stat("lua_replies") + net.stat("lua_late"))
+    net.stop_sluice(p)
+
+
+test_lua.cases = [{"nbthread": n} for n in (1, 2)]
+test_lua.net = queues
