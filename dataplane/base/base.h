@@ -64,7 +64,7 @@ sl_pow2_up(uint32_t n)
 }
 
 /* A broken invariant: stops in debug builds; release builds trust the tests. */
-#ifdef SL_DEBUG
+#ifdef SL_CHECKS
 #define sl_assert(cond) assert(cond)
 #else
 #define sl_assert(cond) ((void)sizeof(!(cond)))
