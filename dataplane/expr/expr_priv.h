@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to dataplane/expr: what compiled instructions point at, the builder, and the steps of
+ * compiling that call each other across files.
+ */
+#pragma once
+
+#include "dataplane/expr/expr.h"
+
+/* Behind OP_FETCH and OP_EACH. */
+struct expr_fetch {
+	const struct fetch_row *row;
+	struct arg args[]; // as many as the row declares, and one ARG_END
+};
+
+/* Behind OP_CONV. */
+struct expr_conv {
+	const struct conv_row *row;
+	struct arg args[];
+};
+
+/* ---- builder (prog.c) ---- */
+
+/* Parts of a format that are pushed before they are joined: bounds the stack. */
+#define FMT_GROUP 8
+
+struct prog_builder {
+	const struct expr_comp *e;
+	struct prog_insn *code;
+	uint32_t len, cap;
+	uint32_t depth; // samples on the stack at this point
+	uint32_t max_depth;
+	uint32_t ncalls;
+	bool failed; // an error was reported, or memory ran out
+	/* At EVAL_NONE (named ACLs) the places are collected, and checked where the ACL is used. */
+	uint32_t points;
+	struct sl_str culprit; // the row that allows the fewest
+	const char *culprit_what;
+};
+
+/* Reports through e->diag; returns -EINVAL. */
+int expr_error(const struct expr_comp *e, struct sl_str word, const char *fmt, ...) sl_printf(3, 4)
+	sl_cold;
+/* Memory ran out while compiling. */
+int expr_nomem(const struct expr_comp *e) sl_cold;
+
+/* ---- argument lists (arg.c) ---- */
+
+/* A position in a text being compiled. */
+struct expr_lex {
+	const char *p, *end;
+};
+
+/* Cuts "(a,b)" at lx into texts, quotes and escapes resolved; no '(' gives none. */
+int arg_lex(const struct expr_comp *e, struct expr_lex *lx, struct sl_str who, const char *what,
+	struct sl_str *text, uint32_t *n);
+
+/* ---- expressions (compile.c) ---- */
+
+/* What a compiled expression leaves on the stack. */
+struct expr_info {
+	enum sample_type out;
+	const char *match; // method that the fetch's name implies, or NULL
+	bool each;         // starts with OP_EACH at `start`
+	uint32_t start;
+};
+/* Compiles from lx up to the end of the expression (the first byte that is no part of it). */
+int expr_compile(struct prog_builder *b, struct expr_lex *lx, bool cond, struct expr_info *out);
+/* May something that works at `points` be used where the program runs? 0 or -EINVAL. */
+int expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, const char *what);
+/* Casts what was just pushed. */
+int expr_want(
+	struct prog_builder *b, struct sl_str text, enum sample_type have, enum sample_type want);
+
+/* ---- patterns (pattern.c, match.c) ---- */
+
+enum pat_method {
+	PAT_FOUND,
+	PAT_BOOL,
+	PAT_INT,
+	PAT_IP,
+	PAT_BIN,
+	PAT_LEN,
+	PAT_STR,
+	PAT_BEG,
+	PAT_SUB,
+	PAT_DIR,
+	PAT_DOM,
+	PAT_END,
+	PAT_NR // none chosen
+};
+
+struct pat_str {
+	struct sl_str s; // lower case when icase
+	bool icase;
+};
+
+/* Both bounds belong to the range. */
+struct pat_range {
+	int64_t lo, hi;
+};
+
+/* Any mask, HAProxy takes them with holes too. */
+struct pat_net {
+	struct ip_addr ip; // masked
+	uint64_t mask[2];
+};
+
+/* Immutable after compile. */
+struct pat_list {
+	enum pat_method m;
+	uint32_t n;
+	uint32_t nexact; // strings: the first ones respect case, the rest does not
+	bool sorted;     // PAT_STR: each of the two parts is in order
+	union {
+		const struct pat_str *str;
+		const struct pat_range *range;
+		const struct pat_net *net;
+	};
+};
+
+/* What the expression before the patterns is. */
+struct pat_ctx {
+	struct sl_str who;     // its text
+	enum sample_type type; // of its value
+	const char *match;     // method that its name implies, or NULL
+};
+
+const char *pat_method_name(enum pat_method m);
+/* What samples are cast to before matching; T_ANY: nothing. */
+enum sample_type pat_needs(enum pat_method m);
+/* Flags and patterns behind a criterion. NULL after an error. */
+const struct pat_list *pat_compile(const struct expr_comp *e, const struct pat_ctx *ctx,
+	const struct sl_str *word, uint32_t n);
+/* s is of the type that the method needs. */
+bool pat_match(const struct pat_list *l, const struct sample *s);
+/* Order of the strings of a sorted part. */
+int pat_str_cmp(struct sl_str a, struct sl_str b, bool fold);
+void pat_dump(const struct pat_list *l, struct sl_buf *out);
