@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Checks before EAL starts, of what EAL and the drivers would only fail on (or worse: accept). Each
+ * refusal names the port, the thing and the fix.
+ *
+ * Runs on: the main thread, at start.
+ */
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dataplane/base/log.h"
+#include "drivers/drv.h"
+
+SL_LOG_TYPE("drivers");
+
+int
+port_fail(struct port_err *err, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vsnprintf(err->text, sizeof(err->text), fmt, ap) < 0)
+		err->text[0] = '\0';
+	va_end(ap);
+	return rc;
+}
+
+static int
+iface_name(const struct port_spec *s, char name[IFNAMSIZ], struct port_err *err)
+{
+	struct sl_str v = pmd_arg(s->device, "iface");
+
+	if (v.len == 0)
+		return port_fail(err, -EINVAL,
+			"port '%.*s': device '%.*s' has no 'iface=' that names its interface",
+			SL_STR_ARG(s->name), SL_STR_ARG(s->device));
+	if (v.len >= IFNAMSIZ)
+		return port_fail(err, -EINVAL, "port '%.*s': '%.*s' is no interface name",
+			SL_STR_ARG(s->name), SL_STR_ARG(v));
+	memcpy(name, v.p, v.len);
+	name[v.len] = '\0';
+	return 0;
+}
+
+int
+check_iface(const struct port_spec *s, struct port_err *err)
+{
+	struct ifreq req = { 0 };
+	int rc = iface_name(s, req.ifr_name, err), fd;
+
+	if (rc < 0)
+		return rc;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0; // cannot tell: leave it to the driver
+	if (ioctl(fd, SIOCGIFFLAGS, &req) < 0)
+		rc = port_fail(err, -ENODEV, "port '%.*s': there is no interface '%s'",
+			SL_STR_ARG(s->name), req.ifr_name);
+	else if (!(req.ifr_flags & IFF_UP))
+		rc = port_fail(err, -ENETDOWN,
+			"port '%.*s': interface '%s' is down: run 'ip link set %s up'",
+			SL_STR_ARG(s->name), req.ifr_name, req.ifr_name);
+	else if (ioctl(fd, SIOCGIFMTU, &req) == 0 && s->mtu > req.ifr_mtu)
+		rc = port_fail(err, -EMSGSIZE,
+			"port '%.*s': mtu %u is more than the %d of interface '%s'",
+			SL_STR_ARG(s->name), s->mtu, req.ifr_mtu, req.ifr_name);
+	close(fd);
+	return rc;
+}
+
+int
+check_cap(const struct port_spec *s, unsigned int cap, const char *what, struct port_err *err)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	uint64_t eff = UINT64_MAX;
+
+	if (f == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "CapEff:", 7) == 0)
+			eff = strtoull(line + 7, NULL, 16);
+	}
+	fclose(f);
+	if (eff >> cap & 1)
+		return 0;
+	return port_fail(err, -EPERM,
+		"port '%.*s': no right to use %s (capability %u): start as root",
+		SL_STR_ARG(s->name), what, cap);
+}
+
+int
+check_tun(const struct port_spec *s, struct port_err *err)
+{
+	if (access("/dev/net/tun", R_OK | W_OK) == 0)
+		return check_cap(s, 12 /* CAP_NET_ADMIN */, "TAP interfaces", err);
+	return port_fail(err, -errno,
+		"port '%.*s': cannot open /dev/net/tun (%s): load the tun module or start as root",
+		SL_STR_ARG(s->name), strerror(errno));
+}
+
+static int
+ethtool_call(int fd, const char *iface, void *data)
+{
+	struct ifreq req = { 0 };
+
+	if (strlen(iface) >= sizeof(req.ifr_name))
+		return -EINVAL;
+	memcpy(req.ifr_name, iface, strlen(iface));
+	req.ifr_data = data;
+	return ioctl(fd, SIOCETHTOOL, &req) < 0 ? -errno : 0;
+}
+
+static bool
+ethtool_on(int fd, const char *iface, uint32_t cmd)
+{
+	struct ethtool_value v = { .cmd = cmd };
+
+	return ethtool_call(fd, iface, &v) == 0 && v.data != 0;
+}
+
+static bool
+is_veth(int fd, const char *iface)
+{
+	struct ethtool_drvinfo d = { .cmd = ETHTOOL_GDRVINFO };
+
+	return ethtool_call(fd, iface, &d) == 0 && strcmp(d.driver, "veth") == 0;
+}
+
+/* Interface index of a veth's peer, in the peer's namespace; 0: unknown. It is statistic 0. */
+static uint32_t
+veth_peer(int fd, const char *iface)
+{
+	struct ethtool_drvinfo d = { .cmd = ETHTOOL_GDRVINFO };
+	struct ethtool_stats *st;
+	uint32_t peer = 0;
+
+	if (ethtool_call(fd, iface, &d) < 0 || d.n_stats == 0 || d.n_stats > 100000)
+		return 0;
+	st = calloc(1, sizeof(*st) + d.n_stats * sizeof(uint64_t));
+	if (st == NULL)
+		return 0;
+	st->cmd = ETHTOOL_GSTATS;
+	st->n_stats = d.n_stats;
+	if (ethtool_call(fd, iface, st) == 0)
+		peer = (uint32_t)st->data[0];
+	free(st);
+	return peer;
+}
+
+/*
+ * The kernel at the other end of a veth leaves checksums to a NIC that does not exist and sends
+ * segments of 64 KiB, unless told not to.
+ */
+int
+check_veth(const struct port_spec *s, struct port_err *err)
+{
+	char iface[IFNAMSIZ], peer[IF_NAMESIZE];
+	int rc = iface_name(s, iface, err), fd;
+
+	if (rc < 0)
+		return rc;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || !is_veth(fd, iface))
+		goto out;
+	// the index means something here only if that interface's peer is ours
+	if (if_indextoname(veth_peer(fd, iface), peer) == NULL || !is_veth(fd, peer) ||
+		veth_peer(fd, peer) != if_nametoindex(iface)) {
+		LOG(NOTICE,
+			"port '%.*s': the peer of '%s' is in another network namespace: there, run "
+			"'ethtool -K PEER tx off tso off gso off' or its segments are dropped",
+			SL_STR_ARG(s->name), iface);
+		goto out;
+	}
+	if (ethtool_on(fd, peer, ETHTOOL_GTXCSUM) || ethtool_on(fd, peer, ETHTOOL_GTSO) ||
+		ethtool_on(fd, peer, ETHTOOL_GGSO))
+		rc = port_fail(err, -EINVAL,
+			"port '%.*s': '%s', the peer of '%s', leaves checksums or segmentation to "
+			"hardware that is not there: run 'ethtool -K %s tx off tso off gso off'",
+			SL_STR_ARG(s->name), peer, iface, peer);
+out:
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+uint64_t
+check_memory_mb(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[256];
+	uint64_t kb = UINT64_MAX;
+
+	if (f == NULL)
+		return kb;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "MemAvailable:", 13) == 0)
+			kb = strtoull(line + 13, NULL, 10);
+	}
+	fclose(f);
+	return kb / 1024;
+}
+
+uint64_t
+check_hugepages_mb(void)
+{
+	FILE *f = fopen("/proc/mounts", "re");
+	char line[1024];
+	bool mounted = false;
+	uint64_t n = 0;
+
+	if (f == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), f) != NULL)
+		mounted |= strstr(line, " hugetlbfs ") != NULL;
+	fclose(f);
+	f = mounted ? fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re")
+		    : NULL;
+	if (f == NULL)
+		return 0;
+	if (fgets(line, sizeof(line), f) != NULL)
+		n = strtoull(line, NULL, 10);
+	fclose(f);
+	return n * 2;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to drivers: what the parts of the start-up tell each other. Runs on: the main thread.
+ */
+#pragma once
+
+#include <rte_ethdev.h>
+
+#include "dataplane/base/buf.h"
+#include "drivers/port.h"
+
+/* ---- toeplitz.c ---- */
+#define TOEPLITZ_INPUT 36 // bytes hashed for TCP over IPv6
+
+struct toeplitz {
+	uint32_t t[TOEPLITZ_INPUT][256]; // contribution of byte value v at position i
+};
+void toeplitz_init(struct toeplitz *t, const uint8_t key[PORT_RSS_KEY]);
+uint32_t toeplitz_hash(const struct toeplitz *t, const uint8_t *data, uint32_t len);
+/*
+ * Ours to choose, with two properties that port classes need: bytes 34..39 repeat bytes 10..15, so
+ * that the local port contributes the same to IPv4 and to IPv6 hashes; and the low bits of that
+ * contribution take every value. fixed: the same in every run (wires: reproducible simulations).
+ */
+void toeplitz_make_key(uint8_t key[PORT_RSS_KEY], bool fixed);
+
+/* ---- pmd_soft.c ---- */
+#define PMD_Q_SOFT 0x01u       // checksums of this driver are not to be relied on
+#define PMD_Q_NO_RSS 0x02u     // claims of RSS are not to be relied on
+#define PMD_Q_SINGLE_SEG 0x04u // sends only the first segment
+#define PMD_Q_WIRE 0x08u       // null device behind a wire
+#define PMD_Q_REFUSE 0x10u     // cannot work; see `text`
+#define PMD_Q_FILL 0x20u       // holds a second ring of buffers (fill ring)
+
+struct pmd_quirk {
+	const char *prefix; // of the device's name
+	uint32_t quirks;
+	/* Adds arguments that the user left out. NULL: none. */
+	void (*args)(struct sl_buf *b, struct sl_str device, uint16_t nworkers);
+	/* Checks before EAL; 0 or -Exxx with a text. NULL: none. */
+	int (*check)(const struct port_spec *s, struct port_err *err);
+	const char *text;
+};
+/* Never NULL: a device that is not in the table has an empty row. */
+const struct pmd_quirk *pmd_quirk(struct sl_str device);
+bool pmd_is_virtual(struct sl_str device);
+/* Value of `key=` in a device string; empty if it is not there. */
+struct sl_str pmd_arg(struct sl_str device, const char *key);
+/* Device as EAL takes it: name[,args] with our defaults added. 0 or -ENAMETOOLONG. */
+int pmd_device(const struct port_spec *s, uint16_t nworkers, struct sl_buf *out);
+
+/* ---- check.c: what EAL would only fail on ---- */
+int check_iface(const struct port_spec *s, struct port_err *err);
+int check_cap(const struct port_spec *s, unsigned int cap, const char *what, struct port_err *err);
+int check_tun(const struct port_spec *s, struct port_err *err);
+int check_veth(const struct port_spec *s, struct port_err *err);
+uint64_t check_memory_mb(void);    // available
+uint64_t check_hugepages_mb(void); // free and mounted
+
+/* ---- caps.c ---- */
+/* Picks offloads and RSS: fills p->offloads, p->mode, p->nqueues and conf. */
+void caps_negotiate(struct port *p, const struct rte_eth_dev_info *info, uint32_t quirks,
+	uint16_t nworkers, struct rte_eth_conf *conf);
+
+/* ---- rss.c ---- */
+void rss_fill_owner(struct port *p, uint16_t reta_size);
+/* Programs key and table; false: the device does not do what we need. */
+bool rss_program(struct port *p, const struct rte_eth_dev_info *info);
+
+/* ---- wire.c ---- */
+/* Joins a started port to its wire. 0, or -ENODEV when there is no such wire. */
+int wire_bind(struct port *p, struct rte_mempool *const *pools);
+void wire_unbind(const struct port *p);
+
+int port_fail(struct port_err *err, int rc, const char *fmt, ...) sl_printf(3, 4);

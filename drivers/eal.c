@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Starting EAL: arguments from what is configured, after checks of what EAL would only fail on.
+ *
+ * Runs on: the main thread, once. Two profiles: hugepages when enough are free and mounted,
+ * otherwise ordinary memory (--no-huge --no-shconf: an instance of its own, no files left).
+ */
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "drivers/drv.h"
+
+#define ARGS_MAX 128
+#define TEXT_MAX 8192
+
+/* Built up, then handed to EAL, which keeps pointers into it: never freed. */
+struct args {
+	char *argv[ARGS_MAX + 1];
+	int argc;
+	char text[TEXT_MAX];
+	uint32_t used;
+	bool full;
+};
+
+static void
+add_str(struct args *a, struct sl_str s)
+{
+	if (a->argc == ARGS_MAX || a->used + s.len + 1 > TEXT_MAX) {
+		a->full = true;
+		return;
+	}
+	a->argv[a->argc] = a->text + a->used;
+	memcpy(a->argv[a->argc++], s.p, s.len);
+	a->text[a->used + s.len] = '\0';
+	a->used += s.len + 1;
+}
+
+sl_printf(2, 3) static void add(struct args *a, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0 || n >= (int)sizeof(text))
+		a->full = true;
+	else
+		add_str(a, sl_str_make(text, (size_t)n));
+}
+
+/* lcore 0 is main, lcore w + 1 is worker w; two may share a CPU. */
+static void
+add_lcores(struct args *a, const struct eal_spec *s)
+{
+	char text[1024];
+	struct sl_buf b;
+
+	sl_buf_init(&b, text, sizeof(text));
+	sl_buf_printf(&b, "0@%u", s->main_cpu);
+	for (uint32_t w = 0; w < s->nworkers; w++)
+		sl_buf_printf(&b, ",%u@%u", w + 1, s->worker_cpu[w]);
+	a->full |= b.full;
+	add(a, "--lcores");
+	add_str(a, sl_buf_str(&b));
+	add(a, "--main-lcore=0");
+}
+
+static void
+add_devices(struct args *a, const struct eal_spec *s)
+{
+	bool pci = false;
+
+	for (uint32_t i = 0; i < s->nports; i++) {
+		const struct port_spec *p = &s->ports[i];
+		char text[256];
+		struct sl_buf b;
+
+		sl_buf_init(&b, text, sizeof(text));
+		a->full |= pmd_device(p, (uint16_t)s->nworkers, &b) < 0;
+		add(a, "%s", pmd_is_virtual(p->device) ? "--vdev" : "-a");
+		add_str(a, sl_buf_str(&b));
+		pci |= !pmd_is_virtual(p->device);
+	}
+	if (!pci)
+		add(a, "--no-pci");
+}
+
+/* Blanks separate the user's own arguments. */
+static void
+add_extra(struct args *a, struct sl_str extra)
+{
+	while (extra.p != NULL) {
+		struct sl_str word = sl_str_trim(sl_str_cut(&extra, ' '));
+		if (word.len > 0)
+			add_str(a, word);
+	}
+}
+
+static void
+add_logging(struct args *a, const struct eal_spec *s)
+{
+	add(a, "--log-level=*:%s", s->in_test ? "critical" : "warning");
+	// on every start: "failed to create multiq qdisc", which does no harm
+	add(a, "--log-level=pmd.net.tap:critical");
+	if (s->in_test)
+		add(a, "--no-telemetry");
+}
+
+static int
+check_memory(const struct eal_spec *s, uint32_t need, bool *huge, struct port_err *err)
+{
+	uint64_t there = check_memory_mb();
+
+	// dpdk-eal "--no-huge" of the user wins
+	*huge = check_hugepages_mb() >= need &&
+		sl_str_find(s->extra, SL_STR("--no-huge"), false) < 0;
+	if (!*huge && there < need)
+		return port_fail(err, -ENOMEM,
+			"%u MiB are needed for the packet buffers of %u threads, %llu MiB are there: "
+			"lower nbthread or give the machine more memory",
+			need, s->nworkers, (unsigned long long)there);
+	return 0;
+}
+
+static int
+check_devices(const struct eal_spec *s, struct port_err *err)
+{
+	for (uint32_t i = 0; i < s->nports; i++) {
+		const struct pmd_quirk *q = pmd_quirk(s->ports[i].device);
+		int rc = q->check != NULL ? q->check(&s->ports[i], err) : 0;
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int
+eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
+{
+	uint32_t need = eal_memory_mb(s->nports, s->nworkers);
+	struct args *a;
+	int rc = check_devices(s, err);
+
+	if (rc == 0)
+		rc = check_memory(s, need, huge, err);
+	if (rc < 0)
+		return rc;
+	a = calloc(1, sizeof(*a));
+	if (a == NULL)
+		return port_fail(err, -ENOMEM, "no memory");
+	add(a, "sluice");
+	add_lcores(a, s);
+	add(a, "-m");
+	add(a, "%u", need);
+	if (*huge) {
+		add(a, "--file-prefix=%s%d", s->file_prefix, (int)getpid());
+		add(a, "--huge-unlink");
+	} else {
+		add(a, "--no-huge");
+		add(a, "--no-shconf");
+		add(a, "--iova-mode=va");
+		add(a, "--file-prefix=%s%d", s->file_prefix, (int)getpid());
+	}
+	add_devices(a, s);
+	add_logging(a, s);
+	add_extra(a, s->extra);
+	if (a->full) {
+		free(a);
+		return port_fail(err, -E2BIG, "too many arguments for EAL");
+	}
+	if (rte_eal_init(a->argc, a->argv) < 0) {
+		rc = rte_errno != 0 ? -rte_errno : -EINVAL;
+		return port_fail(err, rc,
+			"DPDK does not start (%s): see its messages above, and 'dpdk-eal' in the "
+			"configuration",
+			rte_strerror(-rc));
+	}
+	return 0;
+}
+
+void
+eal_stop(void)
+{
+	rte_eal_cleanup();
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The mbuf pools: one per worker, used by that worker alone once it runs.
+ *
+ * Runs on: the main thread. Because there is one owner, the pool's ring is single-producer and
+ * single-consumer, and a preempted thread can never stall another. One pool serves the worker's
+ * queues on all ports, so that AF_XDP forwards a buffer from port to port without a copy.
+ */
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <stdio.h>
+
+#include "drivers/drv.h"
+
+#define POOL_CACHE    256
+#define POOL_RETAIN   8192 // buffers that queues may hold, whatever the rings take
+#define POOL_PER_PORT 4096 // rx ring or fill ring, and tx ring
+#define POOL_OBJECT                                                                         \
+	(64 + sizeof(struct rte_mbuf) + PORT_PRIV + RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA + \
+		64) // header, mbuf, private area, data, padding
+
+uint32_t
+pool_mbufs(uint32_t nports)
+{
+	// 2^n - 1 is what a ring-backed pool stores without waste
+	return sl_pow2_up(POOL_RETAIN + nports * POOL_PER_PORT) - 1;
+}
+
+uint32_t
+eal_memory_mb(uint32_t nports, uint32_t nworkers)
+{
+	uint64_t pool = (uint64_t)(pool_mbufs(nports) + 1) * (POOL_OBJECT + sizeof(void *));
+
+	// 64 MiB for EAL's own tables and the drivers' queues
+	return (uint32_t)(nworkers * ((pool >> 20) + 2)) + nports * 4 + 64;
+}
+
+struct rte_mempool *
+pool_create(uint16_t worker, uint32_t nports, int socket, struct port_err *err)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *mp;
+
+	snprintf(name, sizeof(name), "worker%u", worker);
+	mp = rte_pktmbuf_pool_create_by_ops(name, pool_mbufs(nports), POOL_CACHE, PORT_PRIV,
+		RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA, socket, "ring_sp_sc");
+	if (mp == NULL)
+		port_fail(err, -ENOMEM,
+			"no memory for the %u packet buffers of worker %u (%s): give more hugepages "
+			"or fewer threads (nbthread)",
+			pool_mbufs(nports), worker, rte_strerror(rte_errno));
+	return mp;
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Life of a port: from a device name to started queues, and back.
+ *
+ * Runs on: the main thread; the link event comes on EAL's interrupt thread. Order of a start: find
+ * or plug the device → negotiate → configure → queues with the pool of their worker → MTU, MAC →
+ * start → RSS table → multicast → link.
+ */
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mempool.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dataplane/base/log.h"
+#include "drivers/drv.h"
+
+SL_LOG_TYPE("drivers");
+
+#define RX_DESC   1024
+#define TX_DESC   1024
+#define FILL_DESC 2048 // AF_XDP: what its fill ring takes
+
+/* The name under which EAL knows a device: "net_tap0" of "net_tap0,iface=x". */
+static int
+find_device(const struct port_spec *s, uint16_t nworkers, uint16_t *id, struct port_err *err)
+{
+	char text[256];
+	struct sl_buf b;
+	char *args;
+
+	sl_buf_init(&b, text, sizeof(text));
+	if (pmd_device(s, nworkers, &b) < 0)
+		return port_fail(err, -ENAMETOOLONG, "port '%.*s': device name too long",
+			SL_STR_ARG(s->name));
+	args = strchr(text, ',');
+	if (args != NULL)
+		*args++ = '\0';
+	if (rte_eth_dev_get_port_by_name(text, id) == 0)
+		return 0;
+	if (pmd_is_virtual(s->device) &&
+		rte_eal_hotplug_add("vdev", text, args != NULL ? args : "") == 0 &&
+		rte_eth_dev_get_port_by_name(text, id) == 0)
+		return 0;
+	return port_fail(err, -ENODEV,
+		"port '%.*s': device '%.*s' was not found, or its driver refused it",
+		SL_STR_ARG(s->name), SL_STR_ARG(s->device));
+}
+
+static int
+on_link(uint16_t ethdev, enum rte_eth_event_type ev sl_unused, void *ctx, void *ret sl_unused)
+{
+	struct port *p = ctx;
+	struct rte_eth_link link;
+
+	if (rte_eth_link_get_nowait(ethdev, &link) == 0)
+		atomic_store(&p->link_up, link.link_status == RTE_ETH_LINK_UP);
+	return 0;
+}
+
+static void
+wire_options(struct port *p)
+{
+	struct sl_str dev = sl_str_c(p->device);
+	struct sl_str q = pmd_arg(dev, "queues");
+	uint64_t n = WIRE_QUEUES;
+
+	sl_str_u64(q, &n);
+	n = n == 0 || n > WIRE_QUEUES ? WIRE_QUEUES : n;
+	p->nqueues = (uint16_t)sl_min((uint64_t)p->nqueues, n);
+	p->mode = PORT_SINGLE;
+	if (p->nqueues > 1) {
+		bool rss = !sl_str_eq(pmd_arg(dev, "rss"), SL_STR("0"));
+		p->mode = rss ? PORT_RSS : PORT_SOFT;
+		p->offloads |= rss ? PORT_O_RSS_HASH : 0;
+	}
+	if (sl_str_eq(pmd_arg(dev, "multiseg"), SL_STR("0")))
+		p->offloads &= ~PORT_O_TX_MULTISEG;
+}
+
+/* All ports of a process share key and tables: less cache, one port class table. */
+static int
+set_key(struct ports *ps, struct port *p, bool fixed)
+{
+	struct toeplitz *t;
+
+	for (uint16_t i = 0; i < ps->n; i++) {
+		if (ps->port[i].toeplitz != NULL && &ps->port[i] != p) {
+			memcpy(p->rss_key, ps->port[i].rss_key, PORT_RSS_KEY);
+			p->toeplitz = ps->port[i].toeplitz;
+			return 0;
+		}
+	}
+	t = malloc(sizeof(*t));
+	if (t == NULL)
+		return -ENOMEM;
+	toeplitz_make_key(p->rss_key, fixed);
+	toeplitz_init(t, p->rss_key);
+	p->toeplitz = t;
+	return 0;
+}
+
+static void
+put_key(struct ports *ps, struct port *p)
+{
+	const struct toeplitz *t = p->toeplitz;
+
+	p->toeplitz = NULL;
+	for (uint16_t i = 0; i < PORT_MAX; i++) {
+		if (ps->port[i].toeplitz == t)
+			return;
+	}
+	free((void *)(uintptr_t)t);
+}
+
+static int
+fill_spec(struct ports *ps, struct port *p, const struct port_spec *s, struct port_err *err)
+{
+	memset(p, 0, sizeof(*p));
+	p->id = ps->n;
+	p->mtu = s->mtu != 0 ? s->mtu : RTE_ETHER_MTU;
+	p->vlan = s->vlan;
+	p->gateway4 = s->gateway4;
+	p->gateway6 = s->gateway6;
+	if (s->naddrs > PORT_MAX_ADDRS)
+		return port_fail(err, -E2BIG, "port '%.*s': more than %u addresses",
+			SL_STR_ARG(s->name), PORT_MAX_ADDRS);
+	if (s->name.len >= sizeof(p->name) || s->device.len >= sizeof(p->device))
+		return port_fail(
+			err, -ENAMETOOLONG, "port '%.*s': name too long", SL_STR_ARG(s->name));
+	if (p->mtu < 1280 || p->mtu > PORT_MBUF_DATA - 64)
+		return port_fail(err, -EINVAL, "port '%.*s': mtu must be 1280..%u, got %u",
+			SL_STR_ARG(s->name), PORT_MBUF_DATA - 64, p->mtu);
+	if (s->vlan > 4094)
+		return port_fail(err, -EINVAL, "port '%.*s': vlan must be 1..4094, got %u",
+			SL_STR_ARG(s->name), s->vlan);
+	memcpy(p->name, s->name.p, s->name.len);
+	memcpy(p->device, s->device.p, s->device.len);
+	if (s->naddrs > 0)
+		memcpy(p->addr, s->addrs, s->naddrs * sizeof(*s->addrs));
+	p->naddrs = (uint16_t)s->naddrs;
+	return 0;
+}
+
+static int
+setup_queues(struct port *p, struct rte_mempool *const *pools, struct port_err *err)
+{
+	for (uint16_t q = 0; q < p->nqueues; q++) {
+		int rc = rte_eth_rx_queue_setup(
+			p->ethdev, q, p->rx_desc, (unsigned int)p->socket, NULL, pools[q]);
+
+		if (rc == 0)
+			rc = rte_eth_tx_queue_setup(
+				p->ethdev, q, p->tx_desc, (unsigned int)p->socket, NULL);
+		if (rc < 0)
+			return port_fail(err, rc,
+				"port '%s': queue %u of device '%s' failed (%s): does the "
+				"interface have that many queues?",
+				p->name, q, p->device, strerror(-rc));
+	}
+	return 0;
+}
+
+static int
+configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *pools,
+	uint16_t nworkers, struct port_err *err)
+{
+	uint32_t quirks = pmd_quirk(s->device)->quirks;
+	struct rte_eth_conf conf = { .rxmode.mtu = p->mtu };
+	struct rte_eth_dev_info info;
+	int rc = rte_eth_dev_info_get(p->ethdev, &info);
+
+	if (rc < 0)
+		return port_fail(
+			err, rc, "port '%s': device '%s' gives no information", p->name, p->device);
+	rte_strscpy(p->driver, info.driver_name, sizeof(p->driver));
+	caps_negotiate(p, &info, quirks, nworkers, &conf);
+	if (quirks & PMD_Q_WIRE)
+		wire_options(p);
+	rss_fill_owner(p, info.reta_size);
+
+	uint8_t key[64] = { 0 };
+	memcpy(key, p->rss_key, PORT_RSS_KEY);
+	if (conf.rxmode.mq_mode == RTE_ETH_MQ_RX_RSS) {
+		conf.rx_adv_conf.rss_conf.rss_key = key;
+		conf.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size;
+	}
+	if (info.max_mtu != 0 && p->mtu > info.max_mtu)
+		return port_fail(err, -EINVAL, "port '%s': mtu %u is more than the device's %u",
+			p->name, p->mtu, info.max_mtu);
+	rc = rte_eth_dev_configure(p->ethdev, p->nqueues, p->nqueues, &conf);
+	if (rc < 0)
+		return port_fail(err, rc, "port '%s': device '%s' refuses %u queues (%s)", p->name,
+			p->device, p->nqueues, strerror(-rc));
+	p->socket = rte_eth_dev_socket_id(p->ethdev);
+	p->rx_desc = RX_DESC;
+	p->tx_desc = TX_DESC;
+	rte_eth_dev_adjust_nb_rx_tx_desc(p->ethdev, &p->rx_desc, &p->tx_desc);
+	rc = setup_queues(p, pools, err);
+	if (quirks & PMD_Q_FILL)
+		p->rx_desc = sl_max(p->rx_desc, (uint16_t)FILL_DESC);
+	return rc;
+}
+
+static void
+set_mac(struct port *p, uint32_t quirks)
+{
+	// the same in every run, so that simulations are reproducible
+	if (quirks & PMD_Q_WIRE) {
+		struct rte_ether_addr mac = { { 0x02, 0x53, 0x4c } };
+		char *end;
+		mac.addr_bytes[4] = (uint8_t)strtoul(p->device + 4, &end, 10);
+		mac.addr_bytes[5] = (uint8_t)*end;
+		rte_eth_dev_default_mac_addr_set(p->ethdev, &mac);
+	}
+	rte_eth_macaddr_get(p->ethdev, &p->mac);
+}
+
+/* What this thread took through its own cache belongs to the workers from now on. */
+static void
+flush_caches(struct rte_mempool *const *pools, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mempool_cache *c = rte_mempool_default_cache(pools[i], rte_lcore_id());
+		if (c != NULL)
+			rte_mempool_cache_flush(c, pools[i]);
+	}
+}
+
+int
+port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *const *pools,
+	uint16_t nworkers, struct port_err *err)
+{
+	uint32_t quirks = pmd_quirk(spec->device)->quirks;
+	struct port *p = &ps->port[ps->n];
+	struct rte_eth_dev_info info;
+	int rc;
+
+	if (ps->n == PORT_MAX)
+		return port_fail(err, -E2BIG, "more than %u ports", PORT_MAX);
+	ps->nworkers = nworkers;
+	rc = fill_spec(ps, p, spec, err);
+	if (rc == 0)
+		rc = find_device(spec, nworkers, &p->ethdev, err);
+	if (rc < 0)
+		return rc;
+	if (set_key(ps, p, quirks & PMD_Q_WIRE) < 0)
+		return port_fail(err, -ENOMEM, "port '%s': no memory", p->name);
+	rc = configure(p, spec, pools, nworkers, err);
+	if (rc < 0)
+		goto fail;
+	set_mac(p, quirks);
+	rc = rte_eth_dev_start(p->ethdev);
+	if (rc < 0) {
+		port_fail(err, rc, "port '%s': device '%s' does not start (%s)", p->name, p->device,
+			strerror(-rc));
+		goto fail;
+	}
+	if (p->mode == PORT_RSS && !(quirks & PMD_Q_WIRE) &&
+		(rte_eth_dev_info_get(p->ethdev, &info) < 0 || !rss_program(p, &info))) {
+		p->mode = PORT_SOFT;
+		p->offloads &= ~PORT_O_RSS_HASH;
+		rss_fill_owner(p, 0);
+		LOG(NOTICE,
+			"port '%s': the device's RSS cannot be set: flows are spread in software",
+			p->name);
+	}
+	rc = quirks & PMD_Q_WIRE ? wire_bind(p, pools) : 0;
+	if (rc < 0) {
+		port_fail(err, rc, "port '%s': there is no wire for '%s'", p->name, p->device);
+		rte_eth_dev_stop(p->ethdev);
+		goto fail;
+	}
+	rte_eth_allmulticast_enable(p->ethdev); // IPv6 needs multicast; soft drivers pass all
+	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
+	on_link(p->ethdev, RTE_ETH_EVENT_INTR_LSC, p, NULL);
+	flush_caches(pools, nworkers);
+	if (p->nqueues < nworkers)
+		LOG(WARNING, "port '%s': %u queues for %u workers: the others do not use it",
+			p->name, p->nqueues, nworkers);
+	ps->n++;
+	return 0;
+fail:
+	rte_eth_dev_close(p->ethdev);
+	put_key(ps, p);
+	return rc;
+}
+
+void
+port_stop(struct ports *ps, struct port *p)
+{
+	struct rte_eth_dev_info info;
+	struct sl_str dev = sl_str_c(p->device);
+	bool removable = pmd_is_virtual(dev) && rte_eth_dev_info_get(p->ethdev, &info) == 0;
+
+	atomic_store(&p->link_up, false);
+	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
+	rte_eth_dev_stop(p->ethdev);
+	if (pmd_quirk(dev)->quirks & PMD_Q_WIRE)
+		wire_unbind(p);
+	rte_eth_dev_close(p->ethdev);
+	if (removable)
+		rte_dev_remove(info.device);
+	put_key(ps, p);
+	p->nqueues = 0;
+	while (ps->n > 0 && ps->port[ps->n - 1].nqueues == 0)
+		ps->n--;
+}
+
+void
+port_finish(struct ports *ps)
+{
+	uint32_t mss = UINT16_MAX;
+
+	for (uint16_t i = 0; i < ps->n; i++) {
+		const struct port *p = &ps->port[i];
+		bool v6 = false;
+
+		for (uint16_t a = 0; a < p->naddrs; a++)
+			v6 |= p->addr[a].ip.family == ADDR_V6;
+		// IP and TCP headers, and the timestamp option
+		mss = sl_min(mss, p->mtu - (v6 ? 40u : 20u) - 20u - 12u);
+	}
+	ps->payload_mss = (uint16_t)(ps->n == 0 ? 0 : mss);
+}
