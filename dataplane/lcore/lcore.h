@@ -93,6 +93,7 @@ struct lcore {
 	uint32_t mbuf_fail_in; // test hook of lcore_mbuf()
 	uint64_t epoch;        // last value of `quiescent` while online
 	int socket;            // NUMA node or -1
+	size_t mapped;         // bytes of the mapping that begins with this struct
 
 	/* ==== owner writes, others read (relaxed) ==== */
 	alignas(SL_CACHE_LINE) counter stat[STAT_NR];
@@ -179,15 +180,22 @@ bool lcore_mesh_push(struct lcore *lc, uint16_t to, const struct xmsg *m);
 void *lcore_map(size_t bytes, int socket);
 void lcore_unmap(void *p, size_t bytes);
 
-/* Sets now/now_us/wall_us; the loop from the TSC, simulators as they like. */
+/*
+ * Sets now/now_us/wall_us; the loop from the TSC, simulators as they like. The first call, before
+ * any timer is armed (so: before the layers are attached), is where the wheel begins.
+ */
 static inline void
 lcore_set_clock(struct lcore *lc, uint64_t now_us, uint64_t wall_us)
 {
+	bool first = lc->now_us == 0 && lc->wheel.armed == 0;
+
 	lc->now_us = now_us;
 	lc->wall_us = wall_us;
 	lc->now = (sl_tick)(now_us / 1000);
 	if (lc->now == TICK_NONE)
 		lc->now = 1;
+	if (unlikely(first))
+		wheel_init(&lc->wheel, lc->now);
 }
 
 /* ---- wake.c: one of the two places with a syscall ---- */
