@@ -19,14 +19,14 @@ struct px_timeouts {
 	uint32_t client, server, connect, http_request, http_keep_alive, queue, check, tunnel;
 };
 
-#define PX_O_HTTPLOG 0x0001u
-#define PX_O_TCPLOG 0x0002u
-#define PX_O_FORWARDFOR 0x0004u
-#define PX_O_REDISPATCH 0x0008u
-#define PX_O_DONTLOGNULL 0x0010u
+#define PX_O_HTTPLOG      0x0001u
+#define PX_O_TCPLOG       0x0002u
+#define PX_O_FORWARDFOR   0x0004u
+#define PX_O_REDISPATCH   0x0008u
+#define PX_O_DONTLOGNULL  0x0010u
 #define PX_O_SERVER_CLOSE 0x0020u // option http-server-close
-#define PX_O_CLOSE 0x0040u        // option httpclose
-#define PX_O_HTTPCHK 0x0080u
+#define PX_O_CLOSE        0x0040u // option httpclose
+#define PX_O_HTTPCHK      0x0080u
 
 /* Where a model object was written, for messages. */
 struct src_pos {
@@ -117,6 +117,26 @@ struct port_conf {
 	uint16_t vlan; // 0: untagged
 };
 
+/* Of a "log stdout|stderr …" line, as HAProxy's "format". */
+enum log_form {
+	LOG_RFC3164, // HAProxy's default
+	LOG_RFC5424,
+	LOG_PRIORITY,
+	LOG_SHORT,
+	LOG_TIMED,
+	LOG_ISO,
+	LOG_RAW,
+	LOG_NR_FORMS
+};
+struct log_target {
+	enum log_form form;
+	bool to_stderr;
+	uint8_t facility; // as syslog numbers them: kern 0 .. local7 23
+	uint8_t level,
+		min_level; // messages above `level` are dropped, those below min_level raised to it
+	uint32_t len;      // longest line
+};
+
 struct cpu_map {
 	bool set;
 	uint64_t mask[16]; // CPUs 0..1023
@@ -129,15 +149,20 @@ struct global_conf {
 	uint32_t maxconn;
 	bool busy_polling, daemon, quiet;
 	struct sl_str pidfile;
-	struct sl_str dpdk_eal; // extra arguments
+	struct sl_str dpdk_eal;     // extra arguments
 	struct cpu_map cpu_map[64]; // per worker
 	uint32_t lua_forced_yield;  // instructions per slice
 	uint32_t lua_session_timeout_ms, lua_burst_timeout_ms;
 	uint32_t lua_maxmem_mb;
 	uint32_t lua_deadline_ms;
+	uint64_t lua_max_instructions;         // per call; 0: no limit
+	uint8_t lua_on_error, lua_on_overload; // defaults of rules: enum call_policy (proxy/call.h)
+	uint16_t lua_error_status, lua_overload_status; // with CALL_POLICY_STATUS
 	struct sl_str lua_prepend_path;
 	uint32_t ncall_slots; // per worker and script thread
-	bool log_stdout;      // a "log stdout" line exists
+	bool log_stdout;      // a "log stdout" or "log stderr" line exists: log_target is set
+	struct log_target log_target;
+	struct sl_str node, description; // for statistics; may be empty
 };
 
 struct model {
