@@ -15,11 +15,52 @@ sl_str_c(const char *c)
 	return sl_str_make(c, strlen(c));
 }
 
+static inline uint64_t
+load64(const char *p)
+{
+	uint64_t x;
+
+	memcpy(&x, p, 8);
+	return x;
+}
+
+static inline uint32_t
+load32(const char *p)
+{
+	uint32_t x;
+
+	memcpy(&x, p, 4);
+	return x;
+}
+
+/* Eight bytes at once: they may differ only in bit 5, and there only where both are letters. */
+static inline bool
+eq_nocase8(uint64_t a, uint64_t b)
+{
+	const uint64_t ones = 0x0101010101010101ull;
+	uint64_t diff = a ^ b, low = (a | 0x20 * ones) & 0x7f * ones;
+	uint64_t from_a = low + (0x80 - 'a') * ones, above_z = low + (0x80 - 'z' - 1) * ones;
+	uint64_t letters = from_a & ~above_z & ~a;
+
+	return (diff & ~(0x20 * ones)) == 0 && ((diff << 2) & ~letters & 0x80 * ones) == 0;
+}
+
+/* Field names are compared per request: the ends overlap instead of going byte by byte. */
 static bool
 eq_nocase(const char *a, const char *b, uint32_t len)
 {
+	if (len >= 8) {
+		for (uint32_t i = 0; i + 8 < len; i += 8) {
+			if (!eq_nocase8(load64(a + i), load64(b + i)))
+				return false;
+		}
+		return eq_nocase8(load64(a + len - 8), load64(b + len - 8));
+	}
+	if (len >= 4)
+		return eq_nocase8((uint64_t)load32(a) << 32 | load32(a + len - 4),
+			(uint64_t)load32(b) << 32 | load32(b + len - 4));
 	for (uint32_t i = 0; i < len; i++) {
-		if (a[i] != b[i] && sl_lower(a[i]) != sl_lower(b[i]))
+		if (sl_lower(a[i]) != sl_lower(b[i]))
 			return false;
 	}
 	return true;

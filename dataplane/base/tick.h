@@ -13,7 +13,9 @@
 typedef uint32_t sl_tick;
 
 #define TICK_NONE ((sl_tick)0)
-#define TICK_MAX_MS 0x7fffffffu // longest delay that still orders
+// Longest delay: four hours less than what orders, so that a date that far away also orders against
+// dates that lie a little in the past (a wheel that is behind, a timer that is late).
+#define TICK_MAX_MS 0x7f000000u
 
 static inline bool
 tick_is_set(sl_tick t)
