@@ -23,7 +23,10 @@ struct script_err {
 
 /* ---- loading; the loader (or main at start) ---- */
 int script_gen_new(struct script_gen **out);
-/* Options that must be known before states run: slices, timeouts, memory. Before script_load. */
+/*
+ * Options that must be known before states run: slices, timeouts (0: none), memory. Before
+ * script_load; may be called again. Without it HAProxy's defaults hold.
+ */
 void script_gen_conf(struct script_gen *g, const struct global_conf *conf);
 /*
  * lua-load: runs the file at once (bodies may call core.register_*). per_thread: one state per
@@ -31,10 +34,13 @@ void script_gen_conf(struct script_gen *g, const struct global_conf *conf);
  */
 int script_load(struct script_gen *g, const char *file, const struct sl_str *args, uint32_t nargs,
 	bool per_thread, struct script_err *err);
-/* expr_extern.lookup: ids of registered actions, fetches and converters; ctx: script_gen. */
+/*
+ * expr_extern.lookup: ids of registered actions, fetches and converters, with or without "lua.";
+ * ctx: script_gen. CALL_FN_PER_THREAD is part of the id.
+ */
 int script_lookup(void *ctx, char kind, struct sl_str name, uint32_t *points);
-/* Declared number of arguments of an action (core.register_action's nargs). */
-int script_action_nargs(const struct script_gen *g, int fn);
+/* expr_extern.nargs: declared arguments of an action (core.register_action's nargs). */
+int script_action_nargs(void *ctx, int fn);
 /* After parsing: remaining per-thread states, then core.register_init functions. */
 int script_gen_ready(struct script_gen *g, uint32_t nthreads, struct script_err *err);
 /* No thread uses it any more (calls drained). */
@@ -67,17 +73,30 @@ void script_get_stats(uint16_t thread, struct script_stats *out);
 /* The call that the running coroutine serves; NULL in bodies, init functions and tasks. */
 struct script_call {
 	struct call_slot *slot;
-	struct call_arena mem;
 	struct script_gen *gen;
+	uint64_t seq; // changes when the call ends: an object that outlived it is refused
+	struct sl_rand rand;
 };
 struct script_call *script_current(struct lua_State *L);
 struct script_gen *script_gen_of(struct lua_State *L);
 /* Is the body being loaded (core.register_* legal)? */
 bool script_is_loading(struct lua_State *L);
 void script_log(struct lua_State *L, enum sl_level level, struct sl_str text);
-/* Registers the function at stack index fn under a name; 0, -EEXIST, -EINVAL. kind 'a' 'f' 'c' 'i'. */
+/* core.thread: 0 in the shared state, else 1.. */
+uint16_t script_thread_of(struct lua_State *L);
+/*
+ * Registers the function at (absolute) stack index fn under a name without "lua."; kind 'a' 'f' 'c',
+ * 'i' init function. 0; -EEXIST: replaced an earlier one; -EINVAL: exists in the other kind of
+ * state; -ENOENT: not registered by the first thread's state; -EPERM: no body runs; -ENOMEM.
+ */
 int script_register(struct lua_State *L, char kind, struct sl_str name, uint32_t points, int nargs,
 	int fn);
+/* Called by open(): how the TXN object of a call is pushed (first argument of hooks). */
+void script_set_txn(struct lua_State *L, void (*push)(struct lua_State *L, struct script_call *c));
+/* core.done: ends the running call at once, pcall cannot keep it; does not return. */
+int script_done(struct lua_State *L);
+/* core.yield: suspends, to be run again after the others. For `return script_yield(L, k)`. */
+int script_yield(struct lua_State *L);
 
 /* One table or class that Lua code can see: open() leaves nothing on the stack. */
 struct lua_api_row {

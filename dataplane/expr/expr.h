@@ -206,6 +206,8 @@ struct expr_extern {
 	 * -ENOENT. *points: where it may be called.
 	 */
 	int (*lookup)(void *ctx, char kind, struct sl_str name, uint32_t *points);
+	/* Declared number of arguments of an action's id; NULL: any. */
+	int (*nargs)(void *ctx, int id);
 	void *ctx;
 };
 

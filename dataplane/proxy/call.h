@@ -18,8 +18,17 @@
 
 #define CALL_DATA 24576     // head (<= HTTP_MAX_HEAD), its room for edits, variables, writes
 #define CALL_MAX_VARS 64
+/* Bit of a function id: it exists in the state of each script thread, not only on thread 0. */
+#define CALL_FN_PER_THREAD 0x8000u
 
-enum call_policy { CALL_POLICY_CONT, CALL_POLICY_DENY, CALL_POLICY_STATUS, CALL_POLICY_WAIT };
+/* DEFAULT: the global section's; there it means continue on errors, wait on overload. */
+enum call_policy {
+	CALL_POLICY_DEFAULT,
+	CALL_POLICY_CONT,
+	CALL_POLICY_DENY,
+	CALL_POLICY_STATUS,
+	CALL_POLICY_WAIT
+};
 /* Of one rule: "deadline T", "on-error …", "on-overload …"; prog_call.priv points at it. */
 struct call_rule {
 	uint32_t deadline_ms; // 0: the global default
@@ -79,6 +88,7 @@ struct call_slot {
 	struct call_write *first, *last;
 	char error[192];
 	uint64_t cpu_us;
+	uint64_t instructions;   // counted in whole slices
 	/* ==== both, in turn: bump memory for the above ==== */
 	uint32_t used;
 	alignas(16) uint8_t data[CALL_DATA];
