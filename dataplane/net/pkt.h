@@ -11,7 +11,7 @@
 #include "drivers/port.h"
 
 #define PKT_F_V6 0x01u
-#define PKT_F_CSUM_OK 0x02u // L4 checksum verified by the device
+#define PKT_F_CSUM_OK 0x02u // L4 checksum verified by the device; without it tcp verifies
 #define PKT_F_HASH 0x04u    // hash is valid
 
 struct pkt {
@@ -33,6 +33,8 @@ struct pkt {
 			uint8_t tx_flags;  // private to tcp
 			uint8_t tx_count;
 			uint64_t tx_us; // last transmission
+			// send queue: never through m->next, which drivers free along
+			struct rte_mbuf *next;
 		};
 	};
 };
