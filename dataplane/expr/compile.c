@@ -56,7 +56,8 @@ unknown(const struct piece *p, const struct registry *reg)
 
 /* Texts to a freshly allocated row + arguments; both kinds start with the row's pointer. */
 static void *
-with_args(const struct piece *p, const void *row, const struct arg_spec *spec)
+with_args(const struct piece *p, const void *row, const struct arg_spec *spec,
+	const char *(*check)(const struct arg *args))
 {
 	const struct expr_comp *e = p->b->e;
 	struct arg all[EXPR_MAX_ARGS + 1];
@@ -72,6 +73,11 @@ with_args(const struct piece *p, const void *row, const struct arg_spec *spec)
 	}
 	if (rc < 0) {
 		expr_error(e, p->name, "%s '%.*s': %s", p->what, SL_STR_ARG(p->name), mem);
+		return NULL;
+	}
+	const char *wrong = check != NULL ? check(all) : NULL;
+	if (wrong != NULL) {
+		expr_error(e, p->name, "%s '%.*s': %s", p->what, SL_STR_ARG(p->name), wrong);
 		return NULL;
 	}
 	while (n < EXPR_MAX_ARGS && spec->type[n] != ARG_END)
@@ -199,7 +205,7 @@ compile_fetch(struct piece *p, bool cond, struct expr_info *out)
 			row->name, row->match);
 	if (expr_check_point(b, row->points, p->name, p->what) < 0)
 		return -EINVAL;
-	const struct expr_fetch *f = with_args(p, row, &row->args);
+	const struct expr_fetch *f = with_args(p, row, &row->args, row->check);
 	if (f == NULL)
 		return -EINVAL;
 	out->out = row->out;
@@ -229,7 +235,7 @@ compile_conv(struct piece *p, struct expr_info *out)
 		out->out = T_ANY;
 		return rc != 0 ? sl_min(rc, 0) : unknown(p, expr_convs());
 	}
-	const struct expr_conv *c = with_args(p, row, &row->args);
+	const struct expr_conv *c = with_args(p, row, &row->args, row->check);
 	if (c == NULL)
 		return -EINVAL;
 	if (row->in != T_ANY && !sample_can_cast(out->out, row->in))

@@ -167,14 +167,12 @@ is_unreserved(char c)
 }
 
 static bool
-conv_url_enc(const struct txn_view *v sl_unused, struct sample *s, const struct arg *args,
+conv_url_enc(const struct txn_view *v sl_unused, struct sample *s, const struct arg *args sl_unused,
 	struct arena *mem, uintptr_t priv sl_unused)
 {
+	char *p = arena_alloc(mem, (size_t)s->s.len * 3);
 	uint32_t at = 0;
 
-	if (args[0].type == ARG_STR && args[0].s.len != 0 && !sl_str_eq(args[0].s, SL_STR("query")))
-		return false;
-	char *p = arena_alloc(mem, (size_t)s->s.len * 3);
 	if (p == NULL)
 		return false;
 	for (uint32_t i = 0; i < s->s.len; i++) {
@@ -191,6 +189,14 @@ conv_url_enc(const struct txn_view *v sl_unused, struct sample *s, const struct 
 	return true;
 }
 
+static const char *
+check_url_enc(const struct arg *args)
+{
+	if (args[0].type == ARG_END || sl_str_eq(args[0].s, SL_STR("query")))
+		return NULL;
+	return "unexpected encode type; the allowed value is 'query'";
+}
+
 // clang-format off
 SL_CONVERTERS(
 	{ "hex",     conv_hex,     SL_NOARGS, T_BIN, T_STR, WHERE_PURE, "two upper-case hex digits per byte" },
@@ -198,6 +204,6 @@ SL_CONVERTERS(
 	{ "base64",  conv_base64,  SL_NOARGS, T_BIN, T_STR, WHERE_PURE, "base64 text of bytes" },
 	{ "b64dec",  conv_b64dec,  SL_NOARGS, T_STR, T_BIN, WHERE_PURE, "bytes of base64 text" },
 	{ "url_dec", conv_url_dec, SL_ARGS(0, ARG_SINT), T_STR, T_STR, WHERE_PURE, "URL-decoded text; 1: of a form" },
-	{ "url_enc", conv_url_enc, SL_ARGS(0, ARG_STR), T_STR, T_STR, WHERE_PURE, "URL-encoded text" },
+	{ "url_enc", conv_url_enc, SL_ARGS(0, ARG_STR), T_STR, T_STR, WHERE_PURE, "URL-encoded text", .check = check_url_enc },
 );
 // clang-format on

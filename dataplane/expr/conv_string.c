@@ -117,12 +117,18 @@ static bool
 conv_field(const struct txn_view *v sl_unused, struct sample *s, const struct arg *args,
 	struct arena *mem sl_unused, uintptr_t words)
 {
-	if (args[0].i == 0 || s->s.p == NULL)
-		return false;
 	if (pieces(s->s, args, !words, &s->s))
 		return true;
 	s->s.len = 0;
 	return words;
+}
+
+static const char *
+check_field(const struct arg *args)
+{
+	if (args[0].i == 0)
+		return "unexpected value 0 for index: the first is 1, the last is -1";
+	return args[2].type == ARG_SINT && args[2].i < 0 ? "a negative count" : NULL;
 }
 
 /* ---- the rest ---- */
@@ -210,8 +216,8 @@ SL_CONVERTERS(
 	{ "lower",  conv_case,   SL_NOARGS, T_STR, T_STR, WHERE_PURE, "to lower case", 0 },
 	{ "upper",  conv_case,   SL_NOARGS, T_STR, T_STR, WHERE_PURE, "to upper case", 1 },
 	{ "length", conv_length, SL_NOARGS, T_STR, T_SINT, WHERE_PURE, "number of bytes" },
-	{ "field",  conv_field,  SL_ARGS(2, ARG_SINT, ARG_STR, ARG_SINT), T_STR, T_STR, WHERE_PURE, "fields from the n-th on, between delimiters", 0 },
-	{ "word",   conv_field,  SL_ARGS(2, ARG_SINT, ARG_STR, ARG_SINT), T_STR, T_STR, WHERE_PURE, "words from the n-th on; empty ones do not count", 1 },
+	{ "field",  conv_field,  SL_ARGS(2, ARG_SINT, ARG_STR, ARG_SINT), T_STR, T_STR, WHERE_PURE, "fields from the n-th on, between delimiters", 0, check_field },
+	{ "word",   conv_field,  SL_ARGS(2, ARG_SINT, ARG_STR, ARG_SINT), T_STR, T_STR, WHERE_PURE, "words from the n-th on; empty ones do not count", 1, check_field },
 	{ "bytes",  conv_bytes,  SL_ARGS(1, ARG_SINT, ARG_SINT), T_BIN, T_BIN, WHERE_PURE, "bytes from an offset on, up to a length" },
 	{ "concat", conv_concat, SL_ARGS(0, ARG_STR, ARG_VAR, ARG_STR), T_STR, T_STR, WHERE_PURE, "appends a string, a variable and a string" },
 	{ "ltrim",  conv_trim,   SL_ARGS(1, ARG_STR), T_STR, T_STR, WHERE_PURE, "without leading bytes of a set", 0 },

@@ -176,6 +176,8 @@ struct fetch_row {
 		struct sample *out, struct arena *mem, uintptr_t priv);
 	/* The value depends on the arguments alone: fn runs once, while compiling, v is NULL. */
 	bool constant;
+	/* What is wrong with the arguments, beyond their types; NULL if nothing. */
+	const char *(*check)(const struct arg *args);
 };
 #define SL_FETCHES(...) SL_KWTAB(fetch, struct fetch_row, __VA_ARGS__)
 
@@ -189,6 +191,7 @@ struct conv_row {
 	enum where where;
 	const char *help;
 	uintptr_t priv;
+	const char *(*check)(const struct arg *args); // as of a fetch
 };
 #define SL_CONVERTERS(...) SL_KWTAB(conv, struct conv_row, __VA_ARGS__)
 

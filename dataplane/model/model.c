@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Looking things up in a compiled configuration.
+ *
+ * Runs on: any thread, workers included; the model is immutable.
+ */
+#include "dataplane/model/model.h"
+
+const struct proxy *
+model_find_proxy(const struct model *m, struct sl_str name, uint32_t caps)
+{
+	for (uint32_t i = 0; i < m->nproxies; i++) {
+		const struct proxy *px = m->proxies[i];
+		if ((px->caps & caps) == caps && sl_str_eq(px->name, name))
+			return px;
+	}
+	return NULL;
+}
