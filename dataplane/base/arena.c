@@ -25,6 +25,7 @@ arena_reset(struct arena *a)
 	struct arena_chunk *c = a->head;
 
 	a->head = NULL;
+	a->failed = false;
 	while (c != NULL) {
 		struct arena_chunk *next = c->next;
 		a->src->put(a->src->ctx, c);
@@ -53,14 +54,18 @@ arena_alloc(struct arena *a, size_t size)
 	uint32_t need;
 	void *p;
 
-	if (unlikely(size > UINT32_MAX / 2 || (a->fail_in != 0 && --a->fail_in == 0)))
+	if (unlikely(size > UINT32_MAX / 2 || (a->fail_in != 0 && --a->fail_in == 0))) {
+		a->failed = true;
 		return NULL;
+	}
 	need = SL_ALIGN_UP((uint32_t)size, ARENA_ALIGN);
 	// used may exceed size by the rounding of a chunk whose size is no multiple of 8
 	if (c == NULL || c->used > c->size || c->size - c->used < need) {
 		c = chunk_new(a, need);
-		if (c == NULL)
+		if (c == NULL) {
+			a->failed = true;
 			return NULL;
+		}
 	}
 	p = (uint8_t *)(c + 1) + c->used;
 	c->used += need;

@@ -199,7 +199,12 @@ arena_basics(void **state sl_unused)
 	assert_non_null(p);
 	memset(p, 0xee, 5000);
 	assert_int_equal(h.got, 3);
+	assert_false(a.failed);
 	assert_null(arena_alloc(&a, 5000)); // the source refuses
+	assert_true(a.failed);
+	a.failed = false;
+	assert_null(arena_alloc(&a, SIZE_MAX));
+	assert_true(a.failed);
 	assert_null(arena_alloc(&a, SIZE_MAX));
 	assert_null(arena_alloc(&a, UINT32_MAX));
 	arena_reset(&a);
@@ -238,7 +243,9 @@ arena_fails_on_demand(void **state sl_unused)
 		ok[3] = arena_cstr(&a, "y") != NULL;
 		for (uint32_t i = 0; i < 4; i++)
 			assert_int_equal(ok[i], i + 1 != n);
+		assert_true(a.failed);
 		arena_reset(&a);
+		assert_false(a.failed);
 	}
 	assert_int_equal(h.got, h.put);
 }
