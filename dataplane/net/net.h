@@ -54,6 +54,8 @@ void net_detach(struct lcore *lc);
 void net_input(struct lcore *lc, uint16_t port, struct rte_mbuf **m, uint16_t n);
 /* A frame that another worker received (XMSG_FRAME); copies it, sends the original home. */
 void net_input_foreign(struct lcore *lc, const struct xmsg *msg, uint16_t from);
+/* Segments of foreign frames are collected; after a ring was read this hands them to tcp. */
+void net_deliver(struct lcore *lc);
 /* Other net messages: FRAME_HOME, NEIGH_WANT. */
 void net_message(struct lcore *lc, const struct xmsg *msg, uint16_t from);
 
@@ -67,6 +69,8 @@ int net_local(const struct lcore *lc, const struct ip_addr *a);
 
 /*
  * Sends a segment that starts at the TCP header (header and payload in m; checksum field zero).
+ * m->nb_segs and m->next describe the packet: drivers free it with its successors, so an mbuf that
+ * is sent must not be linked into a chain by m->next, even with a reference of its own.
  * Prepends IP and Ethernet, computes or offloads checksums, queues for this loop's flush. Consumes
  * one reference of m, always (drops are counted). If the neighbour is not known yet the packet
  * waits (bounded).

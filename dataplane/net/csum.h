@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Internet checksums (RFC 1071) in software; private to net. A sum is kept unfolded in 64 bits, in
+ * the byte order of memory, so that parts can be added: data of odd length only as the last part.
+ */
+#pragma once
+
+#include "dataplane/base/addr.h"
+#include "dataplane/base/base.h"
+
+uint64_t csum_add(const void *data, size_t len, uint64_t sum);
+/* Pseudo header of either family (RFC 9293 3.1, RFC 8200 8.1). */
+uint64_t csum_pseudo(const void *src, const void *dst, bool v6, uint8_t proto, uint32_t len);
+
+static inline uint16_t
+csum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* The value for a checksum field. */
+static inline uint16_t
+csum_finish(uint64_t sum)
+{
+	return (uint16_t)~csum_fold(sum);
+}
+
+/* Data that includes a right checksum sums up to all ones. */
+static inline bool
+csum_is_good(uint64_t sum)
+{
+	return csum_fold(sum) == 0xffff;
+}
+
+/* An adjacent part that begins at an odd offset counts with its bytes swapped. */
+static inline uint64_t
+csum_swap(uint64_t sum)
+{
+	uint16_t f = csum_fold(sum);
+	return (uint16_t)(f << 8 | f >> 8);
+}

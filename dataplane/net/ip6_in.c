@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * IPv6 in: is it a packet, is it for us, what does it carry.
+ *
+ * Runs on: workers. Follows: RFC 8200, RFC 4291, RFC 6946 (a fragment header of a packet that is
+ * whole is skipped), in numbered steps. The chain of extension headers is bounded. Fragments are
+ * dropped and counted. Not here: forwarding, routing headers with hops to go, jumbograms.
+ */
+#include "dataplane/net/net_priv.h"
+
+#include "dataplane/base/hot.h"
+
+#define EXT_MAX 4 // headers that we skip; real packets have none or one
+
+static bool
+source_ok(const struct lcore *lc, const struct rx *rx, const struct ip_addr *src, uint8_t proto)
+{
+	static const uint8_t loopback[16] = { [15] = 1 };
+
+	if (addr_is_multicast(src) || memcmp(src->b, loopback, 16) == 0)
+		return false;
+	// unspecified: only duplicate address detection (RFC 4862 5.4.2)
+	if (addr_is_any(src))
+		return proto == IPPROTO_ICMPV6;
+	return !port_has_addr(lc, rx->p, src);
+}
+
+/* All nodes, or the solicited-node group of one of our addresses (RFC 4291 2.7.1). */
+static bool
+is_our_group(const struct lcore *lc, const struct rx *rx, const struct ip_addr *dst)
+{
+	static const uint8_t all_nodes[16] = { 0xff, 0x02, [15] = 1 };
+	static const uint8_t solicited[13] = { 0xff, 0x02, [11] = 1, [12] = 0xff };
+	const struct port *p = rx->p;
+
+	if (memcmp(dst->b, all_nodes, 16) == 0)
+		return true;
+	if (memcmp(dst->b, solicited, 13) != 0)
+		return false;
+	for (uint16_t i = 0; i < p->naddrs; i++) {
+		if (p->addr[i].ip.family == ADDR_V6 &&
+			memcmp(p->addr[i].ip.b + 13, dst->b + 13, 3) == 0)
+			return true;
+	}
+	return memcmp(net_port(lc, p->id)->ll.b + 13, dst->b + 13, 3) == 0;
+}
+
+/* Skips extension headers; *proto and *at become those of the upper layer. */
+static enum drop
+skip_ext(const uint8_t *d, uint32_t end, uint8_t *proto, uint32_t *at)
+{
+	for (uint32_t n = 0;; n++) {
+		uint32_t len;
+
+		switch (*proto) {
+		case IPPROTO_HOPOPTS: // only as the first (RFC 8200 4.1)
+			if (n > 0)
+				return DROP_IP6_EXT;
+			break;
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_FRAGMENT:
+			break;
+		case IPPROTO_NONE:
+			return DROP_IP6_EXT;
+		default:
+			return DROP_NR;
+		}
+		if (n == EXT_MAX || *at + 8 > end)
+			return DROP_IP6_EXT;
+		len = *proto == IPPROTO_FRAGMENT ? 8 : (d[*at + 1] + 1u) * 8;
+		if (*at + len > end)
+			return DROP_IP6_EXT;
+		if (*proto == IPPROTO_ROUTING && d[*at + 3] != 0)
+			return DROP_IP6_EXT;
+		if (*proto == IPPROTO_FRAGMENT && (d[*at + 2] != 0 || (d[*at + 3] & 0xf9) != 0))
+			return DROP_IP_FRAGMENT;
+		*proto = d[*at];
+		*at += len;
+	}
+}
+
+static enum drop
+check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto, uint32_t *at)
+{
+	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct rte_ipv6_hdr *h = (const struct rte_ipv6_hdr *)(d + rx->l3);
+	uint32_t room = (uint32_t)m->data_len - rx->l3, len;
+	struct ip_addr src, dst;
+	enum drop why;
+
+	// 1. a whole header of version 6
+	if (room < sizeof(*h) || d[rx->l3] >> 4 != 6)
+		return DROP_IP_HEADER;
+	// 2. payload within the frame; 0 would be a jumbogram, or nothing
+	len = rte_be_to_cpu_16(h->payload_len);
+	if (len == 0 || len > room - sizeof(*h))
+		return DROP_IP_LENGTH;
+	*at = rx->l3 + (uint32_t)sizeof(*h);
+	*proto = h->proto;
+	m->data_len = (uint16_t)(*at + len); // without padding
+	m->pkt_len = m->data_len;
+	// 3. extension headers
+	why = skip_ext(d, *at + len, proto, at);
+	if (unlikely(why != DROP_NR))
+		return why;
+	// 4. a source that can exist (RFC 4291 2.5.2, 2.5.3, 2.7)
+	addr_set6(&src, h->src_addr);
+	if (!source_ok(lc, rx, &src, *proto))
+		return DROP_IP_SOURCE;
+	// 5. a destination of this port; groups only for ICMPv6
+	addr_set6(&dst, h->dst_addr);
+	if (!port_has_addr(lc, rx->p, &dst) &&
+		!(*proto == IPPROTO_ICMPV6 && is_our_group(lc, rx, &dst)))
+		return DROP_IP_NOT_OURS;
+	return DROP_NR;
+}
+
+void
+ip6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
+{
+	uint8_t proto;
+	uint32_t at;
+	enum drop why = check(lc, rx, m, &proto, &at);
+	uint16_t len;
+
+	if (unlikely(why != DROP_NR)) {
+		pkt_drop(lc, m, why);
+		return;
+	}
+	len = (uint16_t)(m->data_len - at);
+	// 6. upper layer
+	switch (proto) {
+	case IPPROTO_TCP:
+		tcp_in(lc, rx, m, (uint16_t)at, len, true);
+		return;
+	case IPPROTO_ICMPV6:
+		icmp6_in(lc, rx, m, (uint16_t)at, len);
+		return;
+	default:
+		pkt_drop(lc, m, DROP_IP_PROTO);
+	}
+}

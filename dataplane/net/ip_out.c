@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Segments out: neighbour, IP header, checksums, transmit array.
+ *
+ * Runs on: workers. Follows: RFC 6864 (packets with DF need no identification: 0), RFC 1122, RFC
+ * 8200, RFC 6437 (flow label 0: hosts may leave it). The headers stand in the headroom of the
+ * segment's first buffer.
+ */
+#include <rte_tcp.h>
+
+#include "dataplane/net/net_priv.h"
+
+#include "dataplane/base/hot.h"
+
+#define TTL         64
+#define TCP_CSUM_AT 16
+
+void
+ip4_prepend(const struct port *p, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint8_t proto, uint8_t tos)
+{
+	struct rte_ipv4_hdr *h;
+
+	m->data_off -= sizeof(*h);
+	m->data_len += sizeof(*h);
+	m->pkt_len += sizeof(*h);
+	m->l3_len = sizeof(*h);
+	h = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
+	h->version_ihl = 0x45;
+	h->type_of_service = tos;
+	h->total_length = rte_cpu_to_be_16((uint16_t)m->pkt_len);
+	h->packet_id = 0;
+	h->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
+	h->time_to_live = TTL;
+	h->next_proto_id = proto;
+	h->hdr_checksum = 0;
+	h->src_addr = src->v4;
+	h->dst_addr = dst->v4;
+	if (p->offloads & PORT_O_TX_IPCSUM)
+		m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+	else
+		h->hdr_checksum = csum_finish(csum_add(h, sizeof(*h), 0));
+}
+
+void
+ip6_prepend(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr *dst, uint8_t proto,
+	uint8_t tos, uint8_t hops)
+{
+	struct rte_ipv6_hdr *h;
+
+	m->data_off -= sizeof(*h);
+	m->data_len += sizeof(*h);
+	m->pkt_len += sizeof(*h);
+	m->l3_len = sizeof(*h);
+	h = rte_pktmbuf_mtod(m, struct rte_ipv6_hdr *);
+	h->vtc_flow = rte_cpu_to_be_32(6u << 28 | (uint32_t)tos << 20);
+	h->payload_len = rte_cpu_to_be_16((uint16_t)(m->pkt_len - sizeof(*h)));
+	h->proto = proto;
+	h->hop_limits = hops;
+	memcpy(h->src_addr, src->b, 16);
+	memcpy(h->dst_addr, dst->b, 16);
+}
+
+/* m begins at the TCP header; the field is zero. */
+static void
+tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, bool v6)
+{
+	uint64_t sum = csum_pseudo(f->laddr.b, f->raddr.b, v6, IPPROTO_TCP, m->pkt_len);
+	uint16_t field;
+	bool odd = false;
+
+	if (p->offloads & PORT_O_TX_TCPCSUM) {
+		// the device wants the sum of the pseudo header, and adds the rest
+		field = csum_fold(sum);
+		m->ol_flags |=
+			RTE_MBUF_F_TX_TCP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+		m->l4_len = (rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)[0] >> 4) * 4;
+	} else {
+		for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
+			uint64_t part = csum_add(rte_pktmbuf_mtod(s, const void *), s->data_len, 0);
+			sum += odd ? csum_swap(part) : csum_fold(part);
+			odd ^= s->data_len & 1;
+		}
+		field = csum_finish(sum);
+	}
+	memcpy(rte_pktmbuf_mtod_offset(m, void *, TCP_CSUM_AT), &field, sizeof(field));
+}
+
+/* A copy in one piece, for devices that send only the first segment. NULL: no buffer. */
+static struct rte_mbuf *
+linearize(struct lcore *lc, struct rte_mbuf *m)
+{
+	struct rte_mbuf *b = m->pkt_len <= PORT_MBUF_DATA ? lcore_mbuf(lc) : NULL;
+
+	if (b == NULL) {
+		pkt_drop(lc, m, DROP_NO_MBUF);
+		return NULL;
+	}
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
+		memcpy(rte_pktmbuf_mtod_offset(b, void *, b->data_len),
+			rte_pktmbuf_mtod(s, const void *), s->data_len);
+		b->data_len += s->data_len;
+	}
+	b->pkt_len = b->data_len;
+	rte_pktmbuf_free(m);
+	return b;
+}
+
+enum resolved { RES_OK, RES_WAIT, RES_DROP };
+
+/* Destination MAC: from the flow's cached place, else by the tables. *hop: who to ask for. */
+static enum resolved
+resolve(struct lcore *lc, struct net_flow *f, struct rte_ether_addr *mac,
+	const struct ip_addr **hop)
+{
+	const struct port *p = &lc->ports->port[f->port];
+	struct net_port *np = net_port(lc, f->port);
+	uint64_t w;
+	int i;
+
+	if (likely(f->neigh < NEIGH_MAX)) {
+		struct neigh *n = &np->neigh[f->neigh];
+		w = atomic_load_explicit(&n->word, memory_order_acquire);
+		if (likely(word_gen(w) == f->gen && word_is_usable(w))) {
+			neigh_touch(n, lc->now);
+			word_mac(w, mac);
+			return RES_OK;
+		}
+	}
+	f->neigh = NET_NEIGH_NONE;
+	*hop = next_hop(p, &f->raddr);
+	if (*hop == NULL)
+		return RES_DROP;
+	i = neigh_lookup(np, *hop, &w);
+	if (i < 0 || !word_is_usable(w))
+		return RES_WAIT;
+	f->neigh = (uint16_t)i;
+	f->gen = word_gen(w);
+	neigh_touch(&np->neigh[i], lc->now);
+	word_mac(w, mac);
+	return RES_OK;
+}
+
+void
+net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos)
+{
+	const struct port *p = &lc->ports->port[f->port];
+	bool v6 = f->raddr.family == ADDR_V6;
+	uint16_t type = v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4;
+	const struct ip_addr *hop = NULL;
+	struct rte_ether_addr mac;
+	enum resolved r;
+
+	sl_assert(m->nb_segs > 1 || m->next == NULL);
+	r = f->port < lc->ports->n && has_queue(lc, p) ? resolve(lc, f, &mac, &hop) : RES_DROP;
+	if (unlikely(r == RES_DROP)) {
+		pkt_drop(lc, m, DROP_NO_ROUTE);
+		return;
+	}
+	m->pkt_len = 0;
+	for (const struct rte_mbuf *s = m; s != NULL; s = s->next)
+		m->pkt_len += s->data_len;
+	if (unlikely(m->nb_segs > 1) && !(p->offloads & PORT_O_TX_MULTISEG)) {
+		m = linearize(lc, m);
+		if (m == NULL)
+			return;
+	}
+	sl_assert(rte_pktmbuf_headroom(m) >= NET_HEADROOM);
+	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	m->tx_offload = 0;
+	tcp_csum(p, m, f, v6);
+	if (v6)
+		ip6_prepend(m, &f->laddr, &f->raddr, IPPROTO_TCP, tos, TTL);
+	else
+		ip4_prepend(p, m, &f->laddr, &f->raddr, IPPROTO_TCP, tos);
+	if (likely(r == RES_OK)) {
+		eth_out(lc, p, m, &mac, type);
+		return;
+	}
+	eth_prepend(p, m, NULL, type);
+	wait_add(lc, p, hop, m);
+}

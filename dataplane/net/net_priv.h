@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to net: state of a worker, state shared by workers, and what the files call of each other.
+ */
+#pragma once
+
+#include <rte_ethdev.h>
+#include <rte_ip.h>
+
+#include "dataplane/net/csum.h"
+#include "dataplane/net/net.h"
+
+#define NET_BATCH     64   // segments handed to tcp at once
+#define TXQ_MAX       512  // frames that wait for a port: its array and spill in one
+#define WAIT_MAX      64   // neighbours that a worker waits for
+#define WAIT_PACKETS  8    // packets for each of them
+#define WAIT_MS       3500 // a little longer than resolution may take
+#define NEIGH_SETS    256
+#define NEIGH_WAYS    4
+#define NEIGH_MAX     (NEIGH_SETS * NEIGH_WAYS)
+#define ECHO_BURST    200 // echo replies at once
+#define ECHO_PER_TICK 20  // and per net_tick of 10 ms: 2000/s
+#define NET_TICK_MS   10
+
+/* ---- neighbours ---- */
+enum neigh_state {
+	NEIGH_FREE,
+	NEIGH_INCOMPLETE, // asked, no answer yet
+	NEIGH_REACHABLE,
+	NEIGH_STALE, // usable; to be confirmed when used
+	NEIGH_PROBE, // usable; confirmation asked for
+	NEIGH_FAILED,
+};
+
+/*
+ * One neighbour. `word` holds MAC, state and generation at once, so that a packet needs one load.
+ * The address changes only while state is NEIGH_FREE, and every new owner of a place gets a new
+ * generation: a reader that sees the same generation before and after reading the address has read
+ * a whole one.
+ */
+struct neigh {
+	_Atomic(uint64_t) word;  // MAC << 16 | generation << 3 | state
+	_Atomic(uint64_t) ip[2]; // IPv4 as ::ffff:a.b.c.d
+	_Atomic(uint32_t) used;  // tick of last use, to the second; any worker
+	/* ==== owner worker ==== */
+	uint8_t tries;
+	sl_tick next;      // when to act
+	sl_tick confirmed; // last answer
+};
+
+static inline enum neigh_state
+word_state(uint64_t w)
+{
+	return (enum neigh_state)(w & 7);
+}
+
+static inline uint32_t
+word_gen(uint64_t w)
+{
+	return (uint32_t)(w >> 3) & 0x1fff;
+}
+
+static inline bool
+word_is_usable(uint64_t w)
+{
+	enum neigh_state s = word_state(w);
+	return s == NEIGH_REACHABLE || s == NEIGH_STALE || s == NEIGH_PROBE;
+}
+
+static inline void
+word_mac(uint64_t w, struct rte_ether_addr *mac)
+{
+	for (int i = 0; i < 6; i++)
+		mac->addr_bytes[i] = (uint8_t)(w >> (56 - 8 * i));
+}
+
+struct net_port {
+	struct ip_addr ll; // link-local address of its MAC
+	struct neigh neigh[NEIGH_MAX];
+	/* ==== owner worker ==== */
+	uint32_t used; // places taken
+	uint32_t scan; // next place that net_tick looks at
+	bool was_up;
+	uint8_t announce; // announcements left
+	sl_tick announce_at, defended_at;
+};
+
+struct net_shared {
+	const struct ports *ports;
+	struct net_port port[PORT_MAX];
+};
+
+/* ---- a worker ---- */
+struct txq {
+	uint16_t n;
+	uint16_t idle; // flushes without a packet
+	bool owed;     // sent since the driver was last asked to complete
+	struct rte_mbuf *m[TXQ_MAX];
+};
+
+struct wait {
+	struct ip_addr ip;
+	uint8_t port;
+	uint8_t n; // 0: free
+	sl_tick deadline, ask_at;
+	struct rte_mbuf *m[WAIT_PACKETS]; // whole frames, destination MAC open
+};
+
+struct net_lcore {
+	net_tcp_fn tcp;
+	net_icmp_fn icmp;
+	struct net_shared *shared;
+	uint32_t nbatch;
+	struct rte_mbuf *batch[NET_BATCH];
+	uint32_t nwait;
+	uint32_t echo_tokens;
+	sl_tick next_tick;
+	uint32_t hash_tests[PORT_MAX]; // packets whose device hash was still compared
+	bool hash_bad[PORT_MAX];
+	struct wait wait[WAIT_MAX];
+	struct txq tx[PORT_MAX];
+};
+
+/* What is known of a frame on its way in. */
+struct rx {
+	const struct port *p;
+	struct net_port *np;
+	uint16_t l3;  // offset of the IP header
+	bool foreign; // received by another worker: ours by decision
+	bool hashed;
+	uint32_t hash;
+};
+
+static inline struct net_port *
+net_port(const struct lcore *lc, uint16_t port)
+{
+	return &lc->net->shared->port[port];
+}
+
+/* The worker that owns a port's neighbour table: one that has a queue of it. */
+static inline uint16_t
+neigh_owner(const struct port *p)
+{
+	return p->nqueues == 0 ? 0 : p->id % p->nqueues;
+}
+
+static inline bool
+has_queue(const struct lcore *lc, const struct port *p)
+{
+	return lc->id < p->nqueues;
+}
+
+/* ---- in ---- */
+void eth_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m);
+void arp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m);
+void ip4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m);
+void ip6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m);
+/* l4: offset of the header behind IP; len: bytes from there. */
+void tcp_in(
+	struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len, bool v6);
+void icmp4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len);
+void icmp6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len);
+/* ICMPv6 types 135 and 136; the checksum is verified. */
+void nd_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len);
+/* If worker `to` is not us, gives it the frame and returns true. */
+bool mesh_forward(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint16_t to);
+/* A frame for the port's neighbour owner: as above. */
+bool mesh_to_neigh(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m);
+/* Answers an echo request in place: m begins at the ICMP header (checksum still to be set). */
+bool echo_allowed(struct lcore *lc);
+/* Quoted segment of an ICMP error: q, len bytes from the quoted IP header. Consumes m. */
+void icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, uint16_t len,
+	struct net_icmp_error *e);
+
+/* ---- out ---- */
+/* Prepends Ethernet (and the port's VLAN tag) and queues; consumes m. */
+void eth_out(struct lcore *lc, const struct port *p, struct rte_mbuf *m,
+	const struct rte_ether_addr *dst, uint16_t type);
+/* Prepends an Ethernet header; dst may be NULL (filled in later). */
+void eth_prepend(
+	const struct port *p, struct rte_mbuf *m, const struct rte_ether_addr *dst, uint16_t type);
+/* Queues a whole frame. */
+void eth_queue(struct lcore *lc, const struct port *p, struct rte_mbuf *m);
+void ip4_prepend(const struct port *p, struct rte_mbuf *m, const struct ip_addr *src,
+	const struct ip_addr *dst, uint8_t proto, uint8_t tos);
+void ip6_prepend(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr *dst,
+	uint8_t proto, uint8_t tos, uint8_t hops);
+void tx_flush(struct lcore *lc, const struct port *p);
+
+/* ---- routes ---- */
+bool port_has_addr(const struct lcore *lc, const struct port *p, const struct ip_addr *a);
+/* Address of the next hop to dst by this port: itself or the gateway. NULL: none. */
+const struct ip_addr *next_hop(const struct port *p, const struct ip_addr *dst);
+bool on_link(const struct port *p, const struct ip_addr *a);
+/* Our address to speak from to an on-link a. NULL: none. */
+const struct ip_addr *addr_towards(
+	const struct lcore *lc, const struct port *p, const struct ip_addr *a);
+void addr_set4(struct ip_addr *a, const void *bytes);
+void addr_set6(struct ip_addr *a, const void *bytes);
+
+/* ---- neighbours ---- */
+/* Place of an address, with the word read there; -ENOENT. Any worker. */
+int neigh_lookup(const struct net_port *np, const struct ip_addr *ip, uint64_t *word);
+void neigh_touch(struct neigh *n, sl_tick now);
+/* Owner: an answer or a request told us; `create`: also if the address is new. */
+void neigh_learn(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
+	const struct rte_ether_addr *mac, bool confirmed, bool create);
+/* Asks for an address, here or at the owner. */
+void neigh_want(struct lcore *lc, const struct port *p, const struct ip_addr *ip);
+void neigh_tick(struct lcore *lc, const struct port *p);
+/* Puts a frame without destination MAC aside until ip is resolved. */
+void wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struct rte_mbuf *m);
+void wait_check(struct lcore *lc);
+void wait_free_all(struct lcore *lc);
+void arp_request(struct lcore *lc, const struct port *p, const struct ip_addr *target,
+	const struct rte_ether_addr *to);
+void arp_announce(struct lcore *lc, const struct port *p, const struct ip_addr *a);
+void nd_solicit(struct lcore *lc, const struct port *p, const struct ip_addr *target,
+	const struct rte_ether_addr *to);
+void nd_announce(struct lcore *lc, const struct port *p, const struct ip_addr *a);
