@@ -51,7 +51,7 @@ struct script_spec {
 	uint16_t nthreads;
 	struct lcore **lc; // all workers
 	uint16_t nlcores;
-	int nice;          // 19 on small machines
+	int nice; // 19 on small machines
 	/* Where messages go (core.log, print): any thread, must not block. */
 	void (*log)(void *ctx, enum sl_level level, struct sl_str text);
 	void *log_ctx;
@@ -89,14 +89,16 @@ uint16_t script_thread_of(struct lua_State *L);
  * 'i' init function. 0; -EEXIST: replaced an earlier one; -EINVAL: exists in the other kind of
  * state; -ENOENT: not registered by the first thread's state; -EPERM: no body runs; -ENOMEM.
  */
-int script_register(struct lua_State *L, char kind, struct sl_str name, uint32_t points, int nargs,
-	int fn);
+int script_register(
+	struct lua_State *L, char kind, struct sl_str name, uint32_t points, int nargs, int fn);
 /* Called by open(): how the TXN object of a call is pushed (first argument of hooks). */
 void script_set_txn(struct lua_State *L, void (*push)(struct lua_State *L, struct script_call *c));
 /* core.done: ends the running call at once, pcall cannot keep it; does not return. */
 int script_done(struct lua_State *L);
-/* core.yield: suspends, to be run again after the others. For `return script_yield(L, k)`. */
+/* core.yield: suspends, to be run again after the others. For `return script_yield(L)`; nothing where waiting is not possible. */
 int script_yield(struct lua_State *L);
+/* A Lua number or boolean as integer, truncated as HAProxy does; 0 for everything else. */
+int64_t script_to_int(struct lua_State *L, int idx);
 
 /* One table or class that Lua code can see: open() leaves nothing on the stack. */
 struct lua_api_row {

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What a call may use: instructions, CPU time of the whole call, CPU time of one slice.
+ *
+ * Runs on: script threads, in the count hook of the running coroutine.
+ * Follows: HAProxy's session-timeout and burst-timeout in CPU time; the instruction count is ours
+ * and deterministic: the same script ends at the same count whatever the machine does.
+ * A limit that was hit sticks: the hook then fires at every instruction, so pcall gets nowhere
+ * (HAProxy lets pcall swallow it, and its watchdog ends the process).
+ * Not here: the deadline of the waiting request (dataplane/proxy/call.c).
+ */
+#include <time.h>
+
+#include "control/script/script_priv.h"
+
+static uint64_t
+clock_us(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t
+script_now_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+/*
+ * The CPU clock is a system call, the monotonic one is not. Most calls end before their first full
+ * slice and never pay for it; from then on (budget_hook) the CPU clock counts.
+ */
+static uint64_t
+run_clock(const struct script_run *r)
+{
+	return clock_us(r->cpu ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC);
+}
+
+void
+budget_slice_begin(struct script_run *r)
+{
+	r->start_us = run_clock(r);
+}
+
+void
+budget_slice_end(struct script_run *r)
+{
+	uint64_t now = run_clock(r);
+
+	r->cpu_us += now > r->start_us ? now - r->start_us : 0;
+}
+
+const char *
+budget_why(enum script_kill why)
+{
+	switch (why) {
+	case KILL_TIMEOUT:
+		return "execution timeout";
+	case KILL_BURST:
+		return "burst timeout";
+	case KILL_INSTR:
+		return "instruction limit";
+	case KILL_CANCEL:
+		return "cancelled";
+	default:
+		return "done";
+	}
+}
+
+static uint32_t
+slice_of(const struct script_gen *g)
+{
+	return g->max_instr != 0 && g->max_instr < g->slice ? (uint32_t)g->max_instr : g->slice;
+}
+
+static enum script_kill
+check(struct script_run *r)
+{
+	const struct script_gen *g = r->call.gen;
+
+	if (g->max_instr != 0 && r->instr >= g->max_instr)
+		return KILL_INSTR;
+	uint64_t now = run_clock(r);
+	uint64_t us = now > r->start_us ? now - r->start_us : 0;
+	if (g->session_ms != 0 && r->cpu_us + us >= (uint64_t)g->session_ms * 1000)
+		return KILL_TIMEOUT;
+	if (g->burst_ms != 0 && us >= (uint64_t)g->burst_ms * 1000)
+		return KILL_BURST;
+	if (!r->cpu) {
+		r->cpu = true;
+		r->start_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - us;
+	}
+	return KILL_NONE;
+}
+
+static void
+budget_hook(lua_State *L, lua_Debug *ar sl_unused)
+{
+	struct script_state *st = script_state_of(L);
+	struct script_run *r = st->running;
+
+	if (r == NULL)
+		return; // a coroutine of a call, resumed by code outside of calls
+	if (r->kill == KILL_NONE) {
+		r->instr += slice_of(st->gen);
+		r->kill = check(r);
+	}
+	if (r->kill != KILL_NONE) {
+		budget_raise(r, L, r->kill);
+		return;
+	}
+	if (r->preempt && st->blocked == 0 && lua_isyieldable(L)) {
+		st->chain = true;
+		lua_yield(L, 0);
+	}
+}
+
+int
+budget_raise(struct script_run *r, lua_State *L, enum script_kill why)
+{
+	r->kill = why;
+	lua_sethook(L, budget_hook, LUA_MASKCOUNT, 1);
+	lua_pushstring(L, budget_why(why));
+	return lua_error(L);
+}
+
+void
+budget_start(struct script_run *r)
+{
+	r->kill = KILL_NONE;
+	r->instr = 0;
+	r->cpu_us = 0;
+	r->cpu = false;
+	lua_sethook(r->co, budget_hook, LUA_MASKCOUNT, (int)slice_of(r->st->gen));
+}
+
+void
+budget_join(struct script_state *st, lua_State *co)
+{
+	// an own count that runs on is kept: many short resumes add up
+	if (st->running != NULL && (lua_gethook(co) != budget_hook || lua_gethookcount(co) == 1))
+		lua_sethook(co, budget_hook, LUA_MASKCOUNT, (int)slice_of(st->gen));
+}

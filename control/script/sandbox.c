@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What scripts must not do: take over the hook that bounds them, end the process, or run binary
+ * chunks (Lua does not verify bytecode: a crafted chunk writes anywhere).
+ *
+ * Runs on: the loader when a state is made; the replacements wherever scripts run.
+ * Not here: blocking functions (io, os.execute) are allowed: they cost only their script thread.
+ */
+#include "control/script/script_priv.h"
+
+static int
+refuse(lua_State *L)
+{
+	return luaL_error(L, "%s is not allowed", lua_tostring(L, lua_upvalueindex(1)));
+}
+
+static void
+replace(lua_State *L, const char *table, const char *name, const char *full)
+{
+	lua_getglobal(L, table);
+	lua_pushstring(L, full);
+	lua_pushcclosure(L, refuse, 1);
+	lua_setfield(L, -2, name);
+	lua_pop(L, 1);
+}
+
+/*
+ * load(chunk, name, mode, env) and loadfile(file, mode, env): the originals with mode "t". Upvalues:
+ * the original, the position of the mode. The number of arguments is kept: an env of nil differs
+ * from none.
+ */
+static int
+text_only(lua_State *L)
+{
+	int mode = (int)lua_tointeger(L, lua_upvalueindex(2));
+
+	if (lua_gettop(L) < mode)
+		lua_settop(L, mode);
+	lua_pushliteral(L, "t");
+	lua_replace(L, mode);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	return lua_gettop(L);
+}
+
+static void
+wrap_loader(lua_State *L, const char *name, int mode)
+{
+	lua_getglobal(L, name);
+	lua_pushinteger(L, mode);
+	lua_pushcclosure(L, text_only, 2);
+	lua_setglobal(L, name);
+}
+
+static int
+dofile_k(lua_State *L, int status sl_unused, lua_KContext ctx sl_unused)
+{
+	return lua_gettop(L) - 1;
+}
+
+static int
+text_dofile(lua_State *L)
+{
+	const char *file = luaL_optstring(L, 1, NULL);
+
+	lua_settop(L, 1);
+	if (luaL_loadfilex(L, file, "t") != LUA_OK)
+		return lua_error(L);
+	lua_callk(L, 0, LUA_MULTRET, 0, dofile_k);
+	return dofile_k(L, 0, 0);
+}
+
+/* require's search for Lua files; upvalue: the table `package`. */
+static int
+text_searcher(lua_State *L)
+{
+	const char *name = luaL_checkstring(L, 1);
+
+	lua_getfield(L, lua_upvalueindex(1), "searchpath");
+	lua_pushvalue(L, 1);
+	lua_getfield(L, lua_upvalueindex(1), "path");
+	lua_call(L, 2, 2); // file, or nil and the places that were looked at
+	if (lua_isnil(L, -2))
+		return 1;
+	const char *file = lua_tostring(L, -2);
+	if (luaL_loadfilex(L, file, "t") != LUA_OK)
+		return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", name, file,
+			lua_tostring(L, -1));
+	lua_pushstring(L, file);
+	return 2;
+}
+
+void
+sandbox_open(lua_State *L)
+{
+	replace(L, "debug", "sethook", "debug.sethook");
+	replace(L, "os", "exit", "os.exit");
+	wrap_loader(L, "load", 3);
+	wrap_loader(L, "loadfile", 2);
+	lua_pushcfunction(L, text_dofile);
+	lua_setglobal(L, "dofile");
+	lua_getglobal(L, "package");
+	lua_getfield(L, -1, "searchers");
+	lua_pushvalue(L, -2);
+	lua_pushcclosure(L, text_searcher, 1);
+	lua_rawseti(L, -2, 2);
+	lua_pop(L, 2);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to control/script: states of a generation, the runs of coroutines, script threads.
+ *
+ * A state is touched by one thread at a time: the loader until script_gen_ready() returns, then
+ * its script thread only. The table of functions is immutable from then on.
+ */
+#pragma once
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "control/script/script.h"
+#include "dataplane/base/list.h"
+
+#define SCRIPT_SLICE 10000 // HAProxy's tune.lua.forced-yield: hook cost below 6 % from 500 on
+
+struct script_run;
+
+/* One lua_State. lua_getextraspace() of each of its coroutines points here. */
+struct script_state {
+	lua_State *L;
+	struct script_gen *gen;
+	uint16_t id;      // core.thread: 0 for lua-load, 1.. per script thread
+	bool loading;     // a body runs: core.register_* is legal
+	size_t used, max; // bytes; max 0: no cap
+	int *ref;         // registry reference by function number
+	uint32_t nref;
+	int *init; // registry references of core.register_init
+	uint32_t ninit;
+	struct script_run *running; // whose coroutine runs now
+	uint32_t blocked;           // C boundaries in the chain of coroutines that cannot yield
+	bool chain;                 // the whole chain is being suspended
+	struct sl_list idle;        // runs whose coroutine can be used again
+	struct sl_list runs;        // all runs
+	void (*push_txn)(lua_State *L, struct script_call *c);
+};
+
+struct script_fn {
+	char *name; // without "lua."
+	char kind;
+	bool per_thread;
+	int nargs;
+	uint32_t points;
+};
+
+/* A per-thread file, for the states that are made later. */
+struct script_file {
+	char *name;
+	char **args;
+	uint32_t nargs;
+};
+
+struct script_gen {
+	struct script_state *state[1 + SCRIPT_MAX];
+	struct script_fn *fn;
+	uint32_t nfn;
+	struct script_file *file;
+	uint32_t nfiles;
+	char *prepend;
+	/* limits */
+	uint32_t slice;
+	uint32_t session_ms, burst_ms;
+	uint64_t max_instr;
+	size_t max_bytes;
+	bool ready;
+};
+
+/* Why a run must end, whatever the script does about it. */
+enum script_kill {
+	KILL_NONE,
+	KILL_TIMEOUT, // CPU time of the whole call
+	KILL_BURST,   // CPU time of one slice
+	KILL_INSTR,
+	KILL_CANCEL,
+	KILL_DONE, // txn:done(), core.done()
+};
+
+/* A coroutine and the call it serves. */
+struct script_run {
+	struct script_call call; // first: what lua/api holds
+	struct sl_list node;     // run queue, or the state's idle list
+	struct sl_list all;      // of the state
+	struct script_state *st;
+	lua_State *co;
+	int co_ref;
+	int narg;     // for the next lua_resume()
+	bool preempt; // forced yields allowed: actions
+	enum script_kill kill;
+	/* budget */
+	uint64_t instr;
+	uint64_t cpu_us;   // finished slices
+	uint64_t start_us; // of this slice, in the clock that `cpu` says
+	bool cpu;          // the thread's CPU clock; before the first full slice: monotonic
+	bool burst_seen;
+};
+
+static inline struct script_state *
+script_state_of(lua_State *L)
+{
+	return *(struct script_state **)lua_getextraspace(L);
+}
+
+/* ---- vm.c ---- */
+struct script_state *vm_new(struct script_gen *g, uint16_t id, struct script_err *err);
+void vm_free(struct script_state *st);
+int vm_prepend_path(struct script_state *st, const char *path);
+int vm_load(struct script_state *st, const char *file, char *const *args, uint32_t nargs,
+	struct script_err *err);
+int vm_run_init(struct script_state *st, struct script_err *err);
+
+/* ---- sandbox.c, coro.c: replace functions of the standard libraries ---- */
+void sandbox_open(lua_State *L);
+void coro_open(lua_State *L);
+
+/* ---- budget.c ---- */
+/* A new call on this coroutine. */
+void budget_start(struct script_run *r);
+/* Around each slice. */
+void budget_slice_begin(struct script_run *r);
+void budget_slice_end(struct script_run *r);
+/* Makes a coroutine that joins the chain subject to the same limits. */
+void budget_join(struct script_state *st, lua_State *co);
+/* Raises; does not return. pcall cannot keep it: every further instruction raises again. */
+int budget_raise(struct script_run *r, lua_State *L, enum script_kill why);
+/* Text of the reason, as HAProxy words it. */
+const char *budget_why(enum script_kill why);
+uint64_t script_now_us(void);
+
+/* ---- hook.c ---- */
+/* Takes a slot; NULL: answered at once (slot->end is set). */
+struct script_run *run_start(struct script_state *st, struct call_slot *s);
+/* Runs a slice. true: the call ended, slot->end is set and the run was put away. */
+bool run_slice(struct script_run *r);
+/* Ends a run that waits. */
+void run_cancel(struct script_run *r);
+void run_free(struct script_run *r);
+/* The state that serves a function on a script thread; NULL: none. */
+struct script_state *script_state_for(const struct script_gen *g, uint16_t fn, uint16_t thread);
+
+/* ---- sched.c ---- */
+/* Text to the log of the script threads, or sl_log() before they run. */
+void script_emit(enum sl_level level, struct sl_str text);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Memory and writes of a call slot.
+ *
+ * Runs on: whoever holds the slot: the worker that fills or reads it, or the script thread between
+ * CALL and CALL_DONE. Nothing here reaches beyond the slot.
+ * Not here: who gets a slot and when (call.c).
+ */
+#include "dataplane/proxy/call.h"
+
+#include "dataplane/base/hot.h"
+
+#define ARENA_CHUNK 512u // most calls need one for all their temporary strings
+
+void *
+call_alloc(struct call_slot *s, uint32_t n)
+{
+	uint32_t at = SL_ALIGN_UP(s->used, 8u);
+
+	if (n > CALL_DATA || at > CALL_DATA - n)
+		return NULL;
+	s->used = at + n;
+	return s->data + at;
+}
+
+struct sl_str
+call_str(struct call_slot *s, struct sl_str text)
+{
+	char *p = call_alloc(s, text.len);
+
+	if (p == NULL)
+		return SL_STR_NULL;
+	if (text.len != 0)
+		memcpy(p, text.p, text.len);
+	return sl_str_make(p, text.len);
+}
+
+static struct arena_chunk *
+chunk_get(void *ctx, uint32_t need)
+{
+	struct call_slot *s = ctx;
+	uint32_t want = sl_max(need, ARENA_CHUNK), got = want;
+	struct arena_chunk *c;
+
+	c = call_alloc(s, (uint32_t)sizeof(*c) + want);
+	if (c == NULL) {
+		got = need;
+		c = need < CALL_DATA ? call_alloc(s, (uint32_t)sizeof(*c) + need) : NULL;
+	}
+	if (c != NULL)
+		c->size = got;
+	return c;
+}
+
+/* Bump memory: what is used stays used until the slot is. */
+static void
+chunk_put(void *ctx sl_unused, struct arena_chunk *c sl_unused)
+{
+}
+
+void
+call_arena_init(struct call_arena *a, struct call_slot *s)
+{
+	a->slot = s;
+	a->src = (struct arena_src){ .get = chunk_get, .put = chunk_put, .ctx = s };
+	arena_init(&a->arena, &a->src);
+}
+
+static bool
+has_text(const struct sample *v)
+{
+	return v->type == T_STR || v->type == T_BIN || v->type == T_METH;
+}
+
+int
+call_add_write(struct call_slot *s, enum call_write_op op, enum var_scope scope, struct sl_str name,
+	const struct sample *value)
+{
+	uint32_t mark = s->used;
+	struct call_write *w = call_alloc(s, sizeof(*w));
+
+	if (w == NULL)
+		return -ENOSPC;
+	*w = (struct call_write){ .op = (uint8_t)op, .scope = (uint8_t)scope };
+	w->name = call_str(s, name);
+	if (value != NULL)
+		w->value = *value;
+	if (value != NULL && has_text(value))
+		w->value.s = call_str(s, value->s);
+	if (w->name.p == NULL || (value != NULL && has_text(value) && w->value.s.p == NULL)) {
+		s->used = mark;
+		return -ENOSPC;
+	}
+	if (s->last != NULL)
+		s->last->next = w;
+	else
+		s->first = w;
+	s->last = w;
+	return 0;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Private to lua/api: objects, and the conversions between Lua values and samples.
+ *
+ * Objects are tables with a private userdata at [0] and the class's metatable, as in HAProxy;
+ * scripts may add fields. The userdata names the call it was made for; used after that call, it
+ * raises an error.
+ */
+#pragma once
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "control/script/script.h"
+
+/* ---- classes ---- */
+/*
+ * Makes a class: metatable with __tostring "HAProxy class NAME" and an __index table filled from
+ * `methods` (may be NULL). Leaves the metatable on the stack; kept in the registry as "sl.NAME".
+ */
+void api_class(lua_State *L, const char *name, const luaL_Reg *methods);
+/* Pushes a new object of the class registered as key ("sl.TXN") with the userdata at index ud. */
+void api_object(lua_State *L, const char *key, int ud);
+/* Pushes the userdata for a call. */
+void api_push_ud(lua_State *L, struct script_call *c);
+/* The call of the object at index idx; raises when it has ended or idx is no object. */
+struct script_call *api_call(lua_State *L, int idx);
+
+/* ---- values ---- */
+struct sl_str api_check_str(lua_State *L, int idx);
+/*
+ * Pushes a sample: sint and bool as integer, text and binary as string, address as string, none as
+ * nil. as_str: always a string, "" for none.
+ */
+void api_push_sample(lua_State *L, struct sample *s, struct arena *mem, bool as_str);
+/* Lua value to sample (compat: number to sint, boolean, string, everything else false). */
+void api_to_sample(lua_State *L, int idx, struct sample *out);
+/* Arguments from index `first` up to the top as texts for expr_args_convert(). */
+uint32_t api_arg_texts(lua_State *L, int first, struct sl_str *text);
