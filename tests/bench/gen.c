@@ -13,23 +13,23 @@
 
 #include "dataplane/base/rand.h"
 
-#define ETH 14
-#define IP 20
-#define TCPH 20
-#define TSOPT 12
-#define F_FIN 1
-#define F_SYN 2
-#define F_RST 4
-#define F_PSH 8
-#define F_ACK 16
-#define CLIENT_NET 0x0a010000u // 10.1.0.0/16
-#define PORT_BASE 10000u
+#define ETH          14
+#define IP           20
+#define TCPH         20
+#define TSOPT        12
+#define F_FIN        1
+#define F_SYN        2
+#define F_RST        4
+#define F_PSH        8
+#define F_ACK        16
+#define CLIENT_NET   0x0a010000u // 10.1.0.0/16
+#define PORT_BASE    10000u
 #define PORTS_PER_IP 50000u
-#define SERVER_IP 0x0a020001u // 10.2.0.1 ..
-#define SERVER_PORT 8000
-#define DELACK_US 40000
-#define REQ_MAX 1400
-#define FRAME_MAX 2044
+#define SERVER_IP    0x0a020001u // 10.2.0.1 ..
+#define SERVER_PORT  8000
+#define DELACK_US    40000
+#define REQ_MAX      1400
+#define FRAME_MAX    2044
 
 enum ep_state { EP_CLOSED, EP_SYN_SENT, EP_SYN_RCVD, EP_OPEN, EP_FIN_SENT };
 
@@ -40,7 +40,7 @@ struct ep {
 	uint16_t lport, rport;
 	uint8_t state;
 	bool ack_due, busy, peer_fin;
-	uint32_t used;     // bytes of a request or head so far
+	uint32_t used; // bytes of a request or head so far
 	uint32_t body_got;
 	uint32_t number;   // of the request
 	uint32_t head_len; // 0: head not complete
@@ -60,10 +60,10 @@ struct gen {
 	struct sl_rand rand;
 	struct ep *client;
 	struct ep *server[GEN_SERVERS]; // by sluice's port
-	uint32_t *ready; // idle client connections, random draw
+	uint32_t *ready;                // idle client connections, random draw
 	uint32_t nready, opening, number;
 	uint32_t next_port; // close mode
-	struct delack *da; // FIFO
+	struct delack *da;  // FIFO
 	uint32_t da_head, da_tail, da_mask;
 	uint8_t mac[6], peer_mac[6];
 	bool have_mac, stop;
@@ -527,7 +527,8 @@ tcp_in(struct gen *g, const uint8_t *ip, uint32_t len)
 static void
 start_requests(struct gen *g)
 {
-	while (!g->stop && g->nready > 0 && g->st.in_flight + (g->c.close ? g->opening : 0) < g->c.window) {
+	while (!g->stop && g->nready > 0 &&
+		g->st.in_flight + (g->c.close ? g->opening : 0) < g->c.window) {
 		uint32_t k = rand_below(&g->rand, g->nready), i = g->ready[k];
 		g->ready[k] = g->ready[--g->nready];
 		if (g->c.close)

@@ -22,10 +22,10 @@ struct gen_conf {
 };
 
 struct gen_stats {
-	uint64_t done;   // answers complete and right
-	uint64_t wrong;  // bytes that differ, unexpected segments
+	uint64_t done;  // answers complete and right
+	uint64_t wrong; // bytes that differ, unexpected segments
 	uint64_t resets;
-	uint64_t tx, rx; // frames from and to the generator
+	uint64_t tx, rx;       // frames from and to the generator
 	uint64_t pure_acks_rx; // frames from sluice that carry only an ACK
 	uint64_t opened;
 	uint32_t in_flight;

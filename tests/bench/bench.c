@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * sluice-bench: cycles per proxied request, in process.
+ *
+ * Runs the daemon's own worker (worker_iterate, all layers, the model of a real configuration text)
+ * over a wire port against the synthetic world of gen.c, in one thread: worker and generator take
+ * turns, and only the worker's turns are counted. The figure is wall TSC of the worker ÷ requests,
+ * empty polls included. Every byte of every answer is checked.
+ *
+ *   sluice-bench [-c conns] [-w window] [-n requests] [-b body] [-r runs] [-C] [-q] [-f EXTRA]
+ *
+ *   -C  a new connection on both sides for each request
+ *   -f  a file with more lines for the frontend
+ *   -m  fail (exit code 1) if the median is above this many cycles
+ */
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "control/conf/conf.h"
+#include "dataplane/worker/worker.h"
+#include "tests/bench/gen.h"
+
+#define VIP      "10.0.0.10"
+#define MAX_RUNS 99
+
+static struct {
+	uint32_t conns, window, body, runs;
+	uint64_t requests;
+	double limit;
+	bool close, quiet;
+	const char *extra;
+} opt = { .conns = 1000, .window = 64, .body = 1000, .runs = 5, .requests = 400000 };
+
+static const char config[] = "global\n"
+			     "    log stdout format raw local0\n"
+			     "port bench\n"
+			     "    device wire0a\n"
+			     "    address " VIP "/8\n"
+			     "defaults\n"
+			     "    mode http\n"
+			     "    log global\n"
+			     "    option httplog\n"
+			     "    option forwardfor\n"
+			     "    timeout connect 2s\n"
+			     "    timeout client 60s\n"
+			     "    timeout server 60s\n"
+			     "    timeout http-request 10s\n"
+			     "    timeout http-keep-alive 60s\n"
+			     "%s"
+			     "frontend web\n"
+			     "    bind " VIP ":80\n"
+			     "    http-request set-header x-bench %%[path,length]\n"
+			     "%s"
+			     "    default_backend be\n"
+			     "backend be\n"
+			     "    balance roundrobin\n"
+			     "    server s1 10.2.0.1:8000\n"
+			     "    server s2 10.2.0.2:8000\n"
+			     "    server s3 10.2.0.3:8000\n"
+			     "    server s4 10.2.0.4:8000\n";
+
+static void
+message(void *ctx sl_unused, enum sl_level level sl_unused, const char *text)
+{
+	fprintf(stderr, "bench: %s\n", text);
+}
+
+static struct model *
+load_model(void)
+{
+	char name[64], extra[4096] = "";
+	const char *file = name;
+	struct conf_spec spec = {
+		.files = &file, .nfiles = 1, .message = message, .generation = 1
+	};
+	struct conf_count count;
+	struct model *m = NULL;
+	int fd = memfd_create("bench.cfg", 0);
+
+	if (opt.extra != NULL) {
+		FILE *f = fopen(opt.extra, "r");
+		if (f == NULL) {
+			perror(opt.extra);
+			return NULL;
+		}
+		extra[fread(extra, 1, sizeof(extra) - 1, f)] = 0;
+		fclose(f);
+	}
+	if (fd < 0 || dprintf(fd, config, opt.close ? "    option httpclose\n" : "", extra) < 0)
+		return NULL;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	if (conf_load(&spec, &m, &count) != 0)
+		m = NULL;
+	close(fd);
+	return m;
+}
+
+static int
+start_eal(const struct port_spec *ps, struct port_err *err)
+{
+	char prefix[64];
+	uint16_t cpu = 0;
+	bool huge;
+	struct eal_spec spec = { .ports = ps,
+		.nports = 1,
+		.nworkers = 1,
+		.worker_cpu = &cpu,
+		.main_cpu = 0,
+		.file_prefix = prefix,
+		.in_test = true };
+
+	snprintf(prefix, sizeof(prefix), "sluice-bench-%d", getpid());
+	return eal_start(&spec, &huge, err);
+}
+
+static struct lcore *
+start_worker(const struct model *m, struct ports *ps, struct port_err *err)
+{
+	const struct port_conf *pc = &m->ports[0];
+	struct port_spec port = { .name = pc->name,
+		.device = pc->device,
+		.addrs = pc->addrs,
+		.naddrs = pc->naddrs,
+		.mtu = pc->mtu };
+	struct worker_spec ws = { .max_streams = opt.window * 4 + 1024,
+		.idle_per_server = 1024,
+		.call_slots = 64,
+		.busy_polling = true,
+		.secret = { 1, 2 } };
+	struct rte_mempool *pool;
+
+	if (start_eal(&port, err) != 0)
+		return NULL;
+	pool = pool_create(0, 1, SOCKET_ID_ANY, err);
+	if (pool == NULL || port_start(ps, &port, &pool, 1, err) != 0)
+		return NULL;
+	port_finish(ps);
+	tcp_conf_default(&ws.tcp);
+	ws.tcp.max_conns = opt.conns * 2 + 70000;
+	ws.net = net_shared_new(ps);
+	ws.bal = bal_shared_new(m->nservers);
+	if (ws.net == NULL || ws.bal == NULL)
+		return NULL;
+	bal_shared_init_model(ws.bal, m);
+	ws.lcore = (struct lcore_spec){ .nlcores = 1,
+		.socket = -1,
+		.seed = 1,
+		.pool = pool,
+		.pool_size = pool_mbufs(1),
+		.ports = ps,
+		.npx = m->nproxies,
+		.nbind = m->nbinds,
+		.nsrv = m->nservers };
+	return worker_new(&ws, err);
+}
+
+static void
+drain_log(struct lcore *lc)
+{
+	while (logring_peek(lc->logring) != NULL)
+		logring_done(lc->logring);
+}
+
+struct turn {
+	uint64_t cycles, polls, empty;
+};
+
+/* Generator and worker take turns until `until` answers came, or nothing moves for 3 s. */
+static int
+run(struct lcore *lc, struct gen *g, uint64_t until, struct turn *t)
+{
+	uint64_t hz = rte_get_tsc_hz(), last_done = 0, last_tsc = rte_rdtsc();
+
+	while (gen_stats(g)->done < until || !gen_connected(g)) {
+		uint64_t now = rte_rdtsc(), a, us = (uint64_t)((double)now * 1e6 / (double)hz);
+		bool busy;
+
+		gen_poll(g, us);
+		lcore_set_clock(lc, us, us);
+		a = rte_rdtsc();
+		busy = worker_iterate(lc);
+		t->cycles += rte_rdtsc() - a;
+		t->polls++;
+		t->empty += !busy;
+		drain_log(lc);
+		if (gen_stats(g)->done + gen_stats(g)->opened != last_done) {
+			last_done = gen_stats(g)->done + gen_stats(g)->opened;
+			last_tsc = now;
+		} else if (now - last_tsc > 3 * hz || gen_stats(g)->wrong > 1000) {
+			return -ETIMEDOUT;
+		}
+	}
+	return 0;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+static int
+measure(struct lcore *lc, struct gen *g, double *cycles)
+{
+	const struct gen_stats *st = gen_stats(g);
+	struct turn t = { 0 };
+	uint64_t rx, tx, acks, done;
+	int rc = run(lc, g, opt.requests / 10, &t); // connect and warm up
+
+	for (uint32_t i = 0; rc == 0 && i < opt.runs; i++) {
+		t = (struct turn){ 0 };
+		rx = st->rx;
+		tx = st->tx;
+		acks = st->pure_acks_rx;
+		done = st->done;
+		rc = run(lc, g, done + opt.requests, &t);
+		done = st->done - done;
+		if (done == 0)
+			break;
+		cycles[i] = (double)t.cycles / (double)done;
+		if (!opt.quiet)
+			printf("run %u: %.0f cycles/request, %.0f requests/s, rx empty %.1f %%, "
+			       "frames in %.2f out %.2f (pure ACKs %.2f) per request\n",
+				i + 1, cycles[i], (double)rte_get_tsc_hz() / cycles[i],
+				100.0 * (double)t.empty / (double)t.polls,
+				(double)(st->tx - tx) / (double)done,
+				(double)(st->rx - rx) / (double)done,
+				(double)(st->pure_acks_rx - acks) / (double)done);
+	}
+	if (rc != 0 || st->wrong != 0 || st->resets != 0) {
+		printf("FAILED: %s; done %llu, wrong %llu (%s), resets %llu, in flight %u\n",
+			rc != 0 ? "no progress for 3 s" : "wrong answers",
+			(unsigned long long)st->done, (unsigned long long)st->wrong,
+			st->first_wrong, (unsigned long long)st->resets, st->in_flight);
+		return -EIO;
+	}
+	qsort(cycles, opt.runs, sizeof(cycles[0]), by_value);
+	return 0;
+}
+
+static void
+print_counters(struct lcore *lc)
+{
+	for (uint32_t i = 0; i < DROP_NR; i++)
+		if (counter_get(&lc->drop[i]) != 0)
+			printf("drop %s: %llu\n", drop_desc[i].name,
+				(unsigned long long)counter_get(&lc->drop[i]));
+	if (!opt.quiet)
+		for (uint32_t i = 0; i < STAT_NR; i++)
+			if (counter_get(&lc->stat[i]) != 0)
+				printf("%s: %llu\n", stat_desc[i].name,
+					(unsigned long long)counter_get(&lc->stat[i]));
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct ports ps;
+	struct gen_conf gc = { .seed = 1, .vip = 0x0a00000a, .queues = 1 };
+	double cycles[MAX_RUNS] = { 0 };
+	struct port_err err = { "" };
+	struct model *m;
+	struct wire *w;
+	struct lcore *lc;
+	struct gen *g;
+	int c, rc;
+
+	while ((c = getopt(argc, argv, "c:w:n:b:r:Cqf:m:")) != -1) {
+		switch (c) {
+		case 'c':
+			opt.conns = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'w':
+			opt.window = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'n':
+			opt.requests = strtoull(optarg, NULL, 10);
+			break;
+		case 'b':
+			opt.body = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'r':
+			opt.runs = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'C':
+			opt.close = true;
+			break;
+		case 'q':
+			opt.quiet = true;
+			break;
+		case 'f':
+			opt.extra = optarg;
+			break;
+		case 'm':
+			opt.limit = strtod(optarg, NULL);
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (opt.runs == 0 || opt.runs > MAX_RUNS || opt.window == 0 || opt.conns == 0)
+		return 2;
+	if (opt.close && opt.conns > 512)
+		opt.conns = 512; // only those in flight exist
+	m = load_model();
+	w = wire_new(0, 8192);
+	if (m == NULL || w == NULL)
+		return 1;
+	lc = start_worker(m, &ps, &err);
+	if (lc == NULL) {
+		fprintf(stderr, "bench: %s\n", err.text);
+		return 1;
+	}
+	epoch_publish(&lc, 1, m);
+	epoch_quiescent(lc);
+	rc = px_listen(lc, m);
+	gc.conns = opt.conns;
+	gc.window = sl_min(opt.window, opt.conns);
+	gc.body = opt.body;
+	gc.close = opt.close;
+	g = gen_new(w, 'b', &gc);
+	if (rc != 0 || g == NULL) {
+		fprintf(stderr, "bench: cannot listen or allocate (%d)\n", rc);
+		return 1;
+	}
+	printf("workload: %s, %u connections visited in random order, %u in flight; request 500 B "
+	       "with 8 headers and a varying path, answer %u B; forwarded-for, one set-header, 4 "
+	       "servers, timeouts, counters and a log record on; checksums in software both ways; "
+	       "copying wire; TSC %.2f GHz\n",
+		opt.close ? "a connection each" : "keep-alive", opt.conns, gc.window, opt.body,
+		(double)rte_get_tsc_hz() / 1e9);
+	rc = measure(lc, g, cycles);
+	print_counters(lc);
+	if (rc != 0)
+		return 1;
+	printf("cycles_per_request=%.0f min=%.0f max=%.0f runs=%u requests=%llu checked=all\n",
+		cycles[opt.runs / 2], cycles[0], cycles[opt.runs - 1], opt.runs,
+		(unsigned long long)opt.requests);
+	gen_free(g);
+	if (opt.limit > 0 && cycles[opt.runs / 2] > opt.limit) {
+		printf("FAILED: above the limit of %.0f cycles\n", opt.limit);
+		return 1;
+	}
+	return 0;
+}
