@@ -63,6 +63,7 @@ struct logrec {
 	bool redispatched;
 	char term[4]; // termination state, e.g. "----", "SC--"
 	uint32_t actconn, feconn, beconn, srvconn;
+	uint32_t srv_queue, be_queue; // requests that were queued before it there
 	uint16_t text_len; // request line in text
 	bool truncated;
 	char text[LOGREC_TEXT];
