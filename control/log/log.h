@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of control/log: log records of workers and messages of control threads become lines.
+ *
+ * Runs on main, but for log_post(), which any thread may call. Nothing here ever waits for a
+ * reader: what does not fit is counted and dropped.
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "dataplane/base/log.h"
+#include "dataplane/lcore/lcore.h"
+#include "dataplane/model/model.h"
+#include "dataplane/proxy/proxy.h"
+
+struct log;
+
+#define LOG_TEXT 1024 // bytes of a posted message
+#define LOG_LINE 2048 // bytes of a line; a target's "len" cuts further
+
+enum log_origin {
+	LOG_CORE,   // the daemon itself
+	LOG_SERVER, // a server's or backend's state
+	LOG_SCRIPT, // core.log() and friends
+};
+
+struct log_spec {
+	struct ev_loop *ev;
+	int out, err;                    // descriptors of stdout and stderr; stay the caller's
+	const struct log_target *target; // NULL: nothing is logged
+	bool quiet;                      // nothing shown on stderr
+};
+/* NULL when out of memory. */
+struct log *log_new(const struct log_spec *s);
+void log_free(struct log *l);
+/* Writes what is waiting, without blocking longer than wait_ms in all. */
+void log_flush(struct log *l, int wait_ms);
+void log_set_quiet(struct log *l, bool quiet);
+
+/* Records of these workers, in the words of this model. Returns how many were there. */
+uint32_t log_collect(struct log *l, struct lcore *const *lc, uint16_t n, const struct model *m);
+/* Any thread: a message, without newline; cut to a line. Never blocks, may be dropped (counted). */
+void log_post(struct log *l, enum log_origin origin, enum sl_level level, struct sl_str text);
+/* Main: lines of what was posted. */
+void log_drain(struct log *l);
+
+struct log_stats {
+	uint64_t lines;     // written or waiting to be
+	uint64_t lost_sink; // dropped because stdout or stderr did not take them
+	uint64_t lost_post; // dropped because too many messages waited
+};
+/* Any thread, approximate. */
+void log_get_stats(struct log *l, struct log_stats *out);
+
+/*
+ * One record as HAProxy's httplog or tcplog writes it, by the options of its frontend, without
+ * newline; returns the length (at most size - 1).
+ */
+uint32_t log_format(const struct model *m, const struct logrec *r, char *out, uint32_t size);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to control/log: sinks. */
+#pragma once
+
+#include "control/log/log.h"
+
+#define SINK_BUF 65536u
+
+/* A descriptor that is written without ever blocking, and what it did not take yet. */
+struct sink {
+	struct ev_loop *ev;
+	struct ev_io io; // armed while bytes wait
+	int fd;
+	bool own;  // fd was opened by us
+	bool sock; // send() instead of write()
+	bool dead; // the reader is gone
+	uint32_t head, len;
+	_Atomic(uint64_t) lines, lost;
+	char buf[SINK_BUF];
+};
+
+/* 0, or -Exxx (then lines are dropped and counted). */
+int sink_open(struct sink *s, struct ev_loop *ev, int fd);
+void sink_close(struct sink *s);
+/* A whole line, newline included: taken whole or dropped whole. */
+void sink_line(struct sink *s, const char *line, uint32_t len);
+/* Writes what it takes now; true when nothing is left. */
+bool sink_flush(struct sink *s);
+
+/* What stands before a message in the target's format. us: wall clock. */
+void log_head(
+	struct sl_buf *b, const struct log_target *t, enum sl_level level, uint64_t us, int pid);

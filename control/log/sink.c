@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Where lines go: stdout or stderr, never waiting for the reader.
+ *
+ * Runs on: main. O_NONBLOCK belongs to the open file, which the shell and other processes share, so
+ * pipes and terminals are opened again for ourselves; sockets are written with MSG_DONTWAIT;
+ * regular files never block. What the reader does not take waits in 64 KiB, then whole lines are
+ * dropped and counted. Not here: syslog and files by name.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/log/log_priv.h"
+
+static ssize_t
+put(struct sink *s, const char *p, size_t n)
+{
+	ssize_t w;
+
+	do {
+		w = s->sock ? send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(s->fd, p, n);
+	} while (w < 0 && errno == EINTR);
+	return w < 0 ? -errno : w;
+}
+
+bool
+sink_flush(struct sink *s)
+{
+	while (s->len > 0 && !s->dead) {
+		uint32_t at = s->head % SINK_BUF;
+		uint32_t n = sl_min(s->len, SINK_BUF - at);
+		ssize_t w = put(s, s->buf + at, n);
+
+		if (w == -EAGAIN || w == -EWOULDBLOCK)
+			break;
+		if (w <= 0) {
+			s->dead = true;
+			s->len = 0;
+			break;
+		}
+		s->head += (uint32_t)w;
+		s->len -= (uint32_t)w;
+	}
+	if (s->ev != NULL && s->len > 0)
+		ev_io_start(s->ev, &s->io);
+	else if (s->ev != NULL)
+		ev_io_stop(s->ev, &s->io);
+	return s->len == 0;
+}
+
+static void
+on_writable(struct ev_loop *ev sl_unused, struct ev_io *w, int events sl_unused)
+{
+	sink_flush(w->data);
+}
+
+static void
+lost(struct sink *s)
+{
+	atomic_fetch_add_explicit(&s->lost, 1, memory_order_relaxed);
+}
+
+void
+sink_line(struct sink *s, const char *line, uint32_t len)
+{
+	uint32_t at, n;
+
+	if (s->dead || len > SINK_BUF - s->len) {
+		lost(s);
+		return;
+	}
+	at = (s->head + s->len) % SINK_BUF;
+	n = sl_min(len, SINK_BUF - at);
+	memcpy(s->buf + at, line, n);
+	memcpy(s->buf, line + n, len - n);
+	s->len += len;
+	atomic_fetch_add_explicit(&s->lines, 1, memory_order_relaxed);
+}
+
+int
+sink_open(struct sink *s, struct ev_loop *ev, int fd)
+{
+	char path[64];
+	struct stat st;
+
+	memset(s, 0, offsetof(struct sink, buf));
+	s->ev = ev;
+	s->fd = fd;
+	s->dead = true;
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return -EBADF;
+	if (S_ISSOCK(st.st_mode)) {
+		s->sock = true;
+	} else if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		s->fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (s->fd < 0)
+			return -errno;
+		s->own = true;
+	}
+	s->dead = false;
+	ev_io_init(&s->io, on_writable, s->fd, EV_WRITE);
+	s->io.data = s;
+	// epoll refuses regular files; they take everything at once anyway
+	if (S_ISREG(st.st_mode))
+		s->ev = NULL;
+	return 0;
+}
+
+void
+sink_close(struct sink *s)
+{
+	if (s->ev != NULL && s->fd >= 0)
+		ev_io_stop(s->ev, &s->io);
+	if (s->own)
+		close(s->fd);
+	s->own = false;
+	s->dead = true;
+	s->fd = -1;
+}

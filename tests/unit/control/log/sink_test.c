@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A reader that does not read: lines are dropped whole and counted, nothing blocks, the shared
+ * descriptor stays blocking; and messages of other threads come out in order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "control/log/log_priv.h"
+
+struct fix {
+	struct ev_loop *ev;
+	struct log *l;
+	int pipe[2];
+};
+
+static const struct log_target raw = { .form = LOG_RAW, .level = SL_DEBUG, .len = 1024 };
+
+static int
+setup(void **state)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+	struct log_spec s = { .target = &raw, .err = -1, .quiet = true };
+
+	signal(SIGPIPE, SIG_IGN);
+	f->ev = ev_loop_new(0);
+	assert_int_equal(pipe2(f->pipe, O_CLOEXEC), 0);
+	s.ev = f->ev;
+	s.out = f->pipe[1];
+	f->l = log_new(&s);
+	assert_non_null(f->l);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *f = *state;
+
+	log_free(f->l);
+	ev_loop_destroy(f->ev);
+	close(f->pipe[0]);
+	if (f->pipe[1] >= 0)
+		close(f->pipe[1]);
+	free(f);
+	return 0;
+}
+
+static uint64_t
+read_all(int fd)
+{
+	char buf[4096];
+	uint64_t sum = 0;
+	ssize_t n;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		sum += (uint64_t)n;
+	return sum;
+}
+
+static void
+test_full_pipe(void **state)
+{
+	struct fix *f = *state;
+	char text[200];
+	struct log_stats st;
+	uint64_t got = 0;
+
+	memset(text, 'x', sizeof(text));
+	for (int i = 0; i < 2000; i++) { // 400 kB against 64 + 64
+		log_post(f->l, LOG_CORE, SL_INFO, sl_str_make(text, sizeof(text)));
+		log_drain(f->l);
+	}
+	log_get_stats(f->l, &st);
+	assert_int_equal(st.lines + st.lost_sink, 2000);
+	assert_true(st.lost_sink > 0);
+	assert_int_equal(fcntl(f->pipe[1], F_GETFL) & O_NONBLOCK, 0);
+	for (int i = 0; i < 4; i++) {
+		got += read_all(f->pipe[0]);
+		log_drain(f->l);
+	}
+	assert_int_equal(got, st.lines * (sizeof(text) + 1)); // whole lines only
+}
+
+static void
+test_bounded_posts(void **state)
+{
+	struct fix *f = *state;
+	struct log_stats st;
+
+	for (int i = 0; i < 300; i++)
+		log_post(f->l, LOG_SCRIPT, SL_INFO, SL_STR("m"));
+	log_get_stats(f->l, &st);
+	assert_int_equal(st.lost_post, 300 - 256);
+	log_drain(f->l);
+	assert_int_equal(read_all(f->pipe[0]), 256 * 2);
+}
+
+static void *
+poster(void *arg)
+{
+	struct log *l = arg;
+
+	for (int i = 0; i < 50; i++)
+		log_post(l, LOG_SCRIPT, SL_INFO, SL_STR("a\nb"));
+	return NULL;
+}
+
+/* From other threads, through the event loop; a newline inside does not make two lines. */
+static void
+test_threads(void **state)
+{
+	struct fix *f = *state;
+	pthread_t t[2];
+	char buf[1024];
+	uint32_t lines = 0;
+	ssize_t n;
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, poster, f->l), 0);
+	for (int i = 0; i < 2; i++)
+		pthread_join(t[i], NULL);
+	ev_run(f->ev, EVRUN_NOWAIT);
+	fcntl(f->pipe[0], F_SETFL, O_NONBLOCK);
+	while ((n = read(f->pipe[0], buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			lines += buf[i] == '\n';
+	}
+	assert_int_equal(lines, 100);
+}
+
+static void
+test_reader_gone(void **state)
+{
+	struct fix *f = *state;
+	struct log_stats st;
+
+	close(f->pipe[0]);
+	f->pipe[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < 3; i++) {
+		log_post(f->l, LOG_CORE, SL_INFO, SL_STR("m"));
+		log_drain(f->l);
+	}
+	log_get_stats(f->l, &st);
+	assert_int_equal(st.lost_sink, 2);
+	log_flush(f->l, 1000); // returns at once
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_full_pipe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bounded_posts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reader_gone, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
