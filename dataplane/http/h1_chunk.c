@@ -149,11 +149,11 @@ run(struct h1_chunk *c, const char *buf, uint32_t len, uint32_t *data, char *out
 				c->state = H1_CHUNK_DATA_CR;
 			continue;
 		}
+		if (++c->overhead > H1_CHUNK_MAX_OVERHEAD)
+			return -EMSGSIZE;
 		rc = frame_byte(c, buf[at++]);
 		if (rc < 0)
 			return rc;
-		if (++c->overhead > H1_CHUNK_MAX_OVERHEAD)
-			return -EMSGSIZE;
 	}
 	return (int)at;
 }

@@ -367,6 +367,7 @@ judge(struct h1_parser *p, enum h1_error err, uint32_t pos, int len)
 int
 h1_parse_request(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t len)
 {
+	enum h1_error err;
 	uint32_t pos = 0;
 	int rc = parse_limited(p, m, buf, len);
 
@@ -375,13 +376,15 @@ h1_parse_request(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t le
 	m->meth = http_method_find(http_str(m, m->method));
 	if (unlikely(uri_parse_target(m) < 0))
 		return judge(p, H1_BAD_TARGET, m->uri.off, rc);
-	return judge(p, framing_request(m, &pos), pos, rc);
+	err = framing_request(m, &pos);
+	return judge(p, err, pos, rc);
 }
 
 int
 h1_parse_response(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t len,
 	enum http_method req_method)
 {
+	enum h1_error err;
 	uint32_t pos = 0;
 	int rc;
 
@@ -390,7 +393,8 @@ h1_parse_response(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t l
 	rc = parse_limited(p, m, buf, len);
 	if (rc <= 0)
 		return rc;
-	return judge(p, framing_response(m, req_method, &pos), pos, rc);
+	err = framing_response(m, req_method, &pos);
+	return judge(p, err, pos, rc);
 }
 
 const char *
