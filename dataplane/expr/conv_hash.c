@@ -74,7 +74,7 @@ wt6(struct sl_str s)
 	return a ^ b;
 }
 
-/* Every input bit changes about half of the output. */
+/* Every input bit changes about half of the output; the prime spreads it over HAProxy's tree. */
 static uint32_t
 avalanche(uint32_t a)
 {
@@ -83,7 +83,8 @@ avalanche(uint32_t a)
 	a = a + 0x165667b1 + (a << 5);
 	a = (a + 0xd3a2646c) ^ a << 9;
 	a = a + 0xfd7046c5 + (a << 3);
-	return a ^ 0xb55a4f09 ^ a >> 16;
+	a = a ^ 0xb55a4f09 ^ a >> 16;
+	return a * 3221225473u;
 }
 
 static bool

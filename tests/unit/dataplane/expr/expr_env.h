@@ -17,8 +17,8 @@
 
 struct env {
 	struct arena_src src;
-	struct arena mem;  // of the generation
-	struct arena txn;  // of the transaction
+	struct arena mem; // of the generation
+	struct arena txn; // of the transaction
 	struct expr_diag diag;
 	struct expr_extern ext;
 	struct expr_comp comp;
@@ -229,9 +229,8 @@ env_values(struct env *e, const struct value_row *row, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const char *got = env_value(e, row[i].line, row[i].expr);
-		bool same = got == NULL || row[i].want == NULL ?
-			got == row[i].want :
-			strcmp(got, row[i].want) == 0;
+		bool same = got == NULL || row[i].want == NULL ? got == row[i].want
+							       : strcmp(got, row[i].want) == 0;
 		if (!same)
 			fail_msg("line %d: '%s' is '%s', not '%s'", row[i].line, row[i].expr,
 				got ? got : "(none)", row[i].want ? row[i].want : "(none)");
