@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * VTABLE of a congestion control. It owns cwnd, ssthresh and cc_priv of the TCB; loss detection
+ * and what is sent when belong to tcp_sack.c and tcp_out.c.
+ */
+#pragma once
+
+#include "dataplane/base/base.h"
+
+struct lcore;
+struct tcp_conn;
+
+struct tcp_cc {
+	const char *name;
+	/* The connection is established (mss is known). */
+	void (*init)(struct lcore *lc, struct tcp_conn *tc);
+	/* `bytes` were acknowledged, outside fast recovery, while cwnd was the limit. */
+	void (*acked)(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes);
+	/* Fast recovery begins: sets ssthresh and cwnd. */
+	void (*loss)(struct lcore *lc, struct tcp_conn *tc);
+	/* Fast recovery is over. */
+	void (*recovered)(struct lcore *lc, struct tcp_conn *tc);
+	/* Retransmission timeout; first: of this flight. */
+	void (*rto)(struct lcore *lc, struct tcp_conn *tc, bool first);
+	/* Sends again after an idle time longer than the RTO (RFC 5681 4.1). */
+	void (*idle)(struct lcore *lc, struct tcp_conn *tc);
+};
+
+extern const struct tcp_cc tcp_cc_newreno;
+/* By struct tcp_conn.cc. */
+extern const struct tcp_cc *const tcp_cc_algos[];

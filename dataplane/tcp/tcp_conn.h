@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The TCP control block and what a worker's TCP owns. Private to dataplane/tcp.
+ *
+ * A TCB is four cache lines: receive, transmit, recovery, cold. Field names follow RFC 9293. The
+ * send queue is linked through struct pkt (never through m->next, which a driver follows when it
+ * frees); its mbufs carry seq, payload bounds and TXF_* there. The out-of-order queue uses the same
+ * fields for its own mbufs.
+ *
+ * Bytes in flight ("pipe", RFC 6675) = snd_nxt - snd_una - sacked - lost, where `sacked` is what a
+ * SACK covers (or, without SACK, what duplicate ACKs stand for) and `lost` what is marked lost and
+ * was not sent again yet.
+ */
+#pragma once
+
+#include <rte_tcp.h>
+
+#include "dataplane/base/hash.h"
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_cc.h"
+
+/* ---- sequence numbers ---- */
+static inline bool
+seq_lt(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+static inline bool
+seq_leq(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) <= 0;
+}
+static inline bool
+seq_gt(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+static inline bool
+seq_geq(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) >= 0;
+}
+static inline uint32_t
+seq_max(uint32_t a, uint32_t b)
+{
+	return seq_gt(a, b) ? a : b;
+}
+
+/* ---- constants ---- */
+#define TCP_MSS_MIN        88  // below, a peer only wants us to work (CVE-2019-11479)
+#define TCP_MSS_DEFAULT4   536 // RFC 9293 3.7.1
+#define TCP_MSS_DEFAULT6   1220
+#define TCP_WSCALE_MAX     14 // RFC 7323 2.3
+#define TCP_SACK_BLOCKS    4
+#define TCP_DUPTHRESH      3
+#define TCP_BURST          32
+#define TCP_COPY_MAX       256 // received payload up to here is copied into the tail buffer
+#define TCP_RETRY_MS       5   // after an allocation failed
+#define TCP_ORPHAN_RETRIES 8
+#define TCP_OPT_TS_LEN     12
+#define TCP_LISTENERS      255
+#define TCP_LISTEN_BUCKETS 64
+#define TCP_HALF_LEVELS    8 // SYN-ACK retransmissions, at most
+#define TCP_NONE           UINT32_MAX
+
+/* IPv4 stands as ::ffff:a.b.c.d, so that the family is part of the key. */
+struct tcp_key {
+	uint32_t l[4], r[4];   // network order
+	uint16_t lport, rport; // host order
+};
+
+/* ---- struct tcp_conn.flags ---- */
+#define TF_TS         0x0001u // timestamps on every segment
+#define TF_SACK       0x0002u // SACK negotiated
+#define TF_WSCALE     0x0004u // window scaling negotiated
+#define TF_ACK_NOW    0x0008u // an acknowledgement must leave in this loop
+#define TF_OUT        0x0010u // in the list of tcp_run_output()
+#define TF_EV         0x0020u // in the list of tcp_run_events()
+#define TF_HASHED     0x0040u // in the flow table
+#define TF_ACCEPT     0x0080u // accept() is to be called; user is the listener's cookie
+#define TF_ORPHAN     0x0100u // the user let go
+#define TF_DEAD       0x0200u // freed by the next tcp_run_output()
+#define TF_FIN_QUEUED 0x0400u // FIN follows what is queued
+#define TF_FIN_SENT   0x0800u
+#define TF_FIN_RCVD   0x1000u
+#define TF_RECOVERY   0x2000u   // fast recovery until `recover`
+#define TF_LOSS       0x4000u   // after a retransmission timeout until `recover`
+#define TF_RTX_FORCE  0x8000u   // the next retransmission ignores cwnd (RFC 6675 5 (4.3))
+#define TF_SHORT      0x10000u  // send space ran short: WRITABLE when it is back
+#define TF_DONE       0x20000u  // orderly end; CLOSED when the received bytes are read
+#define TF_SHRUNK     0x40000u  // the peer took window back
+#define TF_WND_FORCE  0x80000u  // persist timer: send what the window takes, however little
+#define TF_SYN_DUE    0x100000u // SYN or SYN-ACK to be sent (TCBs only)
+#define TF_BLOCKED    0x200000u // output stopped at the peer's window
+#define TF_PASSIVE    0x400000u
+
+/* What the state timer (rtx_at) stands for. */
+enum tcp_tmode { TM_NONE, TM_RTX, TM_PERSIST, TM_FIN };
+
+struct tcp_conn {
+	/* ---- line 0: receive ---- */
+	uint32_t rcv_nxt;
+	uint32_t rcv_adv;  // right edge advertised; never moves back
+	uint32_t last_ack; // acknowledgement number last sent
+	uint32_t ts_recent;
+	uint32_t flags;
+	uint8_t state;
+	uint8_t events; // TCP_EV_* for the next tcp_run_events()
+	uint8_t snd_scale : 4, rcv_scale : 4;
+	uint8_t tmode;
+	struct chain rxq; // in order, unread
+	struct rte_mbuf *ooo;
+	sl_tick delack_at; // acknowledge (or try output again) by then
+	uint16_t rcv_mss;  // largest payload seen: what "full-sized" means
+	uint16_t ooo_segs;
+
+	/* ---- line 1: transmit ---- */
+	uint32_t snd_una, snd_nxt;
+	uint32_t snd_wnd;
+	uint32_t snd_wl1;
+	uint32_t snd_end; // behind the last byte queued; the FIN stands here
+	uint32_t cwnd, ssthresh;
+	uint16_t mss;                                  // payload bytes per segment
+	uint16_t max_wnd;                              // largest window field seen (unscaled)
+	struct rte_mbuf *sndq, *sndq_tail, *sndq_next; // next: first never sent
+	uint16_t sndq_segs;
+	uint8_t dupacks; // in TM_PERSIST: probes without an answer
+	uint8_t retries; // timeouts since progress
+	uint8_t backoff; // RTO is doubled so often
+	uint8_t pad0;
+	uint16_t ts_age; // when ts_recent was set, in 65.536 s
+
+	/* ---- line 2: timer and recovery ---- */
+	struct wheel_timer timer; // at the first of rtx_at and delack_at, or before
+	sl_tick rtx_at;           // TM_NONE: when the send queue ran empty (idle since)
+	uint32_t srtt;            // us << 3; 0: no sample yet
+	uint32_t rttvar;          // us << 2
+	uint32_t recover;
+	uint32_t sacked, lost;
+	uint32_t ooo_last; // in the block that goes first into SACK options
+	uint32_t cc_priv;
+
+	/* ---- line 3: cold, and the key ---- */
+	struct tcp_key key;
+	uint8_t cc; // index in tcp_cc_algos
+	uint8_t port;
+	uint16_t neigh;
+	uint32_t neigh_gen;
+	int16_t err;
+	uint16_t snd_kb; // send buffer
+	const struct tcp_handler *h;
+	void *user;
+};
+static inline uint32_t
+tcp_snd_buf(const struct tcp_conn *tc)
+{
+	return (uint32_t)tc->snd_kb << 10;
+}
+static_assert(sizeof(struct tcp_conn) == 256, "a TCB is four cache lines");
+static_assert(offsetof(struct tcp_conn, snd_una) == 64, "line 1");
+static_assert(offsetof(struct tcp_conn, timer) == 128, "line 2");
+static_assert(offsetof(struct tcp_conn, key) == 192, "line 3");
+
+/* struct pkt.tx_flags: send queue */
+#define TXF_SACKED 0x01u
+#define TXF_LOST   0x02u
+#define TXF_RETX   0x04u // sent again since it was marked lost
+/* out-of-order queue */
+#define TXF_FIN    0x10u
+
+/* A SYN that was answered. */
+struct tcp_half {
+	struct tcp_key key;
+	uint32_t iss, irs;
+	uint32_t ts_recent;
+	uint16_t mss; // of the peer's option
+	uint8_t opts; // TCP_OPT_* that are on
+	uint8_t snd_scale : 4, level : 4;
+	uint8_t port;
+	uint8_t listener;
+	uint16_t due; // tick >> 4, when the SYN-ACK is sent again
+	uint32_t prev, next;
+};
+static_assert(sizeof(struct tcp_half) <= 64, "half-open entries");
+
+struct tcp_tw {
+	struct tcp_key key;
+	uint32_t snd_nxt, rcv_nxt;
+	uint32_t ts_recent; // valid if ts
+	sl_tick deadline;
+	uint32_t prev, next;
+	uint8_t port;
+	bool ts;
+};
+static_assert(sizeof(struct tcp_tw) <= 64, "TIME_WAIT entries");
+
+/* ---- options ---- */
+#define TCP_OPT_MSS     0x01u
+#define TCP_OPT_WSCALE  0x02u
+#define TCP_OPT_SACK_OK 0x04u
+#define TCP_OPT_TS      0x08u
+
+struct tcp_sack {
+	uint32_t from, to;
+};
+
+/* A parsed segment. */
+struct tcp_seg {
+	struct tcp_key key;
+	uint64_t hash;
+	uint32_t seq, ack;
+	uint32_t tsval, tsecr;
+	uint16_t wnd; // unscaled
+	uint16_t off; // payload, from the start of data
+	uint16_t len; // payload bytes
+	uint16_t mss;
+	uint8_t flags; // RTE_TCP_*_FLAG
+	uint8_t opts;
+	uint8_t wscale;
+	uint8_t nsack;
+	uint8_t port;
+	uint8_t thl; // header bytes
+	uint16_t l4;
+	struct tcp_sack sack[TCP_SACK_BLOCKS];
+};
+
+static inline uint32_t
+seg_end(const struct tcp_seg *s)
+{
+	return s->seq + s->len + !!(s->flags & RTE_TCP_SYN_FLAG) + !!(s->flags & RTE_TCP_FIN_FLAG);
+}
+
+/* ---- flow table ---- */
+enum tcp_kind { TK_CONN, TK_HALF, TK_TW };
+struct tcp_ref {
+	uint32_t idx; // TCP_NONE: no entry
+	enum tcp_kind kind;
+};
+struct tcp_bucket {
+	uint16_t tag[8];
+	uint32_t val[8]; // kind << 30 | index
+	uint32_t next;   // overflow bucket, or TCP_NONE
+	uint32_t n;      // entries used: the first n
+	uint32_t pad[2];
+} sl_cache_aligned;
+static_assert(sizeof(struct tcp_bucket) == 64, "a bucket is a cache line");
+
+struct tcp_table {
+	struct tcp_bucket *b; // buckets, then overflow buckets
+	uint32_t mask;
+	uint32_t nover;
+	uint32_t over_free; // list through next
+	uint32_t entries;
+	uint64_t key[2];
+	size_t bytes;
+};
+
+struct tcp_listener {
+	struct ip_port addr;
+	const struct tcp_handler *h; // NULL: free slot
+	void *cookie;
+	uint8_t next; // in its bucket, 255: end
+};
+
+struct tcp_fifo {
+	uint32_t head, tail;
+};
+
+/* At most so many per second, the exact number drawn anew (RFC 5961 10). */
+struct tcp_limit {
+	uint64_t until_us;
+	uint32_t left;
+};
+
+struct tcp_lcore {
+	struct tcp_conf conf;
+	struct tcp_table table;
+	struct pool conns, halfs, tws;
+	uint32_t *ev, *out; // indices of connections
+	uint32_t nev, nout;
+	uint32_t ts_off;
+	uint16_t payload_mss;
+	uint8_t rcv_scale;
+	uint32_t sockets_open;    // reserved for telemetry
+	struct wheel_timer aging; // of half-open and TIME_WAIT entries
+	struct tcp_fifo half_fifo[TCP_HALF_LEVELS], tw_fifo;
+	struct tcp_limit rst_limit, challenge_limit;
+	uint64_t secret[2];
+	struct tcp_listener listener[TCP_LISTENERS];
+	uint8_t listen_bucket[TCP_LISTEN_BUCKETS];
+	uint32_t nlisteners;
+	struct port_classes *classes[PORT_MAX];
+	uint32_t port_cursor;
+	size_t list_bytes;
+};
+
+static inline struct tcp_conn *
+conn_at(const struct tcp_lcore *tl, uint32_t i)
+{
+	return pool_at(&tl->conns, i);
+}
+
+/* ---- tcp_table.c ---- */
+int tcp_table_init(struct lcore *lc, struct tcp_table *t, uint32_t entries, const uint64_t key[2]);
+void tcp_table_fini(struct tcp_table *t);
+uint64_t tcp_key_hash(const struct tcp_table *t, const struct tcp_key *k);
+void tcp_key_set(struct tcp_key *k, const struct ip_addr *l, uint16_t lport,
+	const struct ip_addr *r, uint16_t rport);
+void tcp_key_get(const struct tcp_key *k, struct ip_addr *l, struct ip_addr *r);
+bool tcp_key_is_v4(const struct tcp_key *k);
+struct tcp_ref tcp_lookup(const struct tcp_lcore *tl, const struct tcp_key *k, uint64_t hash);
+/* Touches what tcp_lookup() will read. */
+void tcp_table_prefetch(const struct tcp_lcore *tl, uint64_t hash);
+void tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash);
+/* 0 or -ENOMEM (no overflow bucket left). */
+int tcp_table_add(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
+void tcp_table_del(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
+/* The entry becomes another one of the same key. */
+void tcp_table_replace(struct tcp_table *t, uint64_t hash, struct tcp_ref old, struct tcp_ref ref);
+
+/* ---- tcp_conn.c ---- */
+/* A TCB in the table (replacing old, if its idx is set), timers initialised. NULL: no memory. */
+struct tcp_conn *tcp_conn_new(struct lcore *lc, const struct tcp_key *k, struct tcp_ref old);
+/* Out of the table, timers off, send and out-of-order queues freed; the user is told. */
+void tcp_conn_end(struct lcore *lc, struct tcp_conn *tc, int err);
+/* Orderly end: as above once the received bytes are read. */
+void tcp_conn_done(struct lcore *lc, struct tcp_conn *tc);
+void tcp_conn_release(struct lcore *lc, struct tcp_conn *tc);
+/* The handshake is over: buffers, windows, congestion control. */
+void tcp_conn_start(struct lcore *lc, struct tcp_conn *tc, uint16_t peer_mss);
+void tcp_isn(struct lcore *lc, const struct tcp_key *k, uint32_t *iss);
+void tcp_flow_load(const struct tcp_key *k, uint8_t port, struct net_flow *f);
+bool tcp_limit_ok(struct lcore *lc, struct tcp_limit *l, uint32_t per_s);
+void tcp_sndq_free(struct lcore *lc, struct tcp_conn *tc);
+
+/* ---- tcp_event.c ---- */
+static inline void
+tcp_touch(struct tcp_lcore *tl, struct tcp_conn *tc)
+{
+	if (!(tc->flags & TF_OUT)) {
+		tc->flags |= TF_OUT;
+		tl->out[tl->nout++] = pool_index(&tl->conns, tc);
+	}
+}
+
+static inline void
+tcp_raise(struct tcp_lcore *tl, struct tcp_conn *tc, uint8_t events)
+{
+	tc->events |= events;
+	if (!(tc->flags & TF_EV)) {
+		tc->flags |= TF_EV;
+		tl->ev[tl->nev++] = pool_index(&tl->conns, tc);
+	}
+}
+
+/* ---- tcp_listen.c ---- */
+void tcp_listen_init(struct tcp_lcore *tl);
+/* A SYN of no connection; min_iss: 0, or the least ISN to use (TIME_WAIT reuse). */
+void tcp_syn_input(
+	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, const uint32_t *min_iss);
+/* A segment for a half-open entry; returns the connection to which the segment goes on, or NULL
+ * when it was consumed. */
+struct tcp_conn *tcp_half_input(
+	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, uint32_t idx);
+/* Sends SYN-ACKs again and forgets entries; at most `budget`. Next date or TICK_NONE. */
+sl_tick tcp_half_age(struct lcore *lc, uint32_t budget);
+
+/* ---- tcp_in.c: parsing and segment processing ---- */
+/* ---- tcp_reasm.c ---- */
+/* Payload of an acceptable segment; takes m. Sets ACK flags and events. */
+void tcp_data_input(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s);
+void tcp_ooo_free(struct lcore *lc, struct tcp_conn *tc);
+/* The peer's FIN is in order. */
+void tcp_fin_input(struct lcore *lc, struct tcp_conn *tc);
+/* SACK blocks to report, newest first; returns their number. */
+uint32_t tcp_ooo_blocks(const struct tcp_conn *tc, struct tcp_sack *out, uint32_t max);
+
+/* ---- tcp_ack.c ---- */
+enum tcp_verdict { TV_OK, TV_DROP };
+/* RFC 9293 3.10.7.4 fifth step; TV_DROP: the segment goes no further (counted). */
+enum tcp_verdict tcp_ack_input(
+	struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, enum drop *why);
+void tcp_ack_later(struct lcore *lc, struct tcp_conn *tc);
+
+/* ---- tcp_sack.c ---- */
+/* Marks what the blocks cover; returns bytes newly covered. */
+uint32_t tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s);
+/* RFC 6675 IsLost() over the queue; returns bytes newly marked. */
+uint32_t tcp_sack_mark_lost(struct tcp_conn *tc);
+void tcp_mark_head_lost(struct tcp_conn *tc);
+void tcp_mark_all_lost(struct tcp_conn *tc);
+
+/* ---- tcp_out.c ---- */
+void tcp_output(struct lcore *lc, struct tcp_conn *tc);
+/* A segment without payload. 0 or -ENOMEM. */
+int tcp_send_ctl(struct lcore *lc, struct tcp_conn *tc, uint32_t seq, uint8_t flags);
+/* RFC 5961: an ACK within the rate limit. */
+void tcp_challenge(struct lcore *lc, struct tcp_conn *tc);
+struct tcp_bare {
+	const struct tcp_key *key;
+	uint32_t seq, ack;
+	uint32_t tsval, tsecr;
+	uint16_t wnd, mss;
+	uint8_t port, flags, opts, wscale;
+};
+/* A segment of no TCB: RST, SYN-ACK, the ACK of TIME_WAIT. 0 or -ENOMEM (counted). */
+int tcp_send_bare(struct lcore *lc, const struct tcp_bare *b);
+/* Answers a segment of no connection by RST (RFC 9293 3.10.7.1), rate-limited. */
+void tcp_send_reset(struct lcore *lc, const struct tcp_seg *s);
+uint32_t tcp_pipe(const struct tcp_conn *tc);
+
+/* ---- tcp_send.c: emission ladder ---- */
+/* Makes m (of the send queue) no longer than n; -ENOMEM. */
+int tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n);
+/* Sends m of the send queue (first time or again); -ENOMEM. */
+int tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t flags);
+/* Is a window update worth a packet? */
+bool tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc);
+/* Hands a finished segment to net. */
+void tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m);
+/* The segment's TCP header in front of the payload that starts at m's data. */
+void tcp_header(
+	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags);
+
+/* ---- tcp_opt.c ---- */
+/* Fills the option fields; -EBADMSG on a malformed list. */
+int tcp_opt_parse(const uint8_t *p, uint32_t n, bool syn, struct tcp_seg *s);
+/* Writers return the bytes written, a multiple of 4. */
+uint32_t tcp_opt_ts(uint8_t *p, uint32_t tsval, uint32_t tsecr);
+uint32_t tcp_opt_sack(uint8_t *p, const struct tcp_sack *b, uint32_t n);
+uint32_t tcp_opt_syn(uint8_t *p, const struct tcp_bare *b);
+
+/* ---- tcp_rtt.c ---- */
+void tcp_rtt_sample(struct tcp_conn *tc, uint32_t us);
+uint32_t tcp_rto_ms(const struct tcp_lcore *tl, const struct tcp_conn *tc);
+
+static inline uint32_t
+tcp_ts_now(const struct lcore *lc)
+{
+	return (uint32_t)(lc->now_us / 1000) + lc->tcp->ts_off;
+}
+
+/* ---- tcp_timer.c ---- */
+void tcp_timer_init(struct tcp_conn *tc);
+/* Sets mode and deadline from what is outstanding; restart: an ACK made progress. */
+void tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart);
+void tcp_timer_delack(struct lcore *lc, struct tcp_conn *tc, uint32_t ms);
+void tcp_aging_init(struct lcore *lc);
+void tcp_aging_arm(struct lcore *lc, sl_tick at);
+
+/* ---- tcp_timewait.c ---- */
+/* Moves the identity of a connection into the TIME_WAIT table; the TCB leaves the flow table. */
+void tcp_timewait_enter(struct lcore *lc, struct tcp_conn *tc);
+void tcp_timewait_input(
+	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, uint32_t idx);
+void tcp_timewait_del(struct lcore *lc, uint32_t idx);
+sl_tick tcp_timewait_age(struct lcore *lc, uint32_t budget);
+
+/* ---- tcp_port.c ---- */
+int tcp_port_init(struct lcore *lc);
+void tcp_port_fini(struct lcore *lc);
+/* A free local port whose replies reach this worker, into k->lport; -EADDRNOTAVAIL. */
+int tcp_port_pick(struct lcore *lc, uint8_t port, struct tcp_key *k);
+
+/* ---- lists by index, for half-open and TIME_WAIT entries ---- */
+#define TCP_FIFO_ADD(tl_, pool_, type_, fifo_, idx_)                                     \
+	do {                                                                             \
+		type_ *e_ = pool_at(&(tl_)->pool_, (idx_));                              \
+		e_->next = TCP_NONE;                                                     \
+		e_->prev = (fifo_)->tail;                                                \
+		if ((fifo_)->tail != TCP_NONE)                                           \
+			((type_ *)pool_at(&(tl_)->pool_, (fifo_)->tail))->next = (idx_); \
+		else                                                                     \
+			(fifo_)->head = (idx_);                                          \
+		(fifo_)->tail = (idx_);                                                  \
+	} while (0)
+#define TCP_FIFO_DEL(tl_, pool_, type_, fifo_, idx_)                                  \
+	do {                                                                          \
+		type_ *e_ = pool_at(&(tl_)->pool_, (idx_));                           \
+		if (e_->prev != TCP_NONE)                                             \
+			((type_ *)pool_at(&(tl_)->pool_, e_->prev))->next = e_->next; \
+		else                                                                  \
+			(fifo_)->head = e_->next;                                     \
+		if (e_->next != TCP_NONE)                                             \
+			((type_ *)pool_at(&(tl_)->pool_, e_->next))->prev = e_->prev; \
+		else                                                                  \
+			(fifo_)->tail = e_->prev;                                     \
+	} while (0)

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * TCP receive side: from a burst of packets to processed segments.
+ *
+ * Runs on: the worker that owns the connections. Two stages over a burst: the first reads headers,
+ * checks them and touches the flow table's lines; the second looks up and processes, so that the
+ * lookups of later segments overlap with the work on earlier ones.
+ * Follows: RFC 9293 3.10.7 in its order (the steps are numbered), RFC 7323 5 (PAWS), RFC 5961.
+ * Not here: SYNs to listeners (tcp_listen.c), acknowledgements (tcp_ack.c), payload (tcp_reasm.c).
+ */
+#include <rte_ip.h>
+
+#include "dataplane/tcp/tcp_conn.h"
+
+#include "dataplane/base/hot.h"
+
+#define PAWS_IDLE (24u * 24 * 3600 * 1000 >> 16) // RFC 7323 5.5: 24 days, in 65.536 s
+
+/* ---- stage 1 ---- */
+static bool
+v6_is_mapped(const uint8_t *a)
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return memcmp(a, prefix, 12) == 0;
+}
+
+static bool
+csum_ok(const struct rte_mbuf *m, const struct pkt *p)
+{
+	const void *ip = rte_pktmbuf_mtod_offset(m, const void *, p->l3);
+	const uint8_t *l4 = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->l4);
+	uint32_t sum = rte_raw_cksum(l4, p->l4_len);
+
+	// our own sum: the IPv6 payload length counts extension headers
+	if (p->rx_flags & PKT_F_V6) {
+		const struct rte_ipv6_hdr *h = ip;
+		sum += rte_raw_cksum(h->src_addr, 32);
+	} else {
+		const struct rte_ipv4_hdr *h = ip;
+		sum += rte_raw_cksum(&h->src_addr, 8);
+	}
+	sum += rte_cpu_to_be_16(IPPROTO_TCP);
+	sum += rte_cpu_to_be_16(p->l4_len);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	return sum == 0xffff;
+}
+
+static bool
+flags_ok(uint8_t f)
+{
+	uint8_t main = f & (RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_RST_FLAG);
+
+	// at most one of SYN, FIN, RST; all but SYN and RST need ACK
+	if (main & (main - 1))
+		return false;
+	return f & (RTE_TCP_SYN_FLAG | RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG);
+}
+
+static bool
+key_of_packet(const struct rte_mbuf *m, const struct pkt *p, struct tcp_key *k)
+{
+	if (p->rx_flags & PKT_F_V6) {
+		const struct rte_ipv6_hdr *h =
+			rte_pktmbuf_mtod_offset(m, const struct rte_ipv6_hdr *, p->l3);
+		if (v6_is_mapped(h->src_addr) || v6_is_mapped(h->dst_addr))
+			return false;
+		memcpy(k->r, h->src_addr, 16);
+		memcpy(k->l, h->dst_addr, 16);
+	} else {
+		const struct rte_ipv4_hdr *h =
+			rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, p->l3);
+		k->l[0] = k->l[1] = k->r[0] = k->r[1] = 0;
+		k->l[2] = k->r[2] = RTE_BE32(0xffff);
+		k->r[3] = h->src_addr;
+		k->l[3] = h->dst_addr;
+	}
+	return true;
+}
+
+/* Fills s from m, or drops m and returns false. */
+static bool
+classify(struct lcore *lc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	const struct pkt *p = pkt_of(m);
+	const struct rte_tcp_hdr *th =
+		rte_pktmbuf_mtod_offset(m, const struct rte_tcp_hdr *, p->l4);
+	enum drop why = DROP_TCP_SHORT;
+
+	if (unlikely(p->l4_len < sizeof(*th) ||
+		    (uint32_t)p->l4 + p->l4_len > rte_pktmbuf_data_len(m)))
+		goto drop;
+	s->thl = (th->data_off >> 4) * 4;
+	if (unlikely(s->thl < sizeof(*th) || s->thl > p->l4_len))
+		goto drop;
+	why = DROP_TCP_CSUM;
+	if (!(p->rx_flags & PKT_F_CSUM_OK) && unlikely(!csum_ok(m, p)))
+		goto drop;
+	s->flags = th->tcp_flags & 0x3f;
+	why = DROP_TCP_BAD_FLAGS;
+	if (unlikely(!flags_ok(s->flags)))
+		goto drop;
+	why = DROP_IP_SOURCE;
+	if (unlikely(!key_of_packet(m, p, &s->key)))
+		goto drop;
+	s->key.lport = rte_be_to_cpu_16(th->dst_port);
+	s->key.rport = rte_be_to_cpu_16(th->src_port);
+	s->seq = rte_be_to_cpu_32(th->sent_seq);
+	s->ack = rte_be_to_cpu_32(th->recv_ack);
+	s->wnd = rte_be_to_cpu_16(th->rx_win);
+	s->l4 = p->l4;
+	s->off = p->l4 + s->thl;
+	s->len = p->l4_len - s->thl;
+	s->port = p->port;
+	s->mss = 0;
+	s->wscale = 0;
+	why = DROP_TCP_OPTION;
+	if (unlikely(tcp_opt_parse((const uint8_t *)(th + 1), s->thl - (uint32_t)sizeof(*th),
+			     s->flags & RTE_TCP_SYN_FLAG, s) < 0))
+		goto drop;
+	s->hash = tcp_key_hash(&lc->tcp->table, &s->key);
+	tcp_table_prefetch(lc->tcp, s->hash);
+	return true;
+drop:
+	pkt_drop(lc, m, why);
+	return false;
+}
+
+/* ---- stage 2 ---- */
+
+/* First: is the sequence number acceptable (RFC 9293 3.10.7.4, table 6)? */
+static bool
+seq_ok(const struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	uint32_t wnd = tc->rcv_adv - tc->rcv_nxt, len = seg_end(s) - s->seq;
+
+	if (len == 0)
+		return wnd == 0 ? s->seq == tc->rcv_nxt : s->seq - tc->rcv_nxt < wnd;
+	if (wnd == 0)
+		return false;
+	return s->seq - tc->rcv_nxt < wnd || s->seq + len - 1 - tc->rcv_nxt < wnd;
+}
+
+static sl_cold void
+unacceptable(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	bool old = seq_leq(seg_end(s), tc->rcv_nxt);
+	enum drop why = DROP_TCP_WINDOW;
+
+	if (s->flags & RTE_TCP_RST_FLAG) {
+		pkt_drop(lc, m, DROP_TCP_BAD_RST);
+		return;
+	}
+	// zero window: nothing fits, but a valid ACK is still an ACK (RFC 9293 3.10.7.4)
+	if (s->seq == tc->rcv_nxt && tc->rcv_adv == tc->rcv_nxt &&
+		(s->flags & (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG)) == RTE_TCP_ACK_FLAG &&
+		tcp_ack_input(lc, tc, s, &why) == TV_OK && tc->state != TCP_CLOSED)
+		why = DROP_TCP_WINDOW;
+	if (old && s->len > 0) {
+		stat_inc(lc, STAT_TCP_DUP);
+		why = DROP_TCP_DUP;
+	}
+	if (tc->flags & TF_HASHED) {
+		tc->flags |= TF_ACK_NOW;
+		tcp_touch(lc->tcp, tc);
+	}
+	pkt_drop(lc, m, why);
+}
+
+/* RFC 7323 5.3 R1-R3; false: the segment was consumed. */
+static bool
+paws_ok(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct tcp_seg *s)
+{
+	if (!(s->opts & TCP_OPT_TS)) {
+		// 3.2: once negotiated every segment but RST carries timestamps
+		if (s->flags & RTE_TCP_RST_FLAG)
+			return true;
+		pkt_drop(lc, m, DROP_TCP_PAWS);
+		return false;
+	}
+	if (unlikely(seq_lt(s->tsval, tc->ts_recent)) && !(s->flags & RTE_TCP_RST_FLAG)) {
+		uint16_t idle = (uint16_t)((lc->now >> 16) - tc->ts_age);
+		if (idle < PAWS_IDLE) {
+			tc->flags |= TF_ACK_NOW;
+			tcp_touch(lc->tcp, tc);
+			pkt_drop(lc, m, DROP_TCP_PAWS);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void
+ts_update(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	// RFC 7323 4.3 (2): the segment holds the octet last acknowledged
+	if ((s->opts & TCP_OPT_TS) && seq_leq(s->seq, tc->last_ack) &&
+		seq_geq(s->tsval, tc->ts_recent)) {
+		tc->ts_recent = s->tsval;
+		tc->ts_age = (uint16_t)(lc->now >> 16);
+	}
+}
+
+/* Cuts what lies before rcv_nxt and behind the window. */
+static void
+trim(const struct tcp_conn *tc, struct tcp_seg *s)
+{
+	if (seq_lt(s->seq, tc->rcv_nxt)) {
+		uint32_t old = tc->rcv_nxt - s->seq;
+		uint32_t cut = sl_min(old, (uint32_t)s->len);
+		s->off += (uint16_t)cut;
+		s->len -= (uint16_t)cut;
+		s->seq = tc->rcv_nxt;
+		if (old > cut)
+			s->flags &= ~RTE_TCP_FIN_FLAG; // an old FIN
+	}
+	if (s->len > 0 && seq_gt(s->seq + s->len, tc->rcv_adv)) {
+		s->len = (uint16_t)(tc->rcv_adv - s->seq);
+		s->flags &= ~RTE_TCP_FIN_FLAG;
+	}
+}
+
+/* Is there nobody to read the payload? Then RST (RFC 9293 3.10.4; a close that was final). */
+static bool
+after_close(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	if (!(tc->flags & TF_ORPHAN) || s->len == 0)
+		return false;
+	tcp_send_reset(lc, s);
+	tcp_conn_end(lc, tc, ECONNRESET);
+	pkt_drop(lc, m, DROP_TCP_AFTER_CLOSE);
+	return true;
+}
+
+/* RFC 9293 3.10.7.4: all states from SYN-RECEIVED on. Consumes m. */
+static void
+synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	enum drop why = DROP_TCP_BAD_ACK;
+
+	// PAWS comes before everything else (RFC 7323 5.3 R1)
+	if ((tc->flags & TF_TS) && !paws_ok(lc, tc, m, s))
+		return;
+	// first, check the sequence number
+	if (unlikely(!seq_ok(tc, s))) {
+		unacceptable(lc, tc, m, s);
+		return;
+	}
+	// second, check the RST bit (RFC 5961 3.2: only the exact number resets)
+	if (unlikely(s->flags & RTE_TCP_RST_FLAG)) {
+		if (s->seq != tc->rcv_nxt) {
+			tcp_challenge(lc, tc);
+			pkt_drop(lc, m, DROP_TCP_BAD_RST);
+			return;
+		}
+		stat_inc(lc, STAT_TCP_RST_IN);
+		rte_pktmbuf_free(m);
+		tcp_conn_end(lc, tc, tc->state == TCP_SYN_RECEIVED ? ECONNREFUSED : ECONNRESET);
+		return;
+	}
+	// fourth, check the SYN bit (RFC 5961 4.2)
+	if (unlikely(s->flags & RTE_TCP_SYN_FLAG)) {
+		tcp_challenge(lc, tc);
+		pkt_drop(lc, m, DROP_TCP_BAD_SYN);
+		return;
+	}
+	// fifth, check the ACK field
+	if (unlikely(!(s->flags & RTE_TCP_ACK_FLAG))) {
+		pkt_drop(lc, m, DROP_TCP_BAD_FLAGS);
+		return;
+	}
+	if (tc->flags & TF_TS)
+		ts_update(lc, tc, s);
+	if (unlikely(tcp_ack_input(lc, tc, s, &why) == TV_DROP)) {
+		pkt_drop(lc, m, why);
+		return;
+	}
+	if (unlikely(tc->state == TCP_CLOSED || tc->state == TCP_TIME_WAIT)) {
+		rte_pktmbuf_free(m); // that was the last acknowledgement
+		return;
+	}
+	// sixth, the URG bit: there is no urgent mode for a proxy; the bytes are in the stream
+	// seventh, the segment text, and eighth, the FIN bit
+	if (s->len == 0 && !(s->flags & RTE_TCP_FIN_FLAG)) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	trim(tc, s);
+	if (unlikely(after_close(lc, tc, m, s)))
+		return;
+	tcp_data_input(lc, tc, m, s);
+}
+
+/* RFC 9293 3.10.7.3. Consumes m. */
+static sl_cold void
+syn_sent(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	bool ack = s->flags & RTE_TCP_ACK_FLAG;
+	struct tcp_lcore *tl = lc->tcp;
+
+	// first: the ACK bit; only our SYN can be acknowledged
+	if (ack && s->ack != tc->snd_una + 1) {
+		if (!(s->flags & RTE_TCP_RST_FLAG))
+			tcp_send_reset(lc, s);
+		pkt_drop(lc, m, DROP_TCP_BAD_ACK);
+		return;
+	}
+	// second: the RST bit
+	if (s->flags & RTE_TCP_RST_FLAG) {
+		if (ack) {
+			stat_inc(lc, STAT_TCP_RST_IN);
+			tcp_conn_end(lc, tc, ECONNREFUSED);
+			rte_pktmbuf_free(m);
+		} else {
+			pkt_drop(lc, m, DROP_TCP_BAD_RST);
+		}
+		return;
+	}
+	// fourth: the SYN bit
+	if (!(s->flags & RTE_TCP_SYN_FLAG)) {
+		pkt_drop(lc, m, DROP_TCP_BAD_FLAGS);
+		return;
+	}
+	tc->rcv_nxt = tc->last_ack = s->seq + 1;
+	tc->rcv_adv = tc->rcv_nxt + sl_min(tl->conf.rcv_buf, 0xffffu); // as our SYN said
+	tc->port = s->port;
+	if (!(s->opts & TCP_OPT_TS))
+		tc->flags &= ~TF_TS;
+	if (!(s->opts & TCP_OPT_SACK_OK))
+		tc->flags &= ~TF_SACK;
+	if (s->opts & TCP_OPT_WSCALE)
+		tc->snd_scale = s->wscale & 15;
+	else
+		tc->flags &= ~TF_WSCALE;
+	if (tc->flags & TF_TS) {
+		tc->ts_recent = s->tsval;
+		tc->ts_age = (uint16_t)(lc->now >> 16);
+	}
+	tc->snd_wnd = s->wnd; // never scaled in a SYN
+	tc->max_wnd = s->wnd;
+	tc->snd_wl1 = s->seq;
+	if (!ack) { // simultaneous open
+		tc->state = TCP_SYN_RECEIVED;
+		tc->rcv_mss = s->mss; // until tcp_conn_start()
+		tc->flags |= TF_SYN_DUE;
+		tcp_touch(tl, tc);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	if (tc->retries == 0) {
+		uint32_t us = (tc->flags & TF_TS) ? (tcp_ts_now(lc) - s->tsecr) * 1000 : 0;
+		if (us < 60000000u && (tc->flags & TF_TS))
+			tcp_rtt_sample(tc, us);
+	}
+	tc->snd_una = s->ack;
+	tc->state = tc->flags & TF_FIN_QUEUED ? TCP_FIN_WAIT_1 : TCP_ESTABLISHED;
+	tcp_conn_start(lc, tc, s->mss);
+	tc->tmode = TM_NONE;
+	tc->flags |= TF_ACK_NOW;
+	tcp_raise(tl, tc, TCP_EV_CONNECTED);
+	tcp_touch(tl, tc);
+	// payload on a SYN is not acknowledged: the peer sends it again
+	rte_pktmbuf_free(m);
+}
+
+/* No connection, half-open or other: RFC 9293 3.10.7.1 and 3.10.7.2. */
+static sl_cold void
+no_conn(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s)
+{
+	if (s->flags & RTE_TCP_RST_FLAG) {
+		pkt_drop(lc, m, DROP_TCP_NO_CONN);
+		return;
+	}
+	if ((s->flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG)) == RTE_TCP_SYN_FLAG) {
+		tcp_syn_input(lc, m, s, NULL);
+		return;
+	}
+	tcp_send_reset(lc, s);
+	pkt_drop(lc, m, DROP_TCP_NO_CONN);
+}
+
+static inline void
+process(struct lcore *lc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	struct tcp_lcore *tl = lc->tcp;
+	struct tcp_ref r = tcp_lookup(tl, &s->key, s->hash);
+	struct tcp_conn *tc;
+
+	if (unlikely(r.idx == TCP_NONE)) {
+		no_conn(lc, m, s);
+		return;
+	}
+	if (likely(r.kind == TK_CONN)) {
+		tc = conn_at(tl, r.idx);
+	} else if (r.kind == TK_HALF) {
+		tc = tcp_half_input(lc, m, s, r.idx);
+		if (tc == NULL)
+			return;
+	} else {
+		tcp_timewait_input(lc, m, s, r.idx);
+		return;
+	}
+	if (unlikely(tc->state == TCP_SYN_SENT))
+		syn_sent(lc, tc, m, s);
+	else
+		synchronised(lc, tc, m, s);
+}
+
+void
+tcp_input(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
+{
+	struct tcp_seg seg[TCP_BURST];
+
+	while (n > 0) {
+		uint16_t burst = sl_min(n, (uint16_t)TCP_BURST), k = 0;
+
+		for (uint16_t i = 0; i < burst; i++) {
+			if (classify(lc, m[i], &seg[k]))
+				m[k++] = m[i];
+		}
+		for (uint16_t i = 0; i < k; i++)
+			tcp_table_prefetch_conn(lc->tcp, seg[i].hash);
+		for (uint16_t i = 0; i < k; i++)
+			process(lc, m[i], &seg[i]);
+		stat_add(lc, STAT_TCP_IN, k);
+		m += burst;
+		n -= burst;
+	}
+}
+
+void
+tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
+{
+	struct tcp_lcore *tl = lc->tcp;
+	struct tcp_key k;
+	struct tcp_ref r;
+	struct tcp_conn *tc;
+
+	tcp_key_set(&k, &e->laddr, e->lport, &e->raddr, e->rport);
+	r = tcp_lookup(tl, &k, tcp_key_hash(&tl->table, &k));
+	if (r.idx == TCP_NONE || r.kind != TK_CONN)
+		return;
+	tc = conn_at(tl, r.idx);
+	// RFC 5927 4.1: the quoted number must be one that is in flight
+	if (e->seq - tc->snd_una >= sl_max(tc->snd_nxt - tc->snd_una, 1u))
+		return;
+	switch ((enum net_icmp_kind)e->kind) {
+	case NET_ICMP_TOO_BIG: {
+		uint32_t head =
+			(tcp_key_is_v4(&k) ? 40 : 60) + (tc->flags & TF_TS ? TCP_OPT_TS_LEN : 0u);
+		uint32_t most = e->mtu > head ? e->mtu - head : 0;
+		most = sl_max(most, (uint32_t)TCP_MSS_MIN);
+		if (tc->state == TCP_SYN_SENT || most >= tc->mss)
+			return;
+		tc->mss = (uint16_t)most;
+		tcp_mark_all_lost(tc); // sent again in the new size; not a sign of congestion
+		tc->flags |= TF_RTX_FORCE;
+		tcp_touch(tl, tc);
+		return;
+	}
+	case NET_ICMP_REFUSED:
+	case NET_ICMP_UNREACH:
+		// RFC 5927 5.2, RFC 1122 4.2.3.9: hard errors count only while opening
+		if (tc->state == TCP_SYN_SENT)
+			tcp_conn_end(
+				lc, tc, e->kind == NET_ICMP_REFUSED ? ECONNREFUSED : EHOSTUNREACH);
+		return;
+	}
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What a connection sends: retransmissions first, then new data, FIN, and an ACK if none rode.
+ *
+ * Runs on: the worker that owns the connection, once per loop and touched connection.
+ * Follows: RFC 9293 3.8.6.2.1 (sender's silly window; Nagle is off, a proxy's writer fills its
+ * segments itself), RFC 6675 5 (NextSeg, pipe against cwnd), RFC 3042 (limited transmit: a SACK or
+ * duplicate ACK lowers the pipe, so new data follows by itself), RFC 5681 4.1 (idle).
+ * Not here: building segments (tcp_send.c), timers (tcp_timer.c).
+ */
+#include "dataplane/tcp/tcp_conn.h"
+
+#include "dataplane/base/hot.h"
+
+uint32_t
+tcp_pipe(const struct tcp_conn *tc)
+{
+	uint32_t out = tc->snd_nxt - tc->snd_una, gone = tc->sacked + tc->lost;
+
+	return out > gone ? out - gone : 0;
+}
+
+static bool
+cwnd_allows(const struct tcp_conn *tc, uint32_t len)
+{
+	uint32_t pipe = tcp_pipe(tc);
+
+	return pipe == 0 || pipe + len <= tc->cwnd;
+}
+
+/* Allocation failed: once more soon, whatever timers run. */
+static void
+try_again(struct lcore *lc, struct tcp_conn *tc)
+{
+	tcp_timer_delack(lc, tc, TCP_RETRY_MS);
+}
+
+static int
+retransmit(struct lcore *lc, struct tcp_conn *tc)
+{
+	for (struct rte_mbuf *m = tc->sndq; tc->lost > 0 && m != NULL && m != tc->sndq_next;
+		m = pkt_of(m)->next) {
+		struct pkt *p = pkt_of(m);
+		uint8_t flags = RTE_TCP_ACK_FLAG;
+
+		if ((p->tx_flags & (TXF_LOST | TXF_RETX | TXF_SACKED)) != TXF_LOST)
+			continue;
+		if (!(tc->flags & TF_RTX_FORCE) && !cwnd_allows(tc, p->pay_len))
+			break;
+		if (p->pay_len > tc->mss && tcp_sndq_split(lc, tc, m, tc->mss) < 0)
+			return -ENOMEM;
+		if ((tc->flags & TF_FIN_SENT) && p->next == NULL)
+			flags |= RTE_TCP_FIN_FLAG;
+		if (tcp_sndq_emit(lc, tc, m, flags) < 0)
+			return -ENOMEM;
+		p->tx_flags |= TXF_RETX;
+		tc->lost -= p->pay_len;
+		tc->flags &= ~TF_RTX_FORCE;
+	}
+	return 0;
+}
+
+/* The part of m that may go now by window and silly-window rules; 0: wait. */
+static uint32_t
+usable(struct tcp_conn *tc, const struct pkt *p)
+{
+	uint32_t edge = tc->snd_una + tc->snd_wnd, len = sl_min(p->pay_len, tc->mss);
+	uint32_t wnd = seq_gt(edge, tc->snd_nxt) ? edge - tc->snd_nxt : 0;
+
+	if (len <= wnd)
+		return len;
+	tc->flags |= TF_BLOCKED;
+	// RFC 9293 3.8.6.2.1 (3): at least half of the largest window, or the override timeout
+	if (wnd > 0 &&
+		(wnd >= ((uint32_t)tc->max_wnd << tc->snd_scale) / 2 || (tc->flags & TF_WND_FORCE)))
+		return wnd;
+	return 0;
+}
+
+static int
+send_new(struct lcore *lc, struct tcp_conn *tc)
+{
+	struct rte_mbuf *m;
+
+	if (tc->sndq_next != NULL && tc->snd_una == tc->snd_nxt && tc->tmode == TM_NONE &&
+		lc->now - tc->rtx_at > tcp_rto_ms(lc->tcp, tc))
+		tcp_cc_algos[tc->cc]->idle(lc, tc);
+	while ((m = tc->sndq_next) != NULL) {
+		struct pkt *p = pkt_of(m);
+		uint8_t flags = RTE_TCP_ACK_FLAG;
+		uint32_t len = usable(tc, p);
+
+		if (len == 0 || !cwnd_allows(tc, len))
+			break;
+		if (len < p->pay_len && tcp_sndq_split(lc, tc, m, len) < 0)
+			return -ENOMEM;
+		if (p->next == NULL && (tc->flags & TF_FIN_QUEUED) &&
+			seq_lt(tc->snd_nxt + len, tc->snd_una + tc->snd_wnd))
+			flags |= RTE_TCP_FIN_FLAG;
+		if (tcp_sndq_emit(lc, tc, m, flags) < 0)
+			return -ENOMEM;
+		tc->sndq_next = p->next;
+		tc->snd_nxt += len;
+		tc->flags &= ~TF_WND_FORCE;
+		if (flags & RTE_TCP_FIN_FLAG) {
+			tc->flags |= TF_FIN_SENT;
+			tc->snd_nxt++;
+		}
+	}
+	return 0;
+}
+
+static int
+send_fin(struct lcore *lc, struct tcp_conn *tc)
+{
+	if ((tc->flags & (TF_FIN_QUEUED | TF_FIN_SENT)) != TF_FIN_QUEUED || tc->sndq_next != NULL)
+		return 0;
+	if (seq_geq(tc->snd_nxt, tc->snd_una + tc->snd_wnd)) {
+		tc->flags |= TF_BLOCKED;
+		return 0;
+	}
+	if (tcp_send_ctl(lc, tc, tc->snd_end, RTE_TCP_FIN_FLAG | RTE_TCP_ACK_FLAG) < 0)
+		return -ENOMEM;
+	tc->flags |= TF_FIN_SENT;
+	tc->snd_nxt++;
+	return 0;
+}
+
+static void
+send_syn(struct lcore *lc, struct tcp_conn *tc)
+{
+	uint8_t flags = RTE_TCP_SYN_FLAG;
+
+	if (tc->state == TCP_SYN_RECEIVED)
+		flags |= RTE_TCP_ACK_FLAG;
+	if (tcp_send_ctl(lc, tc, tc->snd_una, flags) < 0) {
+		try_again(lc, tc);
+		return;
+	}
+	tc->flags &= ~(TF_SYN_DUE | TF_ACK_NOW);
+	if (tc->retries > 0)
+		stat_inc(lc, STAT_TCP_RETRANS);
+}
+
+void
+tcp_output(struct lcore *lc, struct tcp_conn *tc)
+{
+	int rc = 0;
+
+	if (tc->state == TCP_CLOSED || tc->state == TCP_TIME_WAIT)
+		return;
+	if (unlikely(tc->state < TCP_ESTABLISHED)) {
+		if (tc->flags & TF_SYN_DUE)
+			send_syn(lc, tc);
+		else if ((tc->flags & TF_ACK_NOW) && tc->state == TCP_SYN_RECEIVED)
+			(void)tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_ACK_FLAG);
+		return;
+	}
+	tc->flags &= ~TF_BLOCKED;
+	if (unlikely(tc->lost > 0))
+		rc = retransmit(lc, tc);
+	if (likely(rc == 0))
+		rc = send_new(lc, tc);
+	if (likely(rc == 0))
+		rc = send_fin(lc, tc);
+	if (!(tc->flags & TF_ACK_NOW) && tcp_window_due(lc, tc))
+		tc->flags |= TF_ACK_NOW;
+	if (tc->flags & TF_ACK_NOW)
+		rc |= tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_ACK_FLAG);
+	if (unlikely(rc != 0))
+		try_again(lc, tc);
+	tcp_timer_update(lc, tc, false);
+}
+
+void
+tcp_challenge(struct lcore *lc, struct tcp_conn *tc)
+{
+	if (!tcp_limit_ok(lc, &lc->tcp->challenge_limit, 1000))
+		return;
+	stat_inc(lc, STAT_TCP_CHALLENGE);
+	tc->flags |= TF_ACK_NOW;
+	tcp_touch(lc->tcp, tc);
+}

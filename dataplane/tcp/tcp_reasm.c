@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Payload: the receive queue and the out-of-order queue.
+ *
+ * Runs on: the worker that owns the connection.
+ * The out-of-order queue is a list of disjoint pieces in sequence order, linked through struct pkt
+ * (seq, pay_off, pay_len, TXF_FIN). Bounds: pieces lie in the advertised window, and all buffers of
+ * a connection cost at most twice rcv_buf. The worker's budget (lc->retain_max) refuses payload;
+ * nothing is lost then, the peer sends it again.
+ * Follows: RFC 9293 3.10.7.4 seventh and eighth, RFC 2018 4 (which blocks are reported), RFC 9293
+ * 3.8.6.3 (when an acknowledgement waits).
+ */
+#include "dataplane/tcp/tcp_conn.h"
+
+#include "dataplane/base/hot.h"
+
+void
+tcp_ooo_free(struct lcore *lc, struct tcp_conn *tc)
+{
+	struct rte_mbuf *m = tc->ooo;
+
+	while (m != NULL) {
+		struct rte_mbuf *next = pkt_of(m)->next;
+		rte_pktmbuf_free(m);
+		lc->retained -= CHAIN_TRUESIZE;
+		m = next;
+	}
+	tc->ooo = NULL;
+	tc->ooo_segs = 0;
+}
+
+uint32_t
+tcp_ooo_blocks(const struct tcp_conn *tc, struct tcp_sack *out, uint32_t max)
+{
+	struct tcp_sack b = { 0, 0 };
+	uint32_t n = 0;
+	bool first = false; // the newest block has its place at out[0]
+
+	if (tc->ooo == NULL || max == 0)
+		return 0;
+	n = 1; // out[0] is kept for the block of ooo_last
+	for (const struct rte_mbuf *m = tc->ooo; m != NULL;) {
+		const struct pkt *p = pkt_of((struct rte_mbuf *)(uintptr_t)m);
+		b.from = p->seq;
+		b.to = p->seq + p->pay_len;
+		for (m = p->next; m != NULL; m = p->next) {
+			p = pkt_of((struct rte_mbuf *)(uintptr_t)m);
+			if (p->seq != b.to)
+				break;
+			b.to += p->pay_len;
+		}
+		if (!first && tc->ooo_last - b.from < b.to - b.from) {
+			out[0] = b;
+			first = true;
+		} else if (n < max) {
+			out[n++] = b;
+		}
+	}
+	if (!first) { // the newest piece is gone: any order will do
+		n--;
+		memmove(out, out + 1, n * sizeof(*out));
+	}
+	return n;
+}
+
+/* Copies the payload into the tail buffer if that is cheaper than keeping m. */
+static bool
+coalesce(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t len)
+{
+	struct rte_mbuf *tail = tc->rxq.tail;
+	bool tight;
+
+	if (tail == NULL || rte_mbuf_refcnt_read(tail) != 1)
+		return false;
+	tight = tc->rxq.segs * CHAIN_TRUESIZE > lc->tcp->conf.rcv_buf;
+	if (len > TCP_COPY_MAX && !tight)
+		return false;
+	// up to the payload unit, so that the piece still leaves as one segment
+	if (!tight && tail->data_len + len > lc->tcp->payload_mss)
+		return false;
+	if (len > rte_pktmbuf_tailroom(tail))
+		return false;
+	memcpy(rte_pktmbuf_mtod_offset(tail, void *, tail->data_len),
+		rte_pktmbuf_mtod(m, const void *), len);
+	tail->data_len += (uint16_t)len;
+	tail->pkt_len = tail->data_len;
+	tc->rxq.len += len;
+	rte_pktmbuf_free(m);
+	return true;
+}
+
+/* In-order payload: m's data is exactly it. charged: it stood in the out-of-order queue. */
+static void
+append(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, bool charged)
+{
+	uint32_t len = m->data_len;
+
+	tc->rcv_nxt += len;
+	if (coalesce(lc, tc, m, len)) {
+		if (charged)
+			lc->retained -= CHAIN_TRUESIZE;
+		return;
+	}
+	if (!charged)
+		lc->retained += CHAIN_TRUESIZE;
+	m->next = NULL;
+	m->nb_segs = 1;
+	chain_push(&tc->rxq, m);
+}
+
+static void
+cut_front(struct rte_mbuf *m, uint32_t n)
+{
+	struct pkt *p = pkt_of(m);
+
+	p->seq += n;
+	p->pay_off += (uint16_t)n;
+	p->pay_len -= (uint16_t)n;
+}
+
+/* Moves what became contiguous to the receive queue. */
+static void
+pull_ooo(struct lcore *lc, struct tcp_conn *tc)
+{
+	bool fin = false;
+
+	while (tc->ooo != NULL) {
+		struct rte_mbuf *m = tc->ooo;
+		struct pkt *p = pkt_of(m);
+
+		if (seq_gt(p->seq, tc->rcv_nxt))
+			break;
+		tc->ooo = p->next;
+		tc->ooo_segs--;
+		if (p->tx_flags & TXF_FIN)
+			fin = seq_geq(p->seq + p->pay_len, tc->rcv_nxt);
+		if (seq_leq(p->seq + p->pay_len, tc->rcv_nxt)) {
+			lc->retained -= CHAIN_TRUESIZE;
+			rte_pktmbuf_free(m);
+			continue;
+		}
+		if (seq_lt(p->seq, tc->rcv_nxt))
+			cut_front(m, tc->rcv_nxt - p->seq);
+		m->data_off = p->pay_off;
+		m->data_len = p->pay_len;
+		m->pkt_len = p->pay_len;
+		append(lc, tc, m, true);
+	}
+	if (fin) {
+		tcp_ooo_free(lc, tc); // nothing can lie behind a FIN
+		tcp_fin_input(lc, tc);
+	}
+}
+
+/* Puts the piece where it belongs; what others hold already is cut away. Takes m. */
+static void
+insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct tcp_seg *s)
+{
+	struct rte_mbuf *before = NULL, *at = tc->ooo;
+	struct pkt *p = pkt_of(m), *q;
+	uint32_t end = s->seq + s->len;
+
+	while (at != NULL && seq_leq(pkt_of(at)->seq, s->seq)) {
+		before = at;
+		at = pkt_of(at)->next;
+	}
+	*p = (struct pkt){ 0 };
+	p->seq = s->seq;
+	p->pay_off = m->data_off;
+	p->pay_len = s->len;
+	p->tx_flags = s->flags & RTE_TCP_FIN_FLAG ? TXF_FIN : 0;
+	tc->ooo_last = s->seq;
+	if (before != NULL) {
+		q = pkt_of(before);
+		uint32_t q_end = q->seq + q->pay_len;
+		if (seq_geq(q_end, end)) { // nothing new but perhaps a FIN
+			if (q_end == end)
+				q->tx_flags |= p->tx_flags;
+			stat_inc(lc, STAT_TCP_DUP);
+			pkt_drop(lc, m, DROP_TCP_DUP);
+			return;
+		}
+		if (seq_gt(q_end, p->seq))
+			cut_front(m, q_end - p->seq);
+	}
+	// successors that the new piece covers wholly are replaced, the last one may cut it
+	while (at != NULL && seq_leq(pkt_of(at)->seq + pkt_of(at)->pay_len, end)) {
+		struct rte_mbuf *next = pkt_of(at)->next;
+		if (pkt_of(at)->seq + pkt_of(at)->pay_len == end)
+			p->tx_flags |= pkt_of(at)->tx_flags & TXF_FIN;
+		rte_pktmbuf_free(at);
+		tc->ooo_segs--;
+		lc->retained -= CHAIN_TRUESIZE;
+		at = next;
+	}
+	if (at != NULL && seq_lt(pkt_of(at)->seq, end)) {
+		p->pay_len = (uint16_t)(pkt_of(at)->seq - p->seq);
+		p->tx_flags = 0;
+	}
+	p->next = at;
+	if (before != NULL)
+		pkt_of(before)->next = m;
+	else
+		tc->ooo = m;
+	tc->ooo_segs++;
+	lc->retained += CHAIN_TRUESIZE;
+	stat_inc(lc, STAT_TCP_OOO);
+}
+
+void
+tcp_fin_input(struct lcore *lc, struct tcp_conn *tc)
+{
+	if (tc->flags & TF_FIN_RCVD)
+		return;
+	tc->rcv_nxt++;
+	tc->rcv_adv = seq_max(tc->rcv_adv, tc->rcv_nxt);
+	tc->flags |= TF_FIN_RCVD | TF_ACK_NOW;
+	tcp_touch(lc->tcp, tc);
+	if (!(tc->flags & TF_ORPHAN))
+		tcp_raise(lc->tcp, tc, TCP_EV_EOF);
+	switch ((enum tcp_state)tc->state) {
+	case TCP_SYN_RECEIVED:
+	case TCP_ESTABLISHED:
+		tc->state = TCP_CLOSE_WAIT;
+		break;
+	case TCP_FIN_WAIT_1: // our FIN is not acknowledged yet, else tcp_ack.c had moved on
+		tc->state = TCP_CLOSING;
+		break;
+	case TCP_FIN_WAIT_2:
+		tcp_timewait_enter(lc, tc);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Would this piece exceed what the connection or the worker may hold? */
+static bool
+refused(struct lcore *lc, struct tcp_conn *tc, bool in_order, enum drop *why)
+{
+	uint32_t held = (tc->rxq.segs + tc->ooo_segs) * CHAIN_TRUESIZE;
+
+	*why = DROP_RX_BUDGET;
+	if (lc->retained + CHAIN_TRUESIZE > lc->retain_max)
+		return true;
+	*why = DROP_TCP_OOO_FULL;
+	return !in_order && held + CHAIN_TRUESIZE > 2 * lc->tcp->conf.rcv_buf;
+}
+
+void
+tcp_data_input(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	bool in_order = s->seq == tc->rcv_nxt, fin = s->flags & RTE_TCP_FIN_FLAG;
+	enum drop why = DROP_TCP_DUP;
+
+	tcp_touch(lc->tcp, tc);
+	if (unlikely(tc->flags & TF_FIN_RCVD) || unlikely(s->len == 0 && !fin)) {
+		// behind the FIN, or nothing left after trimming
+		tc->flags |= TF_ACK_NOW;
+		stat_inc(lc, STAT_TCP_DUP);
+		pkt_drop(lc, m, why);
+		return;
+	}
+	if (s->len > 0 && unlikely(refused(lc, tc, in_order, &why))) {
+		tc->flags |= TF_ACK_NOW;
+		pkt_drop(lc, m, why);
+		return;
+	}
+	m->data_off += s->off;
+	m->data_len = s->len;
+	m->pkt_len = s->len;
+	if (s->len > tc->rcv_mss)
+		tc->rcv_mss = s->len;
+	if (unlikely(!in_order)) {
+		tc->flags |= TF_ACK_NOW; // RFC 5681 4.2: so that the peer sees duplicates
+		insert_ooo(lc, tc, m, s);
+		return;
+	}
+	if (s->len > 0) {
+		append(lc, tc, m, false);
+		tcp_raise(lc->tcp, tc, TCP_EV_READABLE);
+		// a filled gap is acknowledged at once (RFC 5681 4.2), and every second full segment
+		if (unlikely(tc->ooo != NULL)) {
+			tc->flags |= TF_ACK_NOW;
+			if (!fin)
+				pull_ooo(lc, tc);
+		} else if (tc->rcv_nxt - tc->last_ack >= 2u * tc->rcv_mss) {
+			tc->flags |= TF_ACK_NOW;
+		} else {
+			tcp_timer_delack(lc, tc, lc->tcp->conf.delack_ms);
+		}
+	} else {
+		rte_pktmbuf_free(m);
+	}
+	if (unlikely(fin)) {
+		tcp_ooo_free(lc, tc);
+		tcp_fin_input(lc, tc);
+	}
+}

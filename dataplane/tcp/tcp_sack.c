@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Scoreboard: which sent segments the peer holds, which are lost.
+ *
+ * Runs on: the worker that owns the connection. The scoreboard is the send queue itself: two flags
+ * per segment. Its length is bounded by the send buffer, so are the walks. Blocks outside of
+ * [snd_una, snd_nxt] are ignored (a D-SACK, or an attack); a segment counts only when a block
+ * covers it wholly.
+ * Follows: RFC 2018, RFC 6675 IsLost().
+ * Not here: RACK (RFC 8985), which will mark by time.
+ */
+#include "dataplane/tcp/tcp_conn.h"
+
+#include "dataplane/base/hot.h"
+
+static bool
+covered(const struct pkt *p, const struct tcp_sack *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (seq_geq(p->seq, b[i].from) && seq_leq(p->seq + p->pay_len, b[i].to))
+			return true;
+	}
+	return false;
+}
+
+uint32_t
+tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	struct tcp_sack ok[TCP_SACK_BLOCKS];
+	uint32_t n = 0, top = s->ack, newly = 0;
+
+	for (uint32_t i = 0; i < s->nsack; i++) {
+		struct tcp_sack b = s->sack[i];
+		if (seq_gt(b.from, s->ack) && seq_lt(b.from, b.to) && seq_leq(b.to, tc->snd_nxt)) {
+			ok[n++] = b;
+			top = seq_max(top, b.to);
+		}
+	}
+	if (n == 0)
+		return 0;
+	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next;) {
+		struct pkt *p = pkt_of(m);
+
+		if (seq_geq(p->seq, top))
+			break;
+		m = p->next;
+		if ((p->tx_flags & TXF_SACKED) || !covered(p, ok, n))
+			continue;
+		if ((p->tx_flags & (TXF_LOST | TXF_RETX)) == TXF_LOST)
+			tc->lost -= p->pay_len;
+		p->tx_flags = (uint8_t)((p->tx_flags & ~(TXF_LOST | TXF_RETX)) | TXF_SACKED);
+		tc->sacked += p->pay_len;
+		newly += p->pay_len;
+	}
+	return newly;
+}
+
+uint32_t
+tcp_sack_mark_lost(struct tcp_conn *tc)
+{
+	uint32_t above = tc->sacked, segs = 0, newly = 0;
+
+	if (above == 0)
+		return 0;
+	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next; m = pkt_of(m)->next)
+		segs += pkt_of(m)->tx_flags & TXF_SACKED;
+	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next;) {
+		struct pkt *p = pkt_of(m);
+
+		m = p->next;
+		if (p->tx_flags & TXF_SACKED) {
+			above -= p->pay_len;
+			segs--;
+			continue;
+		}
+		// IsLost(): DupThresh segments, or more than (DupThresh - 1) SMSS, above it
+		if (segs < TCP_DUPTHRESH && above <= (TCP_DUPTHRESH - 1u) * tc->mss)
+			break;
+		if (p->tx_flags & (TXF_LOST | TXF_RETX))
+			continue;
+		p->tx_flags |= TXF_LOST;
+		tc->lost += p->pay_len;
+		newly += p->pay_len;
+	}
+	return newly;
+}
+
+void
+tcp_mark_head_lost(struct tcp_conn *tc)
+{
+	struct rte_mbuf *m = tc->sndq;
+	struct pkt *p;
+
+	if (m == NULL || m == tc->sndq_next)
+		return;
+	p = pkt_of(m);
+	if ((p->tx_flags & TXF_SACKED) || (p->tx_flags & (TXF_LOST | TXF_RETX)) == TXF_LOST)
+		return;
+	p->tx_flags = (uint8_t)((p->tx_flags & ~TXF_RETX) | TXF_LOST);
+	tc->lost += p->pay_len;
+	// without SACK both sums count bytes of the same flight
+	if (!(tc->flags & TF_SACK)) {
+		uint32_t most = tc->snd_nxt - tc->snd_una - tc->lost;
+		tc->sacked = sl_min(tc->sacked, most);
+	}
+}
+
+void
+tcp_mark_all_lost(struct tcp_conn *tc)
+{
+	// the head itself reported as held and yet not acknowledged: the peer reneged (RFC 2018 8)
+	bool reneged = tc->sndq != NULL && tc->sndq != tc->sndq_next &&
+		(pkt_of(tc->sndq)->tx_flags & TXF_SACKED);
+
+	tc->lost = 0;
+	if (reneged || !(tc->flags & TF_SACK))
+		tc->sacked = 0;
+	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next;) {
+		struct pkt *p = pkt_of(m);
+
+		m = p->next;
+		if (reneged)
+			p->tx_flags &= (uint8_t)~TXF_SACKED;
+		if (p->tx_flags & TXF_SACKED)
+			continue;
+		p->tx_flags = TXF_LOST;
+		tc->lost += p->pay_len;
+	}
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * From a piece of the send queue to a segment: the emission ladder, and the TCP header.
+ *
+ * Runs on: the worker that owns the connection.
+ * A payload buffer that is ours alone and has room in front is sent as it lies: headers go into its
+ * headroom, the queue keeps a reference, and struct pkt keeps the payload's bounds, because the
+ * buffer's own data_off moves to the headers. While the driver still holds it (or the writer
+ * shares it) a copy is sent.
+ * Follows: RFC 9293 3.8.6.2.2 (receiver's silly window), RFC 7323 2.3 (scaled windows), RFC 6691.
+ * Not here: what is sent and when (tcp_out.c).
+ */
+#include "dataplane/tcp/tcp_conn.h"
+
+#include "dataplane/base/hot.h"
+
+/* Bytes that the user's reading leaves room for. */
+static uint32_t
+rcv_space(const struct lcore *lc, const struct tcp_conn *tc)
+{
+	uint32_t buf = lc->tcp->conf.rcv_buf, used = tc->rxq.len;
+	uint32_t held = (tc->rxq.segs + tc->ooo_segs) * CHAIN_TRUESIZE;
+	uint32_t space = buf > used ? buf - used : 0;
+
+	// buffers may cost twice what they carry
+	space = sl_min(space, 2 * buf > held ? (2 * buf - held) / 2 : 0u);
+	// the second level of pressure: windows shrink (a quarter of the budget is left)
+	if (lc->retained > lc->retain_max / 4 * 3)
+		space = sl_min(space, buf / 8);
+	return space;
+}
+
+/* Worth a packet: the peer sees less than half, and gains two segments or half a buffer. */
+bool
+tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc)
+{
+	uint32_t cur = tc->rcv_adv - tc->rcv_nxt, space, buf = lc->tcp->conf.rcv_buf;
+
+	if (cur >= buf / 2 || (tc->flags & TF_FIN_RCVD))
+		return false;
+	space = rcv_space(lc, tc);
+	return space > cur && space - cur >= sl_min(buf / 2, 2u * lc->tcp->payload_mss);
+}
+
+/* The window field; moves rcv_adv, never back. */
+static uint16_t
+window_field(const struct lcore *lc, struct tcp_conn *tc, bool syn)
+{
+	uint32_t scale = syn ? 0u : tc->rcv_scale, cur = tc->rcv_adv - tc->rcv_nxt, field;
+	uint32_t buf = lc->tcp->conf.rcv_buf;
+
+	if (!(tc->flags & TF_FIN_RCVD)) {
+		uint32_t space = rcv_space(lc, tc);
+		if (space > cur && space - cur >= sl_min(buf / 2, (uint32_t)lc->tcp->payload_mss))
+			cur = space;
+	}
+	// rounded up, or the right edge would move back
+	field = (cur + (1u << scale) - 1) >> scale;
+	field = sl_min(field, 0xffffu);
+	if (!syn)
+		tc->rcv_adv = seq_max(tc->rcv_adv, tc->rcv_nxt + (field << scale));
+	return (uint16_t)field;
+}
+
+/* SACK blocks that fit beside the payload. */
+static uint32_t
+sack_option(const struct tcp_conn *tc, uint8_t *p, uint32_t pay_len)
+{
+	struct tcp_sack b[TCP_SACK_BLOCKS];
+	uint32_t most = tc->flags & TF_TS ? 3 : 4, n;
+
+	if (pay_len > 0) { // RFC 6691: options come out of the segment
+		uint32_t room = pay_len < tc->mss ? tc->mss - pay_len : 0;
+		most = room >= 12 ? sl_min(most, (room - 4) / 8) : 0;
+	}
+	n = tcp_ooo_blocks(tc, b, most);
+	return n > 0 ? tcp_opt_sack(p, b, n) : 0;
+}
+
+void
+tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
+{
+	uint8_t opt[40];
+	uint32_t n = 0, hl, pay_len = m->data_len;
+	bool syn = flags & RTE_TCP_SYN_FLAG;
+	struct rte_tcp_hdr *th;
+
+	if (syn) {
+		struct tcp_bare b = {
+			.mss = lc->tcp->payload_mss,
+			.opts = (uint8_t)((tc->flags & TF_TS ? TCP_OPT_TS : 0) |
+				(tc->flags & TF_SACK ? TCP_OPT_SACK_OK : 0) |
+				(tc->flags & TF_WSCALE ? TCP_OPT_WSCALE : 0)),
+			.wscale = tc->rcv_scale,
+			.tsval = tcp_ts_now(lc),
+			.tsecr = tc->ts_recent,
+		};
+		n = tcp_opt_syn(opt, &b);
+	} else {
+		if (tc->flags & TF_TS)
+			n = tcp_opt_ts(opt, tcp_ts_now(lc), tc->ts_recent);
+		if (unlikely(tc->ooo != NULL) && (tc->flags & TF_SACK))
+			n += sack_option(tc, opt + n, pay_len);
+	}
+	hl = (uint32_t)sizeof(*th) + n;
+	m->data_off -= (uint16_t)hl;
+	m->data_len += (uint16_t)hl;
+	m->pkt_len = m->data_len;
+	m->next = NULL;
+	m->nb_segs = 1;
+	m->ol_flags = 0;
+	th = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
+	th->src_port = rte_cpu_to_be_16(tc->key.lport);
+	th->dst_port = rte_cpu_to_be_16(tc->key.rport);
+	th->sent_seq = rte_cpu_to_be_32(seq);
+	th->recv_ack = flags & RTE_TCP_ACK_FLAG ? rte_cpu_to_be_32(tc->rcv_nxt) : 0;
+	th->data_off = (uint8_t)(hl / 4 << 4);
+	th->tcp_flags = flags;
+	th->rx_win = rte_cpu_to_be_16(window_field(lc, tc, syn));
+	th->cksum = 0;
+	th->tcp_urp = 0;
+	memcpy(th + 1, opt, n);
+	if (flags & RTE_TCP_ACK_FLAG) {
+		tc->last_ack = tc->rcv_nxt;
+		tc->delack_at = TICK_NONE;
+		// a full segment has no room for SACK blocks: they still want an ACK of their own
+		if (pay_len == 0 || tc->ooo == NULL || !(tc->flags & TF_SACK) || n > TCP_OPT_TS_LEN)
+			tc->flags &= ~TF_ACK_NOW;
+	}
+}
+
+void
+tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m)
+{
+	struct net_flow f;
+
+	tcp_flow_load(&tc->key, tc->port, &f);
+	f.neigh = tc->neigh;
+	f.gen = tc->neigh_gen;
+	net_output(lc, &f, m, 0);
+	tc->neigh = f.neigh;
+	tc->neigh_gen = f.gen;
+	stat_inc(lc, STAT_TCP_OUT);
+}
+
+int
+tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n)
+{
+	struct pkt *p = pkt_of(m), *q;
+	struct rte_mbuf *rest;
+
+	if (tc->sndq_segs == UINT16_MAX)
+		return -ENOMEM;
+	rest = lcore_mbuf(lc);
+	if (rest == NULL) {
+		drop_count(lc, DROP_NO_MBUF);
+		return -ENOMEM;
+	}
+	q = pkt_of(rest);
+	*q = *p;
+	q->seq = p->seq + n;
+	q->pay_off = rest->data_off;
+	q->pay_len = (uint16_t)(p->pay_len - n);
+	memcpy(rte_pktmbuf_mtod(rest, void *), (const char *)m->buf_addr + p->pay_off + n,
+		q->pay_len);
+	rest->data_len = q->pay_len;
+	rest->pkt_len = q->pay_len;
+	p->pay_len = (uint16_t)n;
+	p->next = rest;
+	if (tc->sndq_tail == m)
+		tc->sndq_tail = rest;
+	tc->sndq_segs++;
+	lc->retained += CHAIN_TRUESIZE;
+	stat_inc(lc, STAT_TCP_REPACK);
+	return 0;
+}
+
+int
+tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t flags)
+{
+	struct pkt *p = pkt_of(m);
+	struct rte_mbuf *o = m;
+
+	if (likely(rte_mbuf_refcnt_read(m) == 1 && RTE_MBUF_DIRECT(m) &&
+		    p->pay_off >= NET_TCP_HEADROOM)) {
+		rte_mbuf_refcnt_update(m, 1);
+		m->data_off = p->pay_off;
+		if (p->tx_count == 0)
+			stat_inc(lc, STAT_TCP_MOVED);
+	} else {
+		o = lcore_mbuf(lc);
+		if (o == NULL) {
+			drop_count(lc, DROP_NO_MBUF);
+			return -ENOMEM;
+		}
+		memcpy(rte_pktmbuf_mtod(o, void *), (const char *)m->buf_addr + p->pay_off,
+			p->pay_len);
+		if (p->tx_count == 0)
+			stat_inc(lc, STAT_TCP_REPACK);
+	}
+	o->data_len = p->pay_len;
+	if (p->tx_count > 0)
+		stat_inc(lc, STAT_TCP_RETRANS);
+	if (p->tx_count < UINT8_MAX)
+		p->tx_count++;
+	p->tx_us = lc->now_us;
+	if (p->next == NULL)
+		flags |= RTE_TCP_PSH_FLAG;
+	tcp_header(lc, tc, o, p->seq, flags);
+	tcp_transmit(lc, tc, o);
+	return 0;
+}
+
+int
+tcp_send_ctl(struct lcore *lc, struct tcp_conn *tc, uint32_t seq, uint8_t flags)
+{
+	struct rte_mbuf *m = lcore_mbuf(lc);
+
+	if (m == NULL) {
+		drop_count(lc, DROP_NO_MBUF);
+		return -ENOMEM;
+	}
+	tcp_header(lc, tc, m, seq, flags);
+	tcp_transmit(lc, tc, m);
+	if (flags == RTE_TCP_ACK_FLAG)
+		stat_inc(lc, STAT_TCP_PURE_ACK);
+	return 0;
+}
+
+int
+tcp_send_bare(struct lcore *lc, const struct tcp_bare *b)
+{
+	struct rte_mbuf *m = lcore_mbuf(lc);
+	struct rte_tcp_hdr *th;
+	struct net_flow f;
+	uint32_t hl = sizeof(*th);
+
+	if (m == NULL) {
+		drop_count(lc, DROP_NO_MBUF);
+		return -ENOMEM;
+	}
+	th = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
+	if (b->flags & RTE_TCP_SYN_FLAG)
+		hl += tcp_opt_syn((uint8_t *)(th + 1), b);
+	else if (b->opts & TCP_OPT_TS)
+		hl += tcp_opt_ts((uint8_t *)(th + 1), b->tsval, b->tsecr);
+	th->src_port = rte_cpu_to_be_16(b->key->lport);
+	th->dst_port = rte_cpu_to_be_16(b->key->rport);
+	th->sent_seq = rte_cpu_to_be_32(b->seq);
+	th->recv_ack = rte_cpu_to_be_32(b->ack);
+	th->data_off = (uint8_t)(hl / 4 << 4);
+	th->tcp_flags = b->flags;
+	th->rx_win = rte_cpu_to_be_16(b->wnd);
+	th->cksum = 0;
+	th->tcp_urp = 0;
+	m->data_len = (uint16_t)hl;
+	m->pkt_len = hl;
+	tcp_flow_load(b->key, b->port, &f);
+	net_output(lc, &f, m, 0);
+	stat_inc(lc, STAT_TCP_OUT);
+	return 0;
+}
+
+void
+tcp_send_reset(struct lcore *lc, const struct tcp_seg *s)
+{
+	struct tcp_bare b = { .key = &s->key, .port = s->port, .flags = RTE_TCP_RST_FLAG };
+
+	if (!tcp_limit_ok(lc, &lc->tcp->rst_limit, 2000))
+		return;
+	// RFC 9293 3.10.7.1
+	if (s->flags & RTE_TCP_ACK_FLAG) {
+		b.seq = s->ack;
+	} else {
+		b.ack = seg_end(s);
+		b.flags |= RTE_TCP_ACK_FLAG;
+	}
+	if (tcp_send_bare(lc, &b) == 0)
+		stat_inc(lc, STAT_TCP_RST_OUT);
+}

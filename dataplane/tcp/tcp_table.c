@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Flow table: from a 4-tuple to a connection, a half-open entry or a TIME_WAIT entry.
+ *
+ * Runs on: the worker that owns it. A bucket is one cache line of eight {16-bit tag, index}; the
+ * hash is keyed with a secret, so that nobody outside can aim at a bucket (a NIC's Toeplitz hash is
+ * linear and its key often known). A full bucket gets an overflow bucket; entries of a chain stay
+ * dense: a deletion moves the last one into the hole.
+ * Not here: what an entry means (tcp_in.c).
+ */
+#include <rte_byteorder.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/tcp/tcp_conn.h"
+
+#include "dataplane/base/hot.h"
+
+#define SLOTS    8u
+#define IDX_MASK 0x3fffffffu
+
+int
+tcp_table_init(
+	struct lcore *lc sl_unused, struct tcp_table *t, uint32_t entries, const uint64_t key[2])
+{
+	// at most half full on average, so that few buckets overflow
+	uint32_t n = sl_pow2_up(sl_max(entries / 4, 16u));
+
+	memset(t, 0, sizeof(*t));
+	t->nover = n / 8 + 16;
+	t->mask = n - 1;
+	t->key[0] = key[0] | 1;
+	t->key[1] = key[1];
+	t->bytes = ((size_t)n + t->nover) * sizeof(struct tcp_bucket);
+	t->b = lcore_map(t->bytes, -1);
+	if (t->b == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n + t->nover; i++)
+		t->b[i].next = i >= n && i + 1 < n + t->nover ? i + 1 : TCP_NONE;
+	t->over_free = n;
+	return 0;
+}
+
+void
+tcp_table_fini(struct tcp_table *t)
+{
+	if (t->b != NULL)
+		lcore_unmap(t->b, t->bytes);
+	t->b = NULL;
+}
+
+static inline uint64_t
+mum(uint64_t a, uint64_t b)
+{
+	__extension__ unsigned __int128 p = (unsigned __int128)a * b;
+
+	return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+static inline uint64_t
+two(const uint32_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return v;
+}
+
+uint64_t
+tcp_key_hash(const struct tcp_table *t, const struct tcp_key *k)
+{
+	uint64_t ports = (uint64_t)k->lport << 16 | k->rport;
+	uint64_t a = mum(two(k->r + 2) ^ t->key[0], two(k->r) ^ t->key[1]);
+	uint64_t b = mum(two(k->l + 2) ^ t->key[1], two(k->l) ^ ports ^ t->key[0]);
+
+	return mum(a ^ ports ^ t->key[1], b ^ t->key[0] ^ 0x9e3779b97f4a7c15ull);
+}
+
+static void
+addr_to_key(uint32_t out[4], const struct ip_addr *a)
+{
+	if (a->family == ADDR_V4) {
+		out[0] = out[1] = 0;
+		out[2] = RTE_BE32(0xffff);
+		out[3] = a->v4;
+	} else {
+		memcpy(out, a->b, 16);
+	}
+}
+
+static void
+key_to_addr(const uint32_t in[4], bool v4, struct ip_addr *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->family = v4 ? ADDR_V4 : ADDR_V6;
+	if (v4)
+		a->v4 = in[3];
+	else
+		memcpy(a->b, in, 16);
+}
+
+void
+tcp_key_set(struct tcp_key *k, const struct ip_addr *l, uint16_t lport, const struct ip_addr *r,
+	uint16_t rport)
+{
+	addr_to_key(k->l, l);
+	addr_to_key(k->r, r);
+	k->lport = lport;
+	k->rport = rport;
+}
+
+bool
+tcp_key_is_v4(const struct tcp_key *k)
+{
+	return (k->l[0] | k->l[1]) == 0 && k->l[2] == RTE_BE32(0xffff);
+}
+
+void
+tcp_key_get(const struct tcp_key *k, struct ip_addr *l, struct ip_addr *r)
+{
+	bool v4 = tcp_key_is_v4(k);
+
+	key_to_addr(k->l, v4, l);
+	key_to_addr(k->r, v4, r);
+}
+
+static inline bool
+key_eq(const struct tcp_key *a, const struct tcp_key *b)
+{
+	return (((two(a->l) ^ two(b->l)) | (two(a->l + 2) ^ two(b->l + 2)) |
+			(two(a->r) ^ two(b->r)) | (two(a->r + 2) ^ two(b->r + 2))) == 0) &&
+		a->lport == b->lport && a->rport == b->rport;
+}
+
+static inline uint16_t
+tag_of(uint64_t hash)
+{
+	uint16_t tag = (uint16_t)(hash >> 48);
+
+	return tag != 0 ? tag : 1;
+}
+
+static inline const struct tcp_key *
+key_of(const struct tcp_lcore *tl, struct tcp_ref r)
+{
+	switch (r.kind) {
+	case TK_CONN:
+		return &((const struct tcp_conn *)pool_at(&tl->conns, r.idx))->key;
+	case TK_HALF:
+		return &((const struct tcp_half *)pool_at(&tl->halfs, r.idx))->key;
+	default:
+		return &((const struct tcp_tw *)pool_at(&tl->tws, r.idx))->key;
+	}
+}
+
+static inline struct tcp_ref
+unpack(uint32_t v)
+{
+	return (struct tcp_ref){ .idx = v & IDX_MASK, .kind = (enum tcp_kind)(v >> 30) };
+}
+
+static inline uint32_t
+pack(struct tcp_ref r)
+{
+	return (uint32_t)r.kind << 30 | r.idx;
+}
+
+struct tcp_ref
+tcp_lookup(const struct tcp_lcore *tl, const struct tcp_key *k, uint64_t hash)
+{
+	const struct tcp_bucket *b = &tl->table.b[hash & tl->table.mask];
+	uint16_t tag = tag_of(hash);
+
+	for (;;) {
+		for (uint32_t i = 0; i < b->n; i++) {
+			if (b->tag[i] != tag)
+				continue;
+			struct tcp_ref r = unpack(b->val[i]);
+			if (likely(key_eq(key_of(tl, r), k)))
+				return r;
+		}
+		if (likely(b->next == TCP_NONE))
+			return (struct tcp_ref){ .idx = TCP_NONE };
+		b = &tl->table.b[b->next];
+	}
+}
+
+void
+tcp_table_prefetch(const struct tcp_lcore *tl, uint64_t hash)
+{
+	rte_prefetch0(&tl->table.b[hash & tl->table.mask]);
+}
+
+void
+tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash)
+{
+	const struct tcp_bucket *b = &tl->table.b[hash & tl->table.mask];
+	uint16_t tag = tag_of(hash);
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->tag[i] != tag)
+			continue;
+		struct tcp_ref r = unpack(b->val[i]);
+		const char *p = (const char *)key_of(tl, r);
+		rte_prefetch0(p);
+		if (r.kind == TK_CONN) {
+			rte_prefetch0(p - offsetof(struct tcp_conn, key));
+			rte_prefetch0(p - offsetof(struct tcp_conn, key) + 64);
+		}
+		return;
+	}
+}
+
+int
+tcp_table_add(struct tcp_table *t, uint64_t hash, struct tcp_ref ref)
+{
+	struct tcp_bucket *b = &t->b[hash & t->mask];
+
+	while (b->n == SLOTS && b->next != TCP_NONE)
+		b = &t->b[b->next];
+	if (b->n == SLOTS) {
+		uint32_t o = t->over_free;
+		if (o == TCP_NONE)
+			return -ENOMEM;
+		t->over_free = t->b[o].next;
+		t->b[o].next = TCP_NONE;
+		b->next = o;
+		b = &t->b[o];
+	}
+	b->tag[b->n] = tag_of(hash);
+	b->val[b->n++] = pack(ref);
+	t->entries++;
+	return 0;
+}
+
+/* The slot that holds ref; sl_assert'ed to exist. */
+static struct tcp_bucket *
+find_slot(struct tcp_table *t, uint64_t hash, struct tcp_ref ref, uint32_t *slot)
+{
+	uint32_t v = pack(ref);
+
+	for (struct tcp_bucket *b = &t->b[hash & t->mask];; b = &t->b[b->next]) {
+		for (uint32_t i = 0; i < b->n; i++) {
+			if (b->val[i] == v) {
+				*slot = i;
+				return b;
+			}
+		}
+		if (b->next == TCP_NONE)
+			return NULL;
+	}
+}
+
+void
+tcp_table_del(struct tcp_table *t, uint64_t hash, struct tcp_ref ref)
+{
+	uint32_t i;
+	struct tcp_bucket *hole = find_slot(t, hash, ref, &i), *last, *before = NULL;
+
+	sl_assert(hole != NULL);
+	if (hole == NULL)
+		return;
+	last = hole;
+	while (last->next != TCP_NONE) {
+		before = last;
+		last = &t->b[last->next];
+	}
+	last->n--;
+	hole->tag[i] = last->tag[last->n];
+	hole->val[i] = last->val[last->n];
+	if (last->n == 0 && before != NULL) {
+		uint32_t o = before->next;
+		before->next = TCP_NONE;
+		t->b[o].next = t->over_free;
+		t->over_free = o;
+	}
+	t->entries--;
+}
+
+void
+tcp_table_replace(struct tcp_table *t, uint64_t hash, struct tcp_ref old, struct tcp_ref ref)
+{
+	uint32_t i;
+	struct tcp_bucket *b = find_slot(t, hash, old, &i);
+
+	sl_assert(b != NULL);
+	if (b != NULL)
+		b->val[i] = pack(ref);
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Timers: one wheel node per connection for two dates, and one per worker for aging entries.
+ *
+ * Runs on: the worker, from wheel_advance(). The node stands at the earlier of rtx_at (whose meaning
+ * is tmode: retransmission, zero-window probe, FIN-WAIT-2) and delack_at, or before it: dates move
+ * later by a plain store. Invariant: while anything is outstanding the node is armed.
+ * Follows: RFC 6298 5, RFC 9293 3.8.6.1 (probes), RFC 1122 4.2.3.5 (giving up).
+ */
+#include "dataplane/tcp/tcp_conn.h"
+
+#include "dataplane/base/hot.h"
+
+#define AGE_BUDGET 256u
+
+static void
+arm(struct lcore *lc, struct tcp_conn *tc)
+{
+	sl_tick at = tc->delack_at;
+
+	if (tc->tmode != TM_NONE)
+		at = tick_first(at, tc->rtx_at);
+	if (at != TICK_NONE)
+		wheel_arm(&lc->wheel, &tc->timer, at);
+}
+
+static uint32_t
+retry_limit(const struct tcp_lcore *tl, const struct tcp_conn *tc)
+{
+	if (tc->state == TCP_SYN_SENT || tc->state == TCP_SYN_RECEIVED)
+		return tl->conf.syn_retries;
+	if (tc->flags & TF_ORPHAN)
+		return sl_min(tl->conf.data_retries, (uint32_t)TCP_ORPHAN_RETRIES);
+	return tl->conf.data_retries;
+}
+
+/* RFC 6298 5.4-5.6 */
+static void
+on_rto(struct lcore *lc, struct tcp_conn *tc)
+{
+	struct tcp_lcore *tl = lc->tcp;
+
+	if (++tc->retries > retry_limit(tl, tc)) {
+		tcp_conn_end(lc, tc, ETIMEDOUT);
+		return;
+	}
+	stat_inc(lc, STAT_TCP_RTO);
+	if (tc->backoff < 16)
+		tc->backoff++;
+	if (tc->state == TCP_SYN_SENT || tc->state == TCP_SYN_RECEIVED) {
+		tc->flags |= TF_SYN_DUE;
+	} else {
+		tc->flags &= ~TF_RECOVERY;
+		tc->flags |= TF_LOSS | TF_RTX_FORCE;
+		tc->recover = tc->snd_nxt;
+		tc->dupacks = 0;
+		tcp_cc_algos[tc->cc]->rto(lc, tc, tc->retries == 1);
+		tcp_mark_all_lost(tc);
+		if ((tc->flags & TF_FIN_SENT) && tc->sndq == NULL) {
+			stat_inc(lc, STAT_TCP_RETRANS);
+			(void)tcp_send_ctl(
+				lc, tc, tc->snd_end, RTE_TCP_FIN_FLAG | RTE_TCP_ACK_FLAG);
+		}
+	}
+	tc->rtx_at = tick_add(lc->now, tcp_rto_ms(tl, tc));
+	tcp_touch(tl, tc);
+}
+
+static void
+on_persist(struct lcore *lc, struct tcp_conn *tc)
+{
+	struct tcp_lcore *tl = lc->tcp;
+
+	// dupacks counts probes without an answer; a peer that answers may keep us waiting, but
+	// not a connection that nobody owns any more
+	if (++tc->dupacks > retry_limit(tl, tc) ||
+		((tc->flags & TF_ORPHAN) && ++tc->retries > retry_limit(tl, tc))) {
+		tcp_conn_end(lc, tc, ETIMEDOUT);
+		return;
+	}
+	if (tc->snd_wnd > 0) {
+		// the override of RFC 9293 3.8.6.2.1: send what fits
+		tc->flags |= TF_WND_FORCE;
+		tcp_touch(tl, tc);
+	} else {
+		// one number before the window: the peer must answer with its window
+		stat_inc(lc, STAT_TCP_PROBES);
+		(void)tcp_send_ctl(lc, tc, tc->snd_una - 1, RTE_TCP_ACK_FLAG);
+	}
+	if (tc->backoff < 16)
+		tc->backoff++;
+	tc->rtx_at = tick_add(lc->now, tcp_rto_ms(tl, tc));
+}
+
+static void
+on_timer(void *ctx, struct wheel_timer *t)
+{
+	struct lcore *lc = ctx;
+	struct tcp_conn *tc = sl_container_of(t, struct tcp_conn, timer);
+
+	if (tick_is_expired(tc->delack_at, lc->now)) {
+		tc->delack_at = TICK_NONE;
+		if (tc->last_ack != tc->rcv_nxt && tc->state >= TCP_ESTABLISHED)
+			tc->flags |= TF_ACK_NOW;
+		tcp_touch(lc->tcp, tc);
+	}
+	if (tc->tmode != TM_NONE && tick_is_expired(tc->rtx_at, lc->now)) {
+		if (tc->tmode == TM_RTX)
+			on_rto(lc, tc);
+		else if (tc->tmode == TM_PERSIST)
+			on_persist(lc, tc);
+		else
+			tcp_conn_end(lc, tc, 0); // nobody waits for the peer's FIN
+	}
+	if (tc->state != TCP_CLOSED && tc->state != TCP_TIME_WAIT)
+		arm(lc, tc);
+}
+
+void
+tcp_timer_init(struct tcp_conn *tc)
+{
+	wheel_timer_init(&tc->timer, on_timer);
+}
+
+void
+tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
+{
+	struct tcp_lcore *tl = lc->tcp;
+	uint8_t mode = TM_NONE;
+
+	if (tc->snd_una != tc->snd_nxt)
+		mode = TM_RTX;
+	else if (tc->flags & TF_BLOCKED)
+		mode = TM_PERSIST;
+	else if (tc->state == TCP_FIN_WAIT_2 && (tc->flags & TF_ORPHAN))
+		mode = TM_FIN;
+	if (mode != tc->tmode) {
+		if (mode == TM_PERSIST || tc->tmode == TM_PERSIST)
+			tc->backoff = tc->dupacks = 0;
+		tc->tmode = mode;
+		restart = true;
+	}
+	if (restart) {
+		if (mode == TM_NONE)
+			tc->rtx_at = lc->now; // idle since
+		else if (mode == TM_FIN)
+			tc->rtx_at = tick_add(lc->now, tl->conf.fin_timeout_ms);
+		else
+			tc->rtx_at = tick_add(lc->now, tcp_rto_ms(tl, tc));
+	}
+	arm(lc, tc);
+}
+
+void
+tcp_timer_delack(struct lcore *lc, struct tcp_conn *tc, uint32_t ms)
+{
+	sl_tick at = tick_add(lc->now, ms);
+
+	if (tc->delack_at != TICK_NONE && !tick_is_before(at, tc->delack_at))
+		return;
+	tc->delack_at = at;
+	arm(lc, tc);
+}
+
+/* ---- half-open and TIME_WAIT entries ---- */
+static void
+on_aging(void *ctx, struct wheel_timer *t sl_unused)
+{
+	struct lcore *lc = ctx;
+	sl_tick next = tick_first(tcp_half_age(lc, AGE_BUDGET), tcp_timewait_age(lc, AGE_BUDGET));
+
+	if (next != TICK_NONE)
+		tcp_aging_arm(lc, next);
+}
+
+void
+tcp_aging_init(struct lcore *lc)
+{
+	wheel_timer_init(&lc->tcp->aging, on_aging);
+}
+
+void
+tcp_aging_arm(struct lcore *lc, sl_tick at)
+{
+	struct wheel_timer *t = &lc->tcp->aging;
+
+	if (t->deadline == TICK_NONE || tick_is_before(at, t->deadline))
+		wheel_arm(&lc->wheel, t, at);
+}
