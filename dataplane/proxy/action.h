@@ -40,5 +40,11 @@ struct act_row {
 };
 #define SL_ACTIONS(...) SL_KWTAB(action, struct act_row, __VA_ARGS__)
 
+/*
+ * "lua.NAME ARGS… [deadline T] [on-error …] [on-overload …]": emits the CALL itself, so the rule has
+ * no OP_ACT. p->word: behind the name. 0, or -EINVAL after p->comp->diag.
+ */
+int act_lua_parse(struct act_parse *p, struct sl_str name);
+
 int action_init(const char **dup);
 const struct registry *action_rows(void);

@@ -18,6 +18,8 @@
 
 #define CALL_DATA 24576     // head (<= HTTP_MAX_HEAD), its room for edits, variables, writes
 #define CALL_MAX_VARS 64
+#define CALL_MAX_SLOTS 2048 // per pair: its ring holds a call and a cancellation of each
+#define CALL_DEADLINE_MS 30000 // a request never waits for ever
 /* Bit of a function id: it exists in the state of each script thread, not only on thread 0. */
 #define CALL_FN_PER_THREAD 0x8000u
 
@@ -31,7 +33,7 @@ enum call_policy {
 };
 /* Of one rule: "deadline T", "on-error …", "on-overload …"; prog_call.priv points at it. */
 struct call_rule {
-	uint32_t deadline_ms; // 0: the global default
+	uint32_t deadline_ms; // 0: the global default, and CALL_DEADLINE_MS where there is none
 	uint8_t on_error;     // enum call_policy
 	uint8_t on_overload;
 	uint16_t error_status, overload_status;

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * "http-request lua.NAME ARGS… [deadline T] [on-error P] [on-overload P]": a rule that calls a
+ * function of a script.
+ *
+ * Runs on: the thread that loads a configuration. The call itself is an instruction of the rule's
+ * program (OP_CALL, kind 'a'): call.c.
+ * Follows: HAProxy: the function declares how many words it takes, and gets them as strings. The
+ * words behind them are ours.
+ */
+#include "dataplane/proxy/action.h"
+#include "dataplane/proxy/call.h"
+
+static int
+refuse(const struct act_parse *p, struct sl_str word, const char *fmt, struct sl_str arg)
+{
+	char text[256];
+	struct sl_buf b;
+
+	sl_buf_init(&b, text, sizeof(text));
+	sl_buf_addc(&b, fmt);
+	sl_buf_add(&b, arg);
+	sl_buf_char(&b, '\'');
+	p->comp->diag->error(p->comp->diag->ctx, word, text);
+	return -EINVAL;
+}
+
+static int
+say(const struct act_parse *p, struct sl_str word, const char *text)
+{
+	p->comp->diag->error(p->comp->diag->ctx, word, text);
+	return -EINVAL;
+}
+
+static bool
+is_option(struct sl_str w)
+{
+	return sl_str_eq(w, SL_STR("deadline")) || sl_str_eq(w, SL_STR("on-error")) ||
+		sl_str_eq(w, SL_STR("on-overload"));
+}
+
+static int
+parse_deadline(const struct act_parse *p, struct sl_str word, uint32_t *out)
+{
+	static const struct arg_spec spec = SL_ARGS(1, ARG_TIME);
+	struct arg arg[EXPR_MAX_ARGS + 1];
+	char text[128];
+	struct sl_buf why;
+
+	sl_buf_init(&why, text, sizeof(text));
+	if (expr_args_convert(&spec, &word, 1, p->comp->mem, arg, &why) < 0 || arg[0].i <= 0 ||
+		arg[0].i > INT32_MAX)
+		return refuse(p, word, "'deadline' expects a time above zero, got '", word);
+	*out = (uint32_t)arg[0].i;
+	return 0;
+}
+
+/* "continue", "deny", "status N", and "wait" where `wait` is set; *i is the policy's word. */
+static int
+parse_policy(const struct act_parse *p, uint32_t *i, bool wait, uint8_t *policy, uint16_t *status)
+{
+	struct sl_str w = p->word[*i];
+	uint64_t n;
+
+	if (sl_str_eq(w, SL_STR("continue"))) {
+		*policy = CALL_POLICY_CONT;
+		return 0;
+	}
+	if (sl_str_eq(w, SL_STR("deny"))) {
+		*policy = CALL_POLICY_DENY;
+		return 0;
+	}
+	if (wait && sl_str_eq(w, SL_STR("wait"))) {
+		*policy = CALL_POLICY_WAIT;
+		return 0;
+	}
+	if (!sl_str_eq(w, SL_STR("status")))
+		return refuse(p, w,
+			wait ? "'on-overload' expects 'wait', 'continue', 'deny' or 'status <code>',"
+			       " got '"
+			     : "'on-error' expects 'continue', 'deny' or 'status <code>', got '",
+			w);
+	if (++*i == p->nword)
+		return say(p, w, "'status' expects a code from 200 to 599");
+	if (sl_str_u64(p->word[*i], &n) < 0 || n < 200 || n > 599)
+		return refuse(p, p->word[*i], "'status' expects a code from 200 to 599, got '",
+			p->word[*i]);
+	*policy = CALL_POLICY_STATUS;
+	*status = (uint16_t)n;
+	return 0;
+}
+
+static int
+parse_options(const struct act_parse *p, uint32_t i, struct call_rule *rule)
+{
+	for (; i < p->nword; i++) {
+		struct sl_str kw = p->word[i];
+		int rc;
+		if (!is_option(kw))
+			return refuse(p, kw,
+				"expects 'deadline', 'on-error', 'on-overload', 'if' or 'unless'"
+				" behind the function's arguments, got '",
+				kw);
+		if (++i == p->nword)
+			return refuse(p, kw, "missing value behind '", kw);
+		if (sl_str_eq(kw, SL_STR("deadline")))
+			rc = parse_deadline(p, p->word[i], &rule->deadline_ms);
+		else if (sl_str_eq(kw, SL_STR("on-error")))
+			rc = parse_policy(p, &i, false, &rule->on_error, &rule->error_status);
+		else
+			rc = parse_policy(p, &i, true, &rule->on_overload, &rule->overload_status);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* How many words belong to the function; -EINVAL after a message. */
+static int
+count_args(const struct act_parse *p, struct sl_str name, int fn)
+{
+	const struct expr_extern *ext = p->comp->ext;
+	uint32_t n = 0;
+	char text[96];
+	struct sl_buf b;
+
+	if (ext->nargs == NULL) {
+		while (n < p->nword && !is_option(p->word[n]))
+			n++;
+	} else {
+		n = (uint32_t)ext->nargs(ext->ctx, fn);
+	}
+	if (n <= p->nword && n <= EXPR_MAX_ARGS)
+		return (int)n;
+	sl_buf_init(&b, text, sizeof(text));
+	sl_buf_addc(&b, "expects ");
+	sl_buf_u64(&b, n);
+	sl_buf_addc(&b, n == 1 ? " argument" : " arguments");
+	return say(p, name, text);
+}
+
+int
+act_lua_parse(struct act_parse *p, struct sl_str name)
+{
+	const struct expr_comp *e = p->comp;
+	uint32_t points = 0;
+	int fn = -ENOENT;
+
+	if (e->ext != NULL && e->ext->lookup != NULL)
+		fn = e->ext->lookup(e->ext->ctx, 'a', name, &points);
+	if (fn < 0)
+		return refuse(p, name, "no script registered the action '", name);
+	if ((points & EVAL_BIT(e->point)) == 0)
+		return refuse(p, name, "not registered for this kind of rule: action '", name);
+	int nargs = count_args(p, name, fn);
+	if (nargs < 0)
+		return nargs;
+	struct prog_call *c = arena_zalloc(e->mem, sizeof(*c));
+	struct call_rule *rule = arena_zalloc(e->mem, sizeof(*rule));
+	if (c == NULL || rule == NULL)
+		return say(p, name, "out of memory");
+	*c = (struct prog_call){
+		.fn = (uint16_t)fn, .kind = 'a', .nargs = (uint8_t)nargs, .priv = rule
+	};
+	for (int i = 0; i < nargs; i++) {
+		c->args[i] = arena_str(e->mem, p->word[i]);
+		if (c->args[i].p == NULL)
+			return say(p, name, "out of memory");
+	}
+	if (parse_options(p, (uint32_t)nargs, rule) < 0)
+		return -EINVAL;
+	return prog_add_op(p->prog, OP_CALL, (uint32_t)fn, c) < 0 ? -EINVAL : 0;
+}

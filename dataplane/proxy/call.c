@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Calls to script threads: snapshot out, ordered writes in, and what happens when a script errs, is
+ * slow, or there is no room.
+ *
+ * Runs on: the worker that owns the stream; the slots belong to it but for the time between CALL and
+ * CALL_DONE. Slots are a fixed array per (worker, script thread); streams that find none wait in a
+ * FIFO, bounded by their deadlines and by the number of streams.
+ * A deadline that passes is decided by on-overload, also when the script has started: a flood of
+ * slow calls must not switch off a script that guards something. on-error is for what the script
+ * itself did.
+ * Not here: running Lua (control/script).
+ */
+#include "dataplane/proxy/call.h"
+#include "dataplane/proxy/stream.h"
+
+#include "dataplane/base/hot.h"
+
+/* One script thread's share. */
+struct call_pair {
+	struct call_slot *slots;
+	struct call_slot *unused;
+	struct sl_list waiting; // struct call_wait
+	uint32_t nwaiting, nbusy;
+};
+
+struct call_lcore {
+	size_t bytes;
+	uint32_t nslots; // of each pair
+	uint16_t npairs;
+	struct call_pair pair[];
+};
+
+/* ---- slots ---- */
+
+static struct call_slot *
+slot_get(struct call_pair *p)
+{
+	struct call_slot *slot = p->unused;
+
+	if (slot == NULL)
+		return NULL;
+	p->unused = slot->next_free;
+	slot->busy = true;
+	p->nbusy++;
+	return slot;
+}
+
+static void
+slot_put(struct call_pair *p, struct call_slot *slot)
+{
+	sl_assert(slot->busy);
+	slot->busy = false;
+	slot->next_free = p->unused;
+	p->unused = slot;
+	p->nbusy--;
+}
+
+/* ---- policies ---- */
+
+/* A rule's policy: its own, else the global one, else `fallback`. */
+struct policy {
+	enum call_policy kind;
+	uint16_t status;
+};
+
+static struct policy
+choose(uint8_t own, uint16_t own_status, uint8_t global, uint16_t global_status,
+	enum call_policy fallback)
+{
+	if (own != CALL_POLICY_DEFAULT)
+		return (struct policy){ (enum call_policy)own, own_status };
+	if (global != CALL_POLICY_DEFAULT)
+		return (struct policy){ (enum call_policy)global, global_status };
+	return (struct policy){ fallback, 0 };
+}
+
+static struct policy
+error_policy(const struct stream *s)
+{
+	const struct call_rule *r = s->call.call->priv;
+	const struct global_conf *g = &s->model->global;
+
+	return choose(r != NULL ? r->on_error : CALL_POLICY_DEFAULT,
+		r != NULL ? r->error_status : 0, g->lua_on_error, g->lua_error_status,
+		CALL_POLICY_CONT);
+}
+
+static struct policy
+overload_policy(const struct stream *s)
+{
+	const struct call_rule *r = s->call.call->priv;
+	const struct global_conf *g = &s->model->global;
+
+	return choose(r != NULL ? r->on_overload : CALL_POLICY_DEFAULT,
+		r != NULL ? r->overload_status : 0, g->lua_on_overload, g->lua_overload_status,
+		CALL_POLICY_WAIT);
+}
+
+/* What a policy answers; WAIT here means that waiting is over. */
+static struct call_result
+by_policy(struct policy p)
+{
+	switch (p.kind) {
+	case CALL_POLICY_DENY:
+		return (struct call_result){ .verdict = CALLV_DENY };
+	case CALL_POLICY_STATUS:
+		return (struct call_result){ .verdict = CALLV_ERROR, .status = p.status };
+	case CALL_POLICY_WAIT:
+		return (struct call_result){ .verdict = CALLV_ERROR, .status = 503 };
+	default:
+		return (struct call_result){ .verdict = CALLV_CONT };
+	}
+}
+
+static uint32_t
+deadline_ms(const struct stream *s)
+{
+	const struct call_rule *r = s->call.call->priv;
+
+	if (r != NULL && r->deadline_ms != 0)
+		return r->deadline_ms;
+	return s->model->global.lua_deadline_ms != 0 ? s->model->global.lua_deadline_ms
+						     : CALL_DEADLINE_MS;
+}
+
+/* ---- snapshot: worker -> slot ---- */
+
+static bool
+has_text(const struct sample *v)
+{
+	return v->type == T_STR || v->type == T_BIN || v->type == T_METH;
+}
+
+static int
+copy_sample(struct call_slot *slot, struct sample *out, const struct sample *in)
+{
+	*out = *in;
+	if (!has_text(in))
+		return 0;
+	out->s = call_str(slot, in->s);
+	return out->s.p != NULL ? 0 : -ENOSPC;
+}
+
+/* Offsets stay valid; room: for edits by the script. */
+static int
+copy_msg(struct call_slot *slot, struct http_msg *out, struct http_field *hdr,
+	const struct http_msg *in, uint32_t room)
+{
+	char *base = call_alloc(slot, in->len + room);
+
+	if (base == NULL || in->nhdr > HTTP_MAX_HDR)
+		return -EMSGSIZE;
+	*out = *in;
+	memcpy(base, in->base, in->len);
+	memcpy(hdr, in->hdr, in->nhdr * sizeof(*hdr));
+	out->base = base;
+	out->cap = in->len + room;
+	out->flags |= HTTP_F_OWNED;
+	out->hdr = hdr;
+	out->maxhdr = HTTP_MAX_HDR;
+	return 0;
+}
+
+static int
+copy_vars(struct call_slot *slot, const struct vars *in)
+{
+	uint32_t n = 0;
+
+	for (int scope = 0; scope < VAR_NR; scope++) {
+		struct var **at = &slot->vars.head[scope];
+		for (const struct var *v = in->head[scope]; v != NULL; v = v->next) {
+			struct var *c = n++ < CALL_MAX_VARS ? call_alloc(slot, sizeof(*c)) : NULL;
+			if (c == NULL)
+				return -EMSGSIZE;
+			*c = *v;
+			c->name = call_str(slot, v->name);
+			if (c->name.p == NULL || copy_sample(slot, &c->value, &v->value) < 0)
+				return -EMSGSIZE;
+			*at = c;
+			at = &c->next;
+		}
+		*at = NULL;
+	}
+	return 0;
+}
+
+static enum eval_point
+point_of(const struct stream *s)
+{
+	if (s->fe->mode == PX_TCP)
+		return EVAL_TCP_CONTENT;
+	return stream_at_response(s) ? EVAL_HTTP_RES : EVAL_HTTP_REQ;
+}
+
+static int
+snapshot(struct call_slot *slot, struct stream *s)
+{
+	const struct prog_call *c = s->call.call;
+	bool res = stream_at_response(s);
+
+	slot->stream = stream_handle(s);
+	slot->seq++;
+	slot->kind = c->kind;
+	slot->fn = c->fn;
+	slot->model = s->model;
+	slot->nargs = c->nargs;
+	memcpy(slot->args, c->args, sizeof(slot->args)); // their bytes live in the model
+	slot->point = point_of(s);
+	slot->view = s->view;
+	slot->view.stream = NULL;
+	slot->view.rand = NULL; // the script thread's own
+	slot->view.vars = &slot->vars;
+	slot->first = slot->last = NULL;
+	slot->used = 0;
+	slot->deadline_us = s->lc->now_us + (uint64_t)deadline_ms(s) * 1000;
+	if (c->kind == 'c' && copy_sample(slot, &slot->input, &s->call.in) < 0)
+		return -EMSGSIZE;
+	if (s->view.req != NULL) {
+		slot->view.req = &slot->req;
+		if (copy_msg(slot, &slot->req, slot->req_hdr, s->view.req, res ? 0 : HTTP_REWRITE) <
+			0)
+			return -EMSGSIZE;
+	}
+	if (s->view.res != NULL) {
+		slot->view.res = &slot->res;
+		if (copy_msg(slot, &slot->res, slot->res_hdr, s->view.res, HTTP_REWRITE) < 0)
+			return -EMSGSIZE;
+	}
+	return copy_vars(slot, &s->vars);
+}
+
+/* ---- starting ---- */
+
+static uint16_t
+pair_of(const struct call_lcore *cl, const struct stream *s)
+{
+	if (s->call.call->fn & CALL_FN_PER_THREAD)
+		return (uint16_t)(s->unique % cl->npairs); // all calls of a stream to one thread
+	return 0;
+}
+
+/* 0: on its way; -EMSGSIZE: too large for a slot. */
+static int
+launch(struct lcore *lc, struct call_pair *p, struct call_slot *slot, struct stream *s)
+{
+	struct xmsg m = { .w = { XMSG_CALL, (uintptr_t)slot } };
+	struct xpair *x = &lc->script[slot->script];
+	int rc = snapshot(slot, s);
+
+	if (rc == 0 && !xring_push(&x->from, &m))
+		rc = -EMSGSIZE; // the ring holds two messages of each slot
+	if (rc < 0) {
+		slot_put(p, slot);
+		stat_inc(lc, STAT_LUA_ERRORS);
+		return rc;
+	}
+	x->dirty = true;
+	lc->calls_out++;
+	stat_inc(lc, STAT_LUA_CALLS);
+	s->call.slot = slot;
+	s->call.seq = slot->seq;
+	return 0;
+}
+
+enum act_ret
+call_start(struct stream *s, const struct prog_call *c, const struct sample *in, struct sample *out)
+{
+	struct lcore *lc = s->lc;
+	struct call_lcore *cl = *px_calls(lc);
+	struct call_pair *p;
+	struct call_slot *slot;
+	struct call_result r;
+
+	s->call.call = c;
+	s->call.slot = NULL;
+	s->call.in.type = T_ANY;
+	if (in != NULL)
+		s->call.in = *in;
+	if (c->kind == 'c' && !sample_cast(&s->call.in, T_STR, &s->arena)) {
+		r = (struct call_result){ .verdict = CALLV_CONT }; // the conversion fails
+		return stream_call_now(s, &r, out);
+	}
+	p = &cl->pair[pair_of(cl, s)];
+	// who waits longer is served first
+	slot = sl_list_is_empty(&p->waiting) ? slot_get(p) : NULL;
+	if (slot != NULL) {
+		if (launch(lc, p, slot, s) < 0) {
+			r = by_policy(error_policy(s));
+			return stream_call_now(s, &r, out);
+		}
+	} else {
+		struct policy op = overload_policy(s);
+		stat_inc(lc, STAT_LUA_NO_SLOT);
+		if (op.kind != CALL_POLICY_WAIT) {
+			r = by_policy(op);
+			return stream_call_now(s, &r, out);
+		}
+		sl_list_add_tail(&p->waiting, &s->call.node);
+		s->call.queued = true;
+		p->nwaiting++;
+	}
+	stream_set_call_deadline(s, tick_add(lc->now, deadline_ms(s)));
+	return ACT_SUSPEND;
+}
+
+/* A slot became free: the longest waiting stream gets it. */
+static void
+serve_waiting(struct lcore *lc, struct call_pair *p)
+{
+	while (p->unused != NULL && !sl_list_is_empty(&p->waiting)) {
+		struct call_wait *w = sl_list_first(&p->waiting, struct call_wait, node);
+		struct stream *s = sl_container_of(w, struct stream, call);
+		sl_list_del(&w->node);
+		w->queued = false;
+		p->nwaiting--;
+		if (launch(lc, p, slot_get(p), s) < 0) {
+			struct call_result r = by_policy(error_policy(s));
+			stream_call_done(lc, s, &r);
+		}
+	}
+}
+
+/* ---- ending early ---- */
+
+/* The stream no longer waits; the slot comes back with CALL_DONE. */
+static void
+let_go(struct lcore *lc, struct stream *s)
+{
+	struct call_lcore *cl = *px_calls(lc);
+	struct call_slot *slot = s->call.slot;
+
+	if (s->call.queued) {
+		sl_list_del(&s->call.node);
+		s->call.queued = false;
+		cl->pair[pair_of(cl, s)].nwaiting--;
+	}
+	if (slot != NULL) {
+		struct xmsg m = { .w = { XMSG_CALL_CANCEL, (uintptr_t)slot, s->call.seq } };
+		// when full, the script runs to its end for nobody
+		if (xring_push(&lc->script[slot->script].from, &m))
+			lc->script[slot->script].dirty = true;
+	}
+	s->call.slot = NULL;
+}
+
+void
+call_cancel(struct lcore *lc, struct stream *s)
+{
+	let_go(lc, s);
+}
+
+void
+call_deadline(struct lcore *lc, struct stream *s)
+{
+	struct call_result r = by_policy(overload_policy(s));
+
+	stat_inc(lc, STAT_LUA_DEADLINE);
+	let_go(lc, s);
+	stream_call_done(lc, s, &r);
+}
+
+/* ---- verdict: slot -> worker ---- */
+
+static int
+apply_msg(struct http_msg *m, const struct call_write *w)
+{
+	int rc = 0;
+
+	switch ((enum call_write_op)w->op) {
+	case CW_REQ_ADD_HDR:
+	case CW_RES_ADD_HDR:
+		return http_hdr_add(m, w->name, w->value.s);
+	case CW_REQ_SET_HDR:
+	case CW_RES_SET_HDR:
+		return http_hdr_set(m, w->name, w->value.s);
+	case CW_REQ_DEL_HDR:
+	case CW_RES_DEL_HDR:
+		http_hdr_del(m, w->name);
+		return 0;
+	case CW_REQ_METHOD:
+		return http_set_method(m, w->value.s);
+	case CW_REQ_URI:
+		return http_set_uri(m, w->value.s);
+	case CW_REQ_PATH:
+		return http_set_path(m, w->value.s);
+	case CW_REQ_QUERY:
+		return http_set_query(m, w->value.s);
+	case CW_RES_STATUS:
+		return http_set_status(m, (uint16_t)w->value.i, w->name);
+	default:
+		return rc;
+	}
+}
+
+static int
+apply_one(struct stream *s, const struct call_write *w)
+{
+	switch ((enum call_write_op)w->op) {
+	case CW_SET_VAR:
+		return stream_set_var(s, (enum var_scope)w->scope, w->name, &w->value);
+	case CW_UNSET_VAR:
+		stream_unset_var(s, (enum var_scope)w->scope, w->name);
+		return 0;
+	case CW_RES_ADD_HDR:
+	case CW_RES_SET_HDR:
+	case CW_RES_DEL_HDR:
+	case CW_RES_STATUS:
+		return stream_at_response(s) ? apply_msg(&s->res, w) : 0;
+	default:
+		return s->view.req != NULL ? apply_msg(&s->req, w) : 0;
+	}
+}
+
+/* In the order of the script. They took effect on the slot's copy, so they fit here too. */
+static int
+apply_writes(struct stream *s, const struct call_slot *slot)
+{
+	int rc = 0;
+
+	for (const struct call_write *w = slot->first; w != NULL && rc >= 0; w = w->next)
+		rc = apply_one(s, w);
+	return rc;
+}
+
+/* HAProxy's act.* values; PAUSE (YIELD, 2) is not built: the rule counts as done. */
+static struct call_result
+by_act(int32_t act)
+{
+	switch (act) {
+	case 1:
+		return (struct call_result){ .verdict = CALLV_STOP };
+	case 3:
+		return (struct call_result){ .verdict = CALLV_ERROR };
+	case 4:
+		return (struct call_result){ .verdict = CALLV_DONE };
+	case 5:
+		return (struct call_result){ .verdict = CALLV_DENY };
+	case 6:
+		return (struct call_result){ .verdict = CALLV_ABORT };
+	case 7:
+		return (struct call_result){ .verdict = CALLV_ERROR, .status = 400 };
+	default:
+		return (struct call_result){ .verdict = CALLV_CONT };
+	}
+}
+
+/* What the script did before it failed stays done, as in HAProxy. value: storage for the result. */
+static struct call_result
+conclude(struct lcore *lc, struct stream *s, struct call_slot *slot, struct sample *value)
+{
+	struct call_result r = { .verdict = CALLV_CONT };
+	int rc = apply_writes(s, slot);
+
+	if (slot->end != CALL_OK || rc < 0) {
+		stat_inc(lc, STAT_LUA_ERRORS);
+		return by_policy(error_policy(s));
+	}
+	if (slot->kind == 'a') {
+		r = by_act(slot->act);
+		if (slot->act == 7 && stream_at_response(s))
+			r.status = 502;
+		return r;
+	}
+	*value = slot->value;
+	if (has_text(value) && value->s.len != 0) {
+		value->s = arena_str(&s->arena, value->s);
+		if (value->s.p == NULL)
+			return (struct call_result){ .verdict = CALLV_ERROR };
+	}
+	r.value = value->type != T_ANY ? value : NULL;
+	return r;
+}
+
+static void
+call_done(struct lcore *lc, struct call_slot *slot)
+{
+	struct call_lcore *cl = *px_calls(lc);
+	struct call_pair *p = &cl->pair[slot->script];
+	struct stream *s = stream_lookup(lc, slot->stream);
+	struct call_result r = { .verdict = CALLV_CONT };
+	struct sample value;
+
+	lc->calls_out--;
+	if (s != NULL && (s->call.slot != slot || s->call.seq != slot->seq))
+		s = NULL; // it gave up waiting, or the stream is another by now
+	if (s == NULL) {
+		stat_inc(lc, STAT_LUA_LATE);
+	} else {
+		s->call.slot = NULL;
+		r = conclude(lc, s, slot, &value);
+		stat_inc(lc, STAT_LUA_REPLIES);
+	}
+	slot_put(p, slot);
+	if (s != NULL)
+		stream_call_done(lc, s, &r);
+	serve_waiting(lc, p);
+}
+
+void
+px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m)
+{
+	(void)script;
+	if ((m->w[0] & 0xffff) == XMSG_CALL_DONE)
+		call_done(lc, (struct call_slot *)(uintptr_t)m->w[1]);
+}
+
+struct call_slot *
+px_call_slot(const struct lcore *lc, uint16_t script, uint32_t i)
+{
+	const struct call_lcore *cl = *px_calls((struct lcore *)(uintptr_t)lc);
+
+	return i < cl->nslots && script < cl->npairs ? &cl->pair[script].slots[i] : NULL;
+}
+
+/* ---- life ---- */
+
+sl_cold int
+call_attach(struct lcore *lc, const struct px_spec *spec)
+{
+	size_t head = sizeof(struct call_lcore) + spec->nscripts * sizeof(struct call_pair);
+	size_t each = spec->call_slots * sizeof(struct call_slot);
+	struct call_lcore *cl;
+
+	if (spec->call_slots > CALL_MAX_SLOTS || spec->nscripts > lc->nscripts)
+		return -EINVAL;
+	head = SL_ALIGN_UP(head, (size_t)SL_CACHE_LINE);
+	cl = lcore_map(head + spec->nscripts * each, lc->socket);
+	if (cl == NULL)
+		return -ENOMEM;
+	cl->bytes = head + spec->nscripts * each;
+	cl->nslots = spec->call_slots;
+	cl->npairs = (uint16_t)spec->nscripts;
+	for (uint16_t i = 0; i < cl->npairs; i++) {
+		struct call_pair *p = &cl->pair[i];
+		sl_list_init(&p->waiting);
+		p->slots = (struct call_slot *)((uint8_t *)cl + head + i * each);
+		for (uint32_t k = cl->nslots; k-- > 0;) {
+			struct call_slot *slot = &p->slots[k];
+			slot->worker = lc->id;
+			slot->script = i;
+			slot->index = (uint16_t)k;
+			slot->next_free = p->unused;
+			p->unused = slot;
+		}
+	}
+	*px_calls(lc) = cl;
+	return 0;
+}
+
+sl_cold void
+call_detach(struct lcore *lc)
+{
+	struct call_lcore **cl = px_calls(lc);
+
+	if (*cl != NULL)
+		lcore_unmap(*cl, (*cl)->bytes);
+	*cl = NULL;
+}
