@@ -99,4 +99,7 @@ const struct tcp_cc tcp_cc_newreno = {
 	.idle = newreno_idle,
 };
 
-const struct tcp_cc *const tcp_cc_algos[] = { &tcp_cc_newreno };
+const struct tcp_cc *const tcp_cc_algos[] = {
+	[TCP_CC_NEWRENO] = &tcp_cc_newreno,
+	[TCP_CC_WESTWOOD] = &tcp_cc_westwood,
+};

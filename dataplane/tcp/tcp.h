@@ -51,6 +51,9 @@ struct tcp_handler {
 	void (*event)(struct lcore *lc, struct tcp_conn *tc, void *user, uint32_t events);
 };
 
+/* Congestion controls; rows of the documentation's table. */
+enum tcp_cc_id { TCP_CC_NEWRENO, TCP_CC_WESTWOOD, TCP_CC_NR };
+
 /* Limits and timers; milliseconds. Defaults by tcp_conf_default(). */
 struct tcp_conf {
 	uint32_t max_conns;     // TCBs per worker
@@ -64,6 +67,7 @@ struct tcp_conf {
 	uint32_t fin_timeout_ms;
 	uint16_t port_first, port_last; // ephemeral range
 	bool sack, timestamps, wscale;
+	uint8_t cc; // enum tcp_cc_id
 };
 void tcp_conf_default(struct tcp_conf *c);
 

@@ -179,7 +179,7 @@ tell_user(struct lcore *lc, struct tcp_conn *tc)
 		tcp_raise(lc->tcp, tc, ev);
 }
 
-static void
+static uint32_t
 rtt(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t us)
 {
 	if (us == 0 && (tc->flags & TF_TS) && (s->opts & TCP_OPT_TS)) {
@@ -188,13 +188,14 @@ rtt(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t us)
 		us = ms < 60000 ? sl_max(1u, ms) * 1000 : 0;
 	}
 	if (us == 0)
-		return;
+		return 0;
 	tcp_rtt_sample(tc, us);
 	tc->backoff = 0; // RFC 6298 5.7: a sample ends the back-off
+	return us;
 }
 
-/* New data was acknowledged. */
-static void
+/* New data was acknowledged; returns a round-trip sample, or 0. */
+static uint32_t
 advance(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t acked)
 {
 	uint32_t flight = tc->snd_nxt - tc->snd_una, us;
@@ -205,7 +206,7 @@ advance(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t
 
 	us = clean_queue(lc, tc, s->ack);
 	tc->snd_una = s->ack;
-	rtt(lc, tc, s, us);
+	us = rtt(lc, tc, s, us);
 	progress(lc, tc, acked);
 	// RFC 5681 3.1, RFC 7661: no growth beyond what is used
 	if (growing && limited)
@@ -214,13 +215,14 @@ advance(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t
 		tell_user(lc, tc);
 	if ((tc->flags & TF_FIN_SENT) && s->ack == tc->snd_end + 1)
 		fin_acked(lc, tc);
+	return us;
 }
 
 enum tcp_verdict
 tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, enum drop *why)
 {
 	uint32_t acked = s->ack - tc->snd_una, wnd_before = tc->snd_wnd, newly = 0;
-	uint32_t max_wnd = (uint32_t)tc->max_wnd << tc->snd_scale;
+	uint32_t max_wnd = (uint32_t)tc->max_wnd << tc->snd_scale, sacked = tc->sacked, us = 0;
 
 	if (unlikely(tc->state == TCP_SYN_RECEIVED)) { // simultaneous open
 		if (s->ack != tc->snd_nxt) {
@@ -251,7 +253,7 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 	if (s->nsack > 0 && (tc->flags & TF_SACK))
 		newly = tcp_sack_update(tc, s);
 	if (acked > 0) {
-		advance(lc, tc, s, acked);
+		us = advance(lc, tc, s, acked);
 		if (tc->state == TCP_CLOSED || tc->state == TCP_TIME_WAIT)
 			return TV_OK;
 	} else if (tc->tmode != TM_PERSIST && is_dupack(tc, s, wnd_before)) {
@@ -262,6 +264,8 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 	} else if (newly == 0 && wnd_before == tc->snd_wnd) {
 		return TV_OK; // most data segments of the peer end here
 	}
+	if (tcp_cc_algos[tc->cc]->delivered != NULL)
+		tcp_cc_algos[tc->cc]->delivered(lc, tc, acked + tc->sacked - sacked, us);
 	if (unlikely(newly > 0 || tc->dupacks > 0 || (tc->flags & TF_RECOVERY)))
 		detect_loss(lc, tc, newly);
 	if (acked > 0)

@@ -36,8 +36,9 @@ tcp_conf_default(struct tcp_conf *c)
 		.max_conns = 16384,
 		.max_half_open = 4096,
 		.max_timewait = 16384,
-		.rcv_buf = 128 * 1024,
-		.snd_buf = 128 * 1024,
+		.rcv_buf = 512 * 1024,
+		.snd_buf = 512 * 1024,
+		.cc = TCP_CC_WESTWOOD,
 		.rto_min_ms = 200,   // as Linux: RFC 6298's second is for clocks of 500 ms
 		.rto_max_ms = 60000, // RFC 6298 (2.5) wants at least 60 s
 		.rto_init_ms = 1000,
@@ -116,6 +117,7 @@ tcp_attach(struct lcore *lc, const struct tcp_conf *c, const uint64_t secret[2])
 	tl->list_bytes = (2 * (size_t)c->max_conns + 64) * sizeof(uint32_t);
 	tl->ev = lcore_map(2 * tl->list_bytes, -1);
 	if (tl->ev == NULL || pool_map(&tl->conns, c->max_conns, sizeof(struct tcp_conn)) < 0 ||
+		pool_map(&tl->paths, c->max_conns / 8 + 64, sizeof(struct tcp_path)) < 0 ||
 		pool_map(&tl->halfs, c->max_half_open, sizeof(struct tcp_half)) < 0 ||
 		pool_map(&tl->tws, c->max_timewait, sizeof(struct tcp_tw)) < 0 ||
 		tcp_table_init(lc, &tl->table, c->max_conns + c->max_half_open + c->max_timewait,
@@ -149,6 +151,7 @@ tcp_detach(struct lcore *lc)
 	tcp_port_fini(lc);
 	tcp_table_fini(&tl->table);
 	pool_unmap(&tl->conns, sizeof(struct tcp_conn));
+	pool_unmap(&tl->paths, sizeof(struct tcp_path));
 	pool_unmap(&tl->halfs, sizeof(struct tcp_half));
 	pool_unmap(&tl->tws, sizeof(struct tcp_tw));
 	if (tl->ev != NULL)
@@ -208,6 +211,8 @@ tcp_conn_new(struct lcore *lc, const struct tcp_key *k, struct tcp_ref old)
 	tc->key = *k;
 	tc->flags = TF_HASHED;
 	tc->neigh = NET_NEIGH_NONE;
+	tc->cc = tl->conf.cc;
+	tc->cc_priv = TCP_NONE;
 	tc->snd_kb = (uint16_t)(tl->conf.snd_buf >> 10);
 	tcp_timer_init(tc);
 	counter_add(&lc->gauge_conns, 1);
@@ -271,6 +276,8 @@ detach(struct lcore *lc, struct tcp_conn *tc, enum tcp_state s)
 		tc->flags &= ~TF_HASHED;
 		counter_dec(&lc->gauge_conns);
 	}
+	if (tcp_cc_algos[tc->cc]->fini != NULL)
+		tcp_cc_algos[tc->cc]->fini(lc, tc);
 	wheel_cancel(&lc->wheel, &tc->timer);
 	tc->tmode = TM_NONE;
 	tc->delack_at = TICK_NONE;

@@ -168,6 +168,18 @@ static_assert(offsetof(struct tcp_conn, key) == 192, "line 3");
 /* out-of-order queue */
 #define TXF_FIN    0x10u
 
+/* What Westwood knows of a path; a block of tcp_lcore.paths, index in cc_priv. */
+struct tcp_path {
+	uint64_t round_us;  // start of the running round trip
+	uint64_t rate[2];   // bytes/s of the last two rounds, newest first
+	uint32_t round_end; // sequence number that ends it
+	uint32_t delivered; // in it, bytes
+	uint32_t min_rtt[2]; // us: of the window, of its younger part
+	sl_tick min_rtt_until;
+	uint32_t growth; // NewReno's count of acknowledged bytes
+	uint32_t resent, flight; // of the running recovery
+};
+
 /* A SYN that was answered. */
 struct tcp_half {
 	struct tcp_key key;
@@ -275,7 +287,7 @@ struct tcp_limit {
 struct tcp_lcore {
 	struct tcp_conf conf;
 	struct tcp_table table;
-	struct pool conns, halfs, tws;
+	struct pool conns, halfs, tws, paths;
 	uint32_t *ev, *out; // indices of connections
 	uint32_t nev, nout;
 	uint32_t ts_off;

@@ -53,6 +53,8 @@ retransmit(struct lcore *lc, struct tcp_conn *tc)
 			flags |= RTE_TCP_FIN_FLAG;
 		if (tcp_sndq_emit(lc, tc, m, flags) < 0)
 			return -ENOMEM;
+		if (tcp_cc_algos[tc->cc]->resent != NULL)
+			tcp_cc_algos[tc->cc]->resent(lc, tc, p->pay_len);
 		p->tx_flags |= TXF_RETX;
 		tc->lost -= p->pay_len;
 		tc->flags &= ~TF_RTX_FORCE;
@@ -157,6 +159,10 @@ tcp_output(struct lcore *lc, struct tcp_conn *tc)
 		return;
 	}
 	tc->flags &= ~TF_BLOCKED;
+	// half of the worker's budget is used: connections get an eighth of their buffers
+	tc->snd_kb = (uint16_t)((lc->retained > lc->retain_max / 2 ? lc->tcp->conf.snd_buf / 8
+								   : lc->tcp->conf.snd_buf) >>
+		10);
 	if (unlikely(tc->lost > 0))
 		rc = retransmit(lc, tc);
 	if (likely(rc == 0))
