@@ -47,11 +47,12 @@ unknown(const struct piece *p, const struct registry *reg)
 	const struct expr_comp *e = p->b->e;
 	const void *near = registry_nearest(reg, p->name);
 
-	if (near == NULL)
+	/* Every row type starts with its name. A guess that shares less than half helps nobody. */
+	const char *guess = near != NULL ? *(const char *const *)near : NULL;
+	if (guess == NULL || registry_distance(p->name, sl_str_c(guess), 9) * 2 >= p->name.len)
 		return expr_error(e, p->name, "unknown %s '%.*s'", p->what, SL_STR_ARG(p->name));
-	/* Every row type starts with its name. */
 	return expr_error(e, p->name, "unknown %s '%.*s' (did you mean '%s'?)", p->what,
-		SL_STR_ARG(p->name), *(const char *const *)near);
+		SL_STR_ARG(p->name), guess);
 }
 
 /* Texts to a freshly allocated row + arguments; both kinds start with the row's pointer. */
@@ -94,6 +95,19 @@ with_args(const struct piece *p, const void *row, const struct arg_spec *spec,
 	return f;
 }
 
+int
+expr_want(struct prog_builder *b, struct sl_str text, enum sample_type have, enum sample_type want)
+{
+	if (want == T_ANY || have == want)
+		return 0;
+	if (!sample_can_cast(have, want)) {
+		b->failed = true;
+		return expr_error(b->e, text, "'%.*s' gives type %s, which cannot become %s",
+			SL_STR_ARG(text), sample_type_name(have), sample_type_name(want));
+	}
+	return prog_add_op(b, OP_CAST, (uint32_t)want, NULL) < 0 ? -EINVAL : 0;
+}
+
 /* ---- external functions: lua.NAME ---- */
 
 static const char *const point_names[EVAL_NR] = {
@@ -127,9 +141,12 @@ expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, co
 		points & ~EVAL_ANY_RES || points == 0 ? "" : ": there is no response yet");
 }
 
-/* 1: compiled; 0: no such function; or an error. */
+/*
+ * 1: compiled; 0: no such function; or an error. What comes back has a type at run time only, and
+ * is matched as a string unless -m says otherwise (HAProxy declares Lua's samples as strings).
+ */
 static int
-compile_call(const struct piece *p, char kind)
+compile_call(const struct piece *p, char kind, struct expr_info *out)
 {
 	const struct expr_comp *e = p->b->e;
 	uint32_t points = 0;
@@ -141,6 +158,8 @@ compile_call(const struct piece *p, char kind)
 		return 0;
 	if (expr_check_point(p->b, points, p->name, p->what) < 0)
 		return -EINVAL;
+	if (kind == 'c' && expr_want(p->b, p->name, out->out, T_STR) < 0)
+		return -EINVAL;
 	struct prog_call *c = arena_zalloc(e->mem, sizeof(*c));
 	if (c == NULL)
 		return expr_nomem(e);
@@ -150,6 +169,8 @@ compile_call(const struct piece *p, char kind)
 		c->nargs = (uint8_t)p->ntext;
 	for (uint32_t i = 0; i < c->nargs; i++)
 		c->args[i] = p->text[i];
+	out->out = T_ANY;
+	out->match = "str";
 	return prog_add_op(p->b, OP_CALL, (uint32_t)fn, c) < 0 ? -EINVAL : 1;
 }
 
@@ -196,7 +217,7 @@ compile_fetch(struct piece *p, bool cond, struct expr_info *out)
 		return rc;
 	const struct fetch_row *row = registry_find(expr_fetches(), p->name);
 	if (row == NULL) {
-		rc = compile_call(p, 'f');
+		rc = compile_call(p, 'f', out);
 		return rc != 0 ? sl_min(rc, 0) : unknown(p, expr_fetches());
 	}
 	if (row->match != NULL && !cond)
@@ -231,8 +252,7 @@ compile_conv(struct piece *p, struct expr_info *out)
 	const struct conv_row *row = registry_find(expr_convs(), p->name);
 	out->match = NULL; // what counts now is the type
 	if (row == NULL) {
-		rc = compile_call(p, 'c');
-		out->out = T_ANY;
+		rc = compile_call(p, 'c', out);
 		return rc != 0 ? sl_min(rc, 0) : unknown(p, expr_convs());
 	}
 	const struct expr_conv *c = with_args(p, row, &row->args, row->check);
@@ -265,19 +285,6 @@ expr_compile(struct prog_builder *b, struct expr_lex *lx, bool cond, struct expr
 	if (rc < 0)
 		b->failed = true;
 	return rc;
-}
-
-int
-expr_want(struct prog_builder *b, struct sl_str text, enum sample_type have, enum sample_type want)
-{
-	if (want == T_ANY || have == want)
-		return 0;
-	if (!sample_can_cast(have, want)) {
-		b->failed = true;
-		return expr_error(b->e, text, "'%.*s' gives type %s, which cannot become %s",
-			SL_STR_ARG(text), sample_type_name(have), sample_type_name(want));
-	}
-	return prog_add_op(b, OP_CAST, (uint32_t)want, NULL) < 0 ? -EINVAL : 0;
 }
 
 int
