@@ -421,6 +421,42 @@ format_values(void **state sl_unused)
 	env_close(&e);
 }
 
+/* Every byte at every place of a word, against the plain rule. */
+static void
+format_encodes(void **state sl_unused)
+{
+	struct sample v = { .type = T_STR };
+	char in[20], want[64];
+	struct prog_cursor c;
+	struct env e;
+
+	open_all(&e);
+	const struct prog *p = env_fmt(&e, "%[var(txn.v)]");
+	assert_non_null(p);
+	for (unsigned byte = 0; byte < 256; byte++) {
+		for (uint32_t at = 0; at < sizeof(in); at++) {
+			memset(in, byte & 1 ? 0x80 : 'a', sizeof(in));
+			in[at] = (char)byte;
+			uint32_t len = 0;
+			for (uint32_t i = 0; i < sizeof(in); i++) {
+				unsigned char b = (unsigned char)in[i];
+				bool coded = (b < 32 && b != '\t') || b == 127;
+				len += (uint32_t)snprintf(
+					want + len, sizeof(want) - len, coded ? "%%%02X" : "%c", b);
+			}
+			v.s = sl_str_make(in, sizeof(in));
+			arena_reset(&e.txn);
+			e.vars = (struct vars){ { NULL } };
+			assert_int_equal(var_set(&e.vars, &e.txn, VAR_TXN, SL_STR("v"), &v), 0);
+			assert_int_equal(env_run(&e, p, &c), PROG_END);
+			if (!sl_str_eq(c.stack[0].s, sl_str_make(want, len)))
+				fail_msg("byte %u at %u: '%.*s'", byte, at,
+					SL_STR_ARG(c.stack[0].s));
+		}
+	}
+	env_close(&e);
+}
+
 /* ---- messages ---- */
 
 struct error_row {
@@ -730,6 +766,7 @@ main(void)
 		cmocka_unit_test(suspend_conditions),
 		cmocka_unit_test(suspend_rules),
 		cmocka_unit_test(format_values),
+		cmocka_unit_test(format_encodes),
 		cmocka_unit_test(error_texts),
 		cmocka_unit_test(dump_text),
 		cmocka_unit_test(builder_limits),
