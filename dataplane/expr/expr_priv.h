@@ -106,12 +106,19 @@ struct pat_net {
 	uint64_t mask[2];
 };
 
+/* Nets with the same family and mask, in order of their addresses. */
+struct pat_group {
+	uint32_t start, n;
+};
+
 /* Immutable after compile. */
 struct pat_list {
 	enum pat_method m;
 	uint32_t n;
-	uint32_t nexact; // strings: the first ones respect case, the rest does not
-	bool sorted;     // PAT_STR: each of the two parts is in order
+	uint32_t nexact;  // strings: the first ones respect case, the rest does not
+	bool sorted;      // PAT_STR: each of the two parts is in order
+	uint32_t ngroups; // PAT_IP: 0 if the list is short
+	const struct pat_group *group;
 	union {
 		const struct pat_str *str;
 		const struct pat_range *range;

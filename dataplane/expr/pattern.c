@@ -472,18 +472,63 @@ cmp_pat_str(const void *a, const void *b)
 	return pat_str_cmp(x->s, y->s, false);
 }
 
-static void
+static int
+cmp_pat_net(const void *a, const void *b)
+{
+	const struct pat_net *x = a, *y = b;
+	int d = x->ip.family - y->ip.family;
+
+	if (d == 0)
+		d = memcmp(x->mask, y->mask, sizeof(x->mask));
+	return d != 0 ? d : memcmp(x->ip.b, y->ip.b, sizeof(x->ip.b));
+}
+
+static bool
+same_group(const struct pat_net *x, const struct pat_net *y)
+{
+	return x->ip.family == y->ip.family && x->mask[0] == y->mask[0] && x->mask[1] == y->mask[1];
+}
+
+/* One group for each mask: a search per group instead of a walk. */
+static int
+group_nets(struct reader *r, struct pat_list *l)
+{
+	struct pat_group *g;
+	uint32_t n = 1, k = 0;
+
+	qsort(r->items, r->n, r->size, cmp_pat_net);
+	for (uint32_t i = 1; i < l->n; i++)
+		n += !same_group(&l->net[i - 1], &l->net[i]);
+	g = arena_alloc(r->e->mem, n * sizeof(*g));
+	if (g == NULL)
+		return expr_nomem(r->e);
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (i == 0 || !same_group(&l->net[i - 1], &l->net[i]))
+			g[k++] = (struct pat_group){ .start = i };
+		g[k - 1].n++;
+	}
+	l->group = g;
+	l->ngroups = n;
+	return 0;
+}
+
+static int
 finish(struct reader *r, struct pat_list *l)
 {
 	l->m = r->m;
 	l->n = r->n;
 	l->str = r->items; // any member of the union
-	if (r->m != PAT_STR || r->n <= SORT_ABOVE)
-		return;
+	if (r->n <= SORT_ABOVE)
+		return 0;
+	if (r->m == PAT_IP)
+		return group_nets(r, l);
+	if (r->m != PAT_STR)
+		return 0;
 	qsort(r->items, r->n, r->size, cmp_pat_str);
 	while (l->nexact < l->n && !l->str[l->nexact].icase)
 		l->nexact++;
 	l->sorted = true;
+	return 0;
 }
 
 const struct pat_list *
@@ -517,8 +562,7 @@ pat_compile(
 		expr_nomem(e);
 		return NULL;
 	}
-	finish(&r, l);
-	return l;
+	return finish(&r, l) < 0 ? NULL : l;
 }
 
 /* ---- listing ---- */
