@@ -68,11 +68,13 @@ struct expr_info {
 int expr_compile(struct prog_builder *b, struct expr_lex *lx, bool cond, struct expr_info *out);
 /* May something that works at `points` be used where the program runs? 0 or -EINVAL. */
 int expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, const char *what);
+/* Pushes a copy of s. */
+int expr_literal(struct prog_builder *b, const struct sample *s);
 /* Casts what was just pushed. */
 int expr_want(
 	struct prog_builder *b, struct sl_str text, enum sample_type have, enum sample_type want);
 
-/* ---- patterns (pattern.c, match.c) ---- */
+/* ---- patterns (pattern.c, pattern_read.c, match.c) ---- */
 
 enum pat_method {
 	PAT_FOUND,
@@ -132,6 +134,24 @@ struct pat_ctx {
 	enum sample_type type; // of its value
 	const char *match;     // method that its name implies, or NULL
 };
+
+/* How numbers behind an operator compare. */
+enum pat_cmp { CMP_EQ, CMP_GE, CMP_GT, CMP_LE, CMP_LT, CMP_NONE };
+
+/* Patterns being collected. */
+struct pat_reader {
+	const struct expr_comp *e;
+	enum pat_method m;
+	enum pat_cmp cmp;
+	bool icase;
+	void *items;
+	uint32_t n, cap;
+	size_t size; // of one
+};
+/* Size of a method's item. */
+size_t pat_item_size(enum pat_method m);
+/* Adds one pattern; 0, or -EINVAL after a message. */
+int pat_read(struct pat_reader *r, struct sl_str w);
 
 const char *pat_method_name(enum pat_method m);
 /* What samples are cast to before matching; T_ANY: nothing. */
