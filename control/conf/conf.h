@@ -17,11 +17,22 @@ struct conf_spec {
 	void (*message)(void *ctx, enum sl_level level, const char *text);
 	void *ctx;
 	uint32_t generation;
+	/* Test hook: refuse the n-th allocation of the model, or of drafts (0: off). */
+	uint32_t fail_mem, fail_tmp;
 };
 struct conf_count {
 	uint32_t errors, warnings, listeners;
 };
 /*
+ * Opens the keyword tables, also those of expr and proxy. Main thread, before threads start; again
+ * is harmless. 0, -ENOMEM, or -EEXIST with the keyword and its two files in *dup.
+ */
+int conf_init(const char **dup);
+/*
+ * Also runs the Lua files, and their init functions when there was no error: the states are ready
+ * (script_gen_ready() was called) in (*out)->lua. The model is still writable, for what the command
+ * line overrides; arena_map_protect((*out)->mem) when it is published.
+ *
  * 0 with *out (owned by the caller, conf_free), or -EINVAL (errors were reported), -ENOMEM. A model
  * without any bind loads (count->listeners == 0): the caller refuses it as HAProxy does.
  */
@@ -29,3 +40,5 @@ int conf_load(const struct conf_spec *s, struct model **out, struct conf_count *
 void conf_free(struct model *m);
 /* Rows as text, one a line, for -dK and the reference: kind, name, arguments, help. */
 void conf_dump_keywords(void (*line)(void *ctx, const char *text), void *ctx);
+/* The condition of ".if" and -cc: 0 false, 1 true, or -EINVAL with a text in why. */
+int conf_condition(struct sl_str text, struct sl_buf *why);

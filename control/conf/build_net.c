@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Do the addresses of the proxies fit the ports? So far all traffic crosses DPDK ports; an address
+ * that would need a socket of the host is refused, and says so.
+ *
+ * Runs on: the loader, when all files are read.
+ */
+#include "control/conf/conf_priv.h"
+
+#define NO_HOST "sockets of the host are not supported yet by sluice"
+
+static const struct conf_port *
+port_of(const struct conf *c, const struct ip_addr *ip)
+{
+	for (const struct conf_port *p = c->ports; p != NULL; p = p->next) {
+		for (uint32_t i = 0; i < p->p.naddrs; i++) {
+			if (addr_eq(&p->addr[i].ip, ip))
+				return p;
+		}
+	}
+	return NULL;
+}
+
+/* Is there a way to it: a port on its network, or a gateway of its family? */
+static bool
+is_reachable(const struct conf *c, const struct ip_addr *ip)
+{
+	for (const struct conf_port *p = c->ports; p != NULL; p = p->next) {
+		const struct ip_addr *gw = ip->family == ADDR_V4 ? &p->p.gateway4 : &p->p.gateway6;
+
+		if (gw->family != ADDR_NONE)
+			return true;
+		for (uint32_t i = 0; i < p->p.naddrs; i++) {
+			if (addr_in_net(ip, &p->addr[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool
+is_loopback(const struct ip_addr *ip)
+{
+	static const struct ip_addr v6 = { .b = { [15] = 1 }, .family = ADDR_V6 };
+
+	return (ip->family == ADDR_V4 && ip->b[0] == 127) || addr_eq(ip, &v6);
+}
+
+static void
+text_of(const struct ip_port *a, char *buf, uint32_t size)
+{
+	struct sl_buf b;
+
+	sl_buf_init(&b, buf, size);
+	addr_format_port(&b, a);
+}
+
+static void
+check_gateways(struct conf *c)
+{
+	for (const struct conf_port *p = c->ports; p != NULL; p = p->next) {
+		const struct ip_addr *gw[2] = { &p->p.gateway4, &p->p.gateway6 };
+
+		if (p->p.naddrs == 0)
+			conf_error_at(c, &p->p.pos, "port '%.*s' has no 'address'.",
+				SL_STR_ARG(p->p.name));
+		for (uint32_t k = 0; k < 2; k++) {
+			char text[64];
+			struct sl_buf b;
+			bool on_link = gw[k]->family == ADDR_NONE || addr_is_linklocal(gw[k]);
+
+			for (uint32_t i = 0; i < p->p.naddrs && !on_link; i++)
+				on_link = addr_in_net(gw[k], &p->addr[i]);
+			if (on_link)
+				continue;
+			sl_buf_init(&b, text, sizeof(text));
+			addr_format(&b, gw[k]);
+			conf_error_at(c, &p->p.pos,
+				"port '%.*s': gateway '%s' is on none of the port's networks.",
+				SL_STR_ARG(p->p.name), text);
+		}
+	}
+}
+
+static void
+check_bind(struct conf *c, const struct conf_px *px, const struct conf_bind *b)
+{
+	char text[64];
+
+	text_of(&b->a.addr, text, sizeof(text));
+	if (c->ports == NULL)
+		conf_error_at(c, &b->a.pos,
+			"'bind' '%s' needs a 'port' section (device and address): %s.", text,
+			NO_HOST);
+	else if (!addr_is_any(&b->a.addr.ip) && port_of(c, &b->a.addr.ip) == NULL)
+		conf_error_at(c, &b->a.pos,
+			"'bind' '%s' is the 'address' of no port section: add it there, or use "
+			"':%u'; %s.",
+			text, b->a.addr.port, NO_HOST);
+	for (const struct conf_px *opx = c->proxies; opx != NULL; opx = opx->next) {
+		for (const struct conf_bind *o = opx->binds; o != NULL; o = o->next) {
+			if (o == b)
+				return;
+			if (o->a.addr.port != b->a.addr.port ||
+				!addr_eq(&o->a.addr.ip, &b->a.addr.ip))
+				continue;
+			conf_error_at(c, &b->a.pos,
+				"'bind' '%s' of '%.*s' is already taken by '%.*s' at %s:%u.", text,
+				SL_STR_ARG(px->p->name), SL_STR_ARG(opx->p->name), o->a.pos.file,
+				o->a.pos.line);
+			return;
+		}
+	}
+}
+
+static void
+check_server(struct conf *c, const struct server *s)
+{
+	char text[64];
+
+	if (s->addr.ip.family == ADDR_NONE)
+		return; // told already
+	text_of(&s->addr, text, sizeof(text));
+	if (is_loopback(&s->addr.ip))
+		conf_error_at(c, &s->pos, "server '%.*s': '%s' is this machine: %s.",
+			SL_STR_ARG(s->name), text, NO_HOST);
+	else if (port_of(c, &s->addr.ip) != NULL)
+		conf_error_at(c, &s->pos, "server '%.*s': '%s' is sluice's own address.",
+			SL_STR_ARG(s->name), text);
+	else if (!is_reachable(c, &s->addr.ip))
+		conf_error_at(c, &s->pos,
+			"server '%.*s': '%s' is on no port's network, and no port has a gateway "
+			"for it: %s.",
+			SL_STR_ARG(s->name), text, NO_HOST);
+}
+
+/* Linux gives an IPv6 socket of any address the IPv4 connections too, unless told otherwise. */
+static void
+add_v4(struct conf *c, struct conf_px *px)
+{
+	for (struct conf_bind *b = px->binds; b != NULL; b = b->next) {
+		struct conf_bind *v4;
+		bool taken = false;
+
+		if (b->a.addr.ip.family != ADDR_V6 || !addr_is_any(&b->a.addr.ip) || b->v6only)
+			continue;
+		for (const struct conf_px *o = c->proxies; o != NULL && !b->v4v6; o = o->next) {
+			for (const struct conf_bind *x = o->binds; x != NULL; x = x->next)
+				taken |= x->a.addr.port == b->a.addr.port &&
+					x->a.addr.ip.family == ADDR_V4 &&
+					addr_is_any(&x->a.addr.ip);
+		}
+		if (taken)
+			continue;
+		v4 = arena_alloc(&c->tmp, sizeof(*v4));
+		if (v4 == NULL) {
+			(void)conf_nomem(c);
+			return;
+		}
+		*v4 = *b;
+		v4->a.addr.ip = (struct ip_addr){ .family = ADDR_V4 };
+		b->next = v4;
+		b = v4;
+	}
+}
+
+void
+conf_build_net(struct conf *c)
+{
+	check_gateways(c);
+	for (struct conf_px *px = c->proxies; px != NULL; px = px->next)
+		add_v4(c, px);
+	for (const struct conf_px *px = c->proxies; px != NULL; px = px->next) {
+		for (const struct conf_bind *b = px->binds; b != NULL; b = b->next)
+			check_bind(c, px, b);
+		for (const struct conf_srv *s = px->srvs; s != NULL; s = s->next)
+			check_server(c, &s->s);
+	}
+}

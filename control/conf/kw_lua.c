@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Lua in the global section: which files are loaded, and the limits of what they register.
+ *
+ * Runs on: the loader. Files run when the first proxy begins (all tune.lua.* are known then, and
+ * rules may name what they register), in the order of their lines.
+ */
+#include "control/conf/conf_priv.h"
+
+#include "dataplane/proxy/call.h"
+
+static int
+kw_lua_load(struct conf *c, const struct conf_args *a)
+{
+	struct conf_lua *l = arena_zalloc(&c->tmp, sizeof(*l));
+
+	if (l == NULL)
+		return conf_nomem(c);
+	*l = (struct conf_lua){
+		.pos = c->pos, .file = a->word[0], .narg = a->n - 1, .per_thread = a->priv != 0
+	};
+	l->arg = conf_words(c, a->word + 1, l->narg);
+	if (l->arg == NULL)
+		return -ENOMEM;
+	*c->load_last = l;
+	c->load_last = &l->next;
+	return 0;
+}
+
+/* Later lines are searched first. */
+static int
+kw_prepend_path(struct conf *c, const struct conf_args *a)
+{
+	struct global_conf *g = &c->m->global;
+	char text[4096];
+	struct sl_buf b;
+
+	if (a->n == 2 && !sl_str_eq(a->word[1], SL_STR("path"))) {
+		if (sl_str_eq(a->word[1], SL_STR("cpath")))
+			conf_error(c, "not supported yet by sluice: 'lua-prepend-path … cpath'.");
+		else
+			conf_error(c,
+				"'lua-prepend-path' : unknown type '%.*s', expects 'path' or "
+				"'cpath'.",
+				SL_STR_ARG(a->word[1]));
+		return -EINVAL;
+	}
+	sl_buf_init(&b, text, sizeof(text));
+	sl_buf_add(&b, a->word[0]);
+	if (g->lua_prepend_path.len > 0) {
+		sl_buf_char(&b, ';');
+		sl_buf_add(&b, g->lua_prepend_path);
+	}
+	if (b.full) {
+		conf_error(c, "'lua-prepend-path' : all paths together are too long.");
+		return -EINVAL;
+	}
+	g->lua_prepend_path = conf_copy(c, sl_buf_str(&b));
+	return 0;
+}
+
+static int
+kw_u32(struct conf *c, const struct conf_args *a)
+{
+	uint32_t *out = (uint32_t *)(void *)((uint8_t *)&c->m->global + a->priv);
+	uint64_t n;
+
+	if (conf_number(c, a->kw, a->word[0], 0, INT32_MAX, &n) < 0)
+		return -EINVAL;
+	*out = (uint32_t)n;
+	return 0;
+}
+
+static int
+kw_forced_yield(struct conf *c, const struct conf_args *a)
+{
+	uint64_t n;
+
+	if (conf_number(c, a->kw, a->word[0], 1, INT32_MAX, &n) < 0)
+		return -EINVAL;
+	c->m->global.lua_forced_yield = (uint32_t)n;
+	return 0;
+}
+
+static int
+kw_max_instr(struct conf *c, const struct conf_args *a)
+{
+	return conf_number(c, a->kw, a->word[0], 0, INT64_MAX, &c->m->global.lua_max_instructions);
+}
+
+static int
+kw_lua_time(struct conf *c, const struct conf_args *a)
+{
+	return conf_time(
+		c, a->kw, a->word[0], (uint32_t *)(void *)((uint8_t *)&c->m->global + a->priv));
+}
+
+/* priv: on overload? */
+static int
+kw_policy(struct conf *c, const struct conf_args *a)
+{
+	struct global_conf *g = &c->m->global;
+	uint8_t *policy = a->priv ? &g->lua_on_overload : &g->lua_on_error;
+	uint16_t *status = a->priv ? &g->lua_overload_status : &g->lua_error_status;
+	struct sl_str w = a->word[0];
+	uint64_t n;
+
+	if (a->n == 2 && !sl_str_eq(w, SL_STR("status"))) {
+		conf_error(c, "'%s' cannot handle unexpected argument '%.*s'.", a->kw,
+			SL_STR_ARG(a->word[1]));
+		return -EINVAL;
+	}
+	if (sl_str_eq(w, SL_STR("continue"))) {
+		*policy = CALL_POLICY_CONT;
+	} else if (sl_str_eq(w, SL_STR("deny"))) {
+		*policy = CALL_POLICY_DENY;
+	} else if (a->priv && sl_str_eq(w, SL_STR("wait"))) {
+		*policy = CALL_POLICY_WAIT;
+	} else if (sl_str_eq(w, SL_STR("status")) && a->n == 2) {
+		if (conf_number(c, a->kw, a->word[1], 200, 599, &n) < 0)
+			return -EINVAL;
+		*policy = CALL_POLICY_STATUS;
+		*status = (uint16_t)n;
+	} else {
+		conf_error(c, "'%s' expects %s'continue', 'deny' or 'status <code>', got '%.*s'.",
+			a->kw, a->priv ? "'wait', " : "", SL_STR_ARG(w));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+void
+conf_lua_load(struct conf *c)
+{
+	struct src_pos pos = c->pos;
+	struct script_err err;
+
+	for (const struct conf_lua *l = c->loads; l != NULL && c->lua != NULL; l = l->next) {
+		c->pos = l->pos;
+		script_gen_conf(c->lua, &c->m->global);
+		err.text[0] = '\0';
+		if (script_load(c->lua, l->file.p, l->arg, l->narg, l->per_thread, &err) < 0)
+			conf_error(
+				c, "error in Lua file '%.*s': %s", SL_STR_ARG(l->file), err.text);
+	}
+	c->loads = NULL;
+	c->load_last = &c->loads;
+	c->pos = pos;
+}
+
+void
+conf_lua_ready(struct conf *c)
+{
+	struct script_err err = { .text = "" };
+
+	if (c->lua == NULL)
+		return;
+	script_gen_conf(c->lua, &c->m->global);
+	if (script_gen_ready(c->lua, c->m->global.script_threads, &err) < 0)
+		conf_error_at(c, NULL, "%s", err.text);
+}
+
+#define AT(field) offsetof(struct global_conf, field)
+
+// clang-format off
+SL_CFG_GLOBAL(
+	{ "lua-load", CONF_GLOBAL, 1, CONF_MANY, kw_lua_load, "a file name [<argument>...]",
+		"runs a Lua file, in the state all scripts share", 0 },
+	{ "lua-load-per-thread", CONF_GLOBAL, 1, CONF_MANY, kw_lua_load,
+		"a file name [<argument>...]", "runs a Lua file in a state per script thread", 1 },
+	{ "lua-prepend-path", CONF_GLOBAL, 1, 2, kw_prepend_path, "<path> [path]",
+		"where Lua looks for modules first" },
+	{ "tune.lua.forced-yield", CONF_GLOBAL, 1, 1, kw_forced_yield, "<number>",
+		"instructions of a script before others run" },
+	{ "tune.lua.maxmem", CONF_GLOBAL, 1, 1, kw_u32, "<megabytes>", "memory of a Lua state",
+		AT(lua_maxmem_mb) },
+	{ "tune.lua.max-instructions", CONF_GLOBAL, 1, 1, kw_max_instr, "<number>",
+		"instructions of a call in all; 0: no limit" },
+	{ "tune.lua.session-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
+		"CPU time of a call in all", AT(lua_session_timeout_ms) },
+	{ "tune.lua.burst-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
+		"CPU time of a call without a pause", AT(lua_burst_timeout_ms) },
+	{ "tune.lua.deadline", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
+		"how long a request waits for a script", AT(lua_deadline_ms) },
+	{ "tune.lua.on-error", CONF_GLOBAL, 1, 2, kw_policy, "continue|deny|status <code>",
+		"what becomes of a request whose script failed", 0 },
+	{ "tune.lua.on-overload", CONF_GLOBAL, 1, 2, kw_policy, "wait|continue|deny|status <code>",
+		"what becomes of a request whose script could not start", 1 },
+);
+// clang-format on

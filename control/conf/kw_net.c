@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Keywords of the port section (sluice's own): a DPDK port, its addresses, its way out.
+ *
+ * Runs on: the loader. Whether the device exists is seen when it is opened (drivers/).
+ */
+#include "control/conf/conf_priv.h"
+
+#define MTU_MIN 1280 // IPv6's minimum, RFC 8200 5
+#define MTU_MAX 9000
+
+static int
+kw_device(struct conf *c, const struct conf_args *a)
+{
+	if (c->port->p.device.len > 0) {
+		conf_error(c, "port '%.*s' already has device '%.*s'.", SL_STR_ARG(c->port->p.name),
+			SL_STR_ARG(c->port->p.device));
+		return -EINVAL;
+	}
+	for (const struct conf_port *o = c->ports; o != NULL; o = o->next) {
+		if (sl_str_eq(o->p.device, a->word[0])) {
+			conf_error(c, "device '%.*s' is already used by port '%.*s' at %s:%u.",
+				SL_STR_ARG(a->word[0]), SL_STR_ARG(o->p.name), o->p.device_pos.file,
+				o->p.device_pos.line);
+			return -EINVAL;
+		}
+	}
+	c->port->p.device = a->word[0];
+	c->port->p.device_pos = c->pos;
+	return 0;
+}
+
+static int
+kw_address(struct conf *c, const struct conf_args *a)
+{
+	struct port_conf *p = &c->port->p;
+	struct sl_str s = a->word[0];
+	struct ip_net net;
+
+	if (sl_str_chr(s, '/') < 0 || addr_parse_net(s, &net) < 0 || net.prefix == 0) {
+		conf_error(c,
+			"'address' expects an IPv4 or IPv6 address with its prefix length "
+			"(\"10.0.0.1/24\"), got '%.*s'.",
+			SL_STR_ARG(s));
+		return -EINVAL;
+	}
+	if (addr_is_any(&net.ip) || addr_is_multicast(&net.ip)) {
+		conf_error(c, "'address' : '%.*s' cannot be an address of a port.", SL_STR_ARG(s));
+		return -EINVAL;
+	}
+	for (const struct conf_port *o = c->ports; o != NULL; o = o->next) {
+		for (uint32_t i = 0; i < o->p.naddrs; i++) {
+			if (!addr_eq(&o->addr[i].ip, &net.ip))
+				continue;
+			conf_error(c, "address '%.*s' already belongs to port '%.*s'.",
+				SL_STR_ARG(s), SL_STR_ARG(o->p.name));
+			return -EINVAL;
+		}
+	}
+	if (p->naddrs == SL_ARRAY_SIZE(c->port->addr)) {
+		conf_error(c, "a port takes at most %u addresses, '%.*s' is one too many.",
+			(uint32_t)SL_ARRAY_SIZE(c->port->addr), SL_STR_ARG(s));
+		return -EINVAL;
+	}
+	p->addrs[p->naddrs++] = net;
+	return 0;
+}
+
+static int
+kw_gateway(struct conf *c, const struct conf_args *a)
+{
+	struct ip_addr ip, *slot;
+
+	if (addr_parse(a->word[0], &ip) < 0 || addr_is_any(&ip) || addr_is_multicast(&ip)) {
+		conf_error(c, "'gateway' expects an IPv4 or IPv6 address, got '%.*s'.",
+			SL_STR_ARG(a->word[0]));
+		return -EINVAL;
+	}
+	slot = ip.family == ADDR_V4 ? &c->port->p.gateway4 : &c->port->p.gateway6;
+	if (slot->family != ADDR_NONE) {
+		conf_error(c, "port '%.*s' has two IPv%d gateways; '%.*s' is the second.",
+			SL_STR_ARG(c->port->p.name), (int)ip.family, SL_STR_ARG(a->word[0]));
+		return -EINVAL;
+	}
+	*slot = ip;
+	return 0;
+}
+
+static int
+kw_mtu(struct conf *c, const struct conf_args *a)
+{
+	uint64_t n;
+	int rc = conf_number(c, "mtu", a->word[0], MTU_MIN, MTU_MAX, &n);
+
+	if (rc == 0)
+		c->port->p.mtu = (uint16_t)n;
+	return rc;
+}
+
+static int
+kw_vlan(struct conf *c, const struct conf_args *a)
+{
+	uint64_t n;
+	int rc = conf_number(c, "vlan", a->word[0], 1, 4094, &n);
+
+	if (rc == 0)
+		c->port->p.vlan = (uint16_t)n;
+	return rc;
+}
+
+// clang-format off
+SL_CFG_PORT(
+	{ "device", CONF_PORT, 1, 1, kw_device, "<device>",
+		"a DPDK device with its arguments, or a PCI address" },
+	{ "address", CONF_PORT, 1, 1, kw_address, "<address>/<length>",
+		"an address of this port; repeatable" },
+	{ "gateway", CONF_PORT, 1, 1, kw_gateway, "<address>",
+		"the way to other networks; one per family" },
+	{ "mtu", CONF_PORT, 1, 1, kw_mtu, "<bytes>", "largest IP packet" },
+	{ "vlan", CONF_PORT, 1, 1, kw_vlan, "<id>", "802.1Q tag of all frames" },
+);
+// clang-format on

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * "http-request", "http-response" and the old "redirect": which rules a proxy has. Actions have
+ * their own rows (proxy/action.h); rules.c compiles.
+ *
+ * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 4.2; "redirect" rules run behind
+ * all http-request rules, whatever the order of the lines, and HAProxy's warning says so.
+ */
+#include "control/conf/conf_priv.h"
+
+static void
+warn_order(struct conf *c, const char *what, uint32_t seen, const char *other)
+{
+	if ((c->px->seen & seen) != 0)
+		conf_warning(c,
+			"a '%s' rule placed after a '%s' rule will still be processed before.",
+			what, other);
+}
+
+static int
+kw_http_request(struct conf *c, const struct conf_args *a)
+{
+	if ((c->px->seen & PX_SEEN_REDIRECT) != 0)
+		warn_order(c, "http-request", PX_SEEN_REDIRECT, "redirect");
+	else
+		warn_order(c, "http-request", PX_SEEN_SWITCH, "use_backend");
+	return rules_add(c, &c->px->http_req, "http-request", EVAL_HTTP_REQ, a->word, a->n);
+}
+
+static int
+kw_http_response(struct conf *c, const struct conf_args *a)
+{
+	return rules_add(c, &c->px->http_res, "http-response", EVAL_HTTP_RES, a->word, a->n);
+}
+
+/* "redirect location /x if …" is "http-request redirect location /x if …", later. */
+static int
+kw_redirect(struct conf *c, const struct conf_args *a)
+{
+	struct sl_str word[CONF_MAX_WORDS + 1];
+
+	warn_order(c, "redirect", PX_SEEN_SWITCH, "use_backend");
+	c->px->seen |= PX_SEEN_REDIRECT;
+	word[0] = SL_STR("redirect");
+	for (uint32_t i = 0; i < a->n; i++)
+		word[i + 1] = a->word[i];
+	return rules_add(c, &c->px->redirects, "http-request", EVAL_HTTP_REQ, word, a->n + 1);
+}
+
+// clang-format off
+SL_CFG_PROXY(
+	{ "http-request", CONF_PROXY, 1, CONF_MANY, kw_http_request,
+		 "<action> [<argument>...] [if|unless <condition>]", "a rule on requests" },
+	{ "http-response", CONF_PROXY, 1, CONF_MANY, kw_http_response,
+		"<action> [<argument>...] [if|unless <condition>]", "a rule on responses" },
+	{ "redirect", CONF_PROXY, 1, CONF_MANY, kw_redirect,
+		"location|prefix|scheme <to> [<option>...] [if|unless <condition>]",
+		"answers requests with another place" },
+);
+// clang-format on

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The command line of haproxy 2.6.
+ *
+ * Runs on: main, before anything else. Follows: HAProxy's management guide 3. Options for pollers,
+ * splicing and sockets that sluice has not are accepted, because nothing depends on them; those of
+ * process management that are not there yet are refused by name.
+ * Built into control/conf's library, so that tests and sluice-check have it without the daemon.
+ */
+#include "control/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "dataplane/base/buf.h"
+
+void
+options_print(enum sl_level level, const char *who, const char *text)
+{
+	const char *label = level <= SL_ERR ? "ALERT]   "
+		: level == SL_WARNING       ? "WARNING] "
+					    : "NOTICE]  ";
+
+	fprintf(stderr, "[%s (%d) : %s%s%s\n", label, (int)getpid(), who,
+		who[0] == '\0' ? "" : " : ", text);
+}
+
+static void
+print_version(FILE *out)
+{
+	fprintf(out,
+		"sluice version " SL_VERSION
+		" - configuration language and Lua API of HAProxy 2.6\n");
+}
+
+static void
+print_build(void)
+{
+	printf("Build options :\n"
+	       "  CC      = %s\n"
+#ifdef SL_DEBUG
+	       "  DEBUG   = yes\n"
+#endif
+	       "Feature list : +LUA +THREAD +EPOLL -OPENSSL -QUIC -PCRE -PROMEX\n"
+	       "Lua : 5.3, DPDK : 22.11 or later\n",
+		__VERSION__);
+}
+
+static int
+usage(struct options *o)
+{
+	print_version(stderr);
+	fprintf(stderr,
+		"Usage : sluice [-f <file|directory>]* [options] [-- <file>*]\n"
+		"        -v      version ; -vv : and how it was built\n"
+		"        -c      check the configuration and exit ; -V : say that it is valid\n"
+		"        -cc <c> evaluate a condition and exit\n"
+		"        -d      debug mode, in the foreground ; -db : only in the foreground\n"
+		"        -D      go to the background ; -p <file> : write the process id\n"
+		"        -q      no messages\n"
+		"        -dW     a warning refuses the start\n"
+		"        -dK     list the keywords\n"
+		"        -dM[..] -dI -dD : accepted\n"
+		"        -C <d>  change to a directory first\n"
+		"        -L <n>  name of this peer\n"
+		"        -n <n>  connections at a time ; -N <n> : of a proxy\n"
+		"        -m <n>  memory in megabytes\n"
+		"        -h      this text\n");
+	o->status = 1;
+	return 1;
+}
+
+static int
+refuse(struct options *o, const char *opt)
+{
+	char text[200];
+	struct sl_buf b;
+
+	sl_buf_init(&b, text, sizeof(text));
+	sl_buf_printf(&b, "not supported yet by sluice: option '%s'.", opt);
+	options_print(SL_ALERT, "", text);
+	o->status = 1;
+	return 1;
+}
+
+/* Options that need nothing, or are about what sluice has not. */
+static bool
+is_accepted(const char *opt)
+{
+	static const char *const names[] = { "-dI", "-dD", "-de", "-dp", "-dk", "-dS", "-dG", "-dR",
+		"-dr", "-dV", "-dC" };
+
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(names); i++) {
+		if (strcmp(opt, names[i]) == 0)
+			return true;
+	}
+	return strncmp(opt, "-dM", 3) == 0;
+}
+
+static bool
+is_refused(const char *opt)
+{
+	static const char *const names[] = { "-W", "-Ws", "-S", "-x", "-sf", "-st", "-dL" };
+
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(names); i++) {
+		if (strcmp(opt, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+number(struct options *o, const char *opt, const char *text, uint32_t *out)
+{
+	uint64_t n;
+	char msg[200];
+	struct sl_buf b;
+
+	if (sl_str_u64(sl_str_c(text), &n) == 0 && n <= INT32_MAX) {
+		*out = (uint32_t)n;
+		return 0;
+	}
+	sl_buf_init(&b, msg, sizeof(msg));
+	sl_buf_printf(&b, "option '%s' expects a number, got '%.100s'.", opt, text);
+	options_print(SL_ALERT, "", msg);
+	o->status = 1;
+	return 1;
+}
+
+/* -cc: 0 true, 1 false, 2 unparsable. */
+static int
+condition(struct options *o, const char *text)
+{
+	char why[256];
+	struct sl_buf b;
+	int rc;
+
+	sl_buf_init(&b, why, sizeof(why));
+	rc = conf_condition(sl_str_c(text), &b);
+	o->status = rc < 0 ? 2 : rc == 0;
+	if (rc < 0)
+		options_print(SL_ALERT, "", why);
+	return 1;
+}
+
+/* An option with a value. Returns as options_parse(). */
+static int
+valued(struct options *o, const char *opt, const char *value)
+{
+	switch (opt[1]) {
+	case 'f':
+		o->files[o->nfiles++] = value;
+		return 0;
+	case 'p':
+		o->pidfile = value;
+		return 0;
+	case 'C':
+		o->dir = value;
+		return 0;
+	case 'L':
+		o->localpeer = value;
+		return 0;
+	case 'n':
+		return number(o, opt, value, &o->maxconn);
+	case 'N':
+		return number(o, opt, value, &o->proxy_maxconn);
+	case 'm':
+		return number(o, opt, value, &o->memory_mb);
+	default: // "-cc"
+		return condition(o, value);
+	}
+}
+
+static int
+flag(struct options *o, const char *opt)
+{
+	static const struct {
+		const char *name;
+		size_t off;
+	} flags[] = { { "-c", offsetof(struct options, check) },
+		{ "-V", offsetof(struct options, verbose) },
+		{ "-q", offsetof(struct options, quiet) },
+		{ "-d", offsetof(struct options, debug) },
+		{ "-db", offsetof(struct options, foreground) },
+		{ "-D", offsetof(struct options, daemon) },
+		{ "-dW", offsetof(struct options, warn_fatal) } };
+
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(flags); i++) {
+		if (strcmp(opt, flags[i].name) == 0) {
+			*(bool *)((uint8_t *)o + flags[i].off) = true;
+			o->foreground |= o->debug;
+			return 0;
+		}
+	}
+	if (strncmp(opt, "-dK", 3) == 0)
+		o->dump = true;
+	else if (strcmp(opt, "-v") == 0 || strcmp(opt, "-vv") == 0) {
+		print_version(stdout);
+		if (opt[2] == 'v')
+			print_build();
+		o->status = 0;
+		return 1;
+	} else if (is_refused(opt)) {
+		return refuse(o, opt);
+	} else if (!is_accepted(opt)) {
+		return usage(o); // -h too
+	}
+	return 0;
+}
+
+static bool
+takes_value(const char *opt)
+{
+	return strcmp(opt, "-cc") == 0 ||
+		(strchr("fpCLnNm", opt[1]) != NULL && opt[1] != '\0' && opt[2] == '\0');
+}
+
+int
+options_parse(int argc, char **argv, struct options *o)
+{
+	int rc = 0;
+
+	*o = (struct options){ .status = 0 };
+	o->files = calloc((size_t)argc + 1, sizeof(*o->files));
+	if (o->files == NULL)
+		return -ENOMEM;
+	for (int i = 1; i < argc && rc == 0; i++) {
+		if (strcmp(argv[i], "--") == 0) {
+			while (++i < argc)
+				o->files[o->nfiles++] = argv[i];
+		} else if (argv[i][0] != '-' || argv[i][1] == '\0') {
+			rc = usage(o);
+		} else if (takes_value(argv[i])) {
+			rc = i + 1 < argc ? valued(o, argv[i], argv[i + 1]) : usage(o);
+			i++;
+		} else {
+			rc = flag(o, argv[i]);
+		}
+	}
+	if (rc == 0 && o->nfiles == 0 && !o->dump)
+		rc = usage(o);
+	return rc;
+}
+
+void
+options_free(struct options *o)
+{
+	free((void *)o->files);
+	o->files = NULL;
+	o->nfiles = 0;
+}
+
+int
+options_apply(const struct options *o)
+{
+	char name[256];
+
+	if (o->dir != NULL && chdir(o->dir) < 0) {
+		int err = errno;
+		struct sl_buf b;
+
+		sl_buf_init(&b, name, sizeof(name));
+		sl_buf_printf(
+			&b, "Could not change to directory %.150s : %s", o->dir, strerror(err));
+		options_print(SL_ALERT, "", name);
+		return -err;
+	}
+	if (o->memory_mb != 0) {
+		struct rlimit lim = { .rlim_cur = (rlim_t)o->memory_mb << 20,
+			.rlim_max = (rlim_t)o->memory_mb << 20 };
+
+		if (setrlimit(RLIMIT_DATA, &lim) < 0) {
+			options_print(SL_ALERT, "", "The limit of -m cannot be set.");
+			return -errno;
+		}
+	}
+	if (o->localpeer == NULL && gethostname(name, sizeof(name)) < 0)
+		name[0] = '\0';
+	name[sizeof(name) - 1] = '\0';
+	if (setenv("HAPROXY_LOCALPEER", o->localpeer != NULL ? o->localpeer : name, 1) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* -q silences alerts too, as in HAProxy: the exit status tells. */
+static bool
+is_quiet(const struct options *o)
+{
+	return o->quiet && !o->verbose;
+}
+
+static void
+on_message(void *ctx, enum sl_level level, const char *text)
+{
+	const struct options *o = ctx;
+
+	if (!is_quiet(o))
+		options_print(level, "config", text);
+}
+
+static void
+on_keyword(void *ctx sl_unused, const char *text)
+{
+	puts(text);
+}
+
+/* What the command line says goes before the file. */
+static void
+override(const struct options *o, struct model *m)
+{
+	struct global_conf *g = &m->global;
+
+	if (o->maxconn != 0)
+		g->maxconn = o->maxconn;
+	if (o->pidfile != NULL)
+		g->pidfile = sl_str_c(o->pidfile);
+	g->daemon = (g->daemon || o->daemon) && !o->foreground;
+	g->quiet = (g->quiet || o->quiet) && !o->verbose;
+	for (uint32_t i = 0; i < m->nproxies && o->proxy_maxconn != 0; i++) {
+		// not published yet, so still writable
+		struct proxy *px = (struct proxy *)(uintptr_t)m->proxies[i];
+
+		if (px->maxconn == 0)
+			px->maxconn = o->proxy_maxconn;
+	}
+}
+
+static void
+complain(const struct options *o, const char *who, const char *text)
+{
+	if (!is_quiet(o))
+		options_print(SL_ALERT, who, text);
+}
+
+/* Errors are told; what is left is the verdict. Returns as options_load(). */
+static int
+judge(struct options *o, int rc, const struct conf_count *n)
+{
+	FILE *out = is_quiet(o) ? NULL : stdout;
+
+	o->status = 1;
+	if (rc < 0) {
+		complain(o, "config", "Fatal errors found in configuration.");
+		return 1;
+	}
+	if (o->warn_fatal && n->warnings > 0) {
+		complain(o, "config",
+			"Some warnings were found and 'zero-warning' is set. Aborting.");
+		return 1;
+	}
+	if (o->check) {
+		o->status = n->listeners == 0 ? 2 : 0;
+		if (out != NULL && n->warnings > 0)
+			fputs("Warnings were found.\n", out);
+		if (out != NULL)
+			fputs(n->listeners == 0
+					? "Configuration file has no error but will not start (no "
+					  "listener) => exit(2).\n"
+					: "Configuration file is valid\n",
+				out);
+		return 1;
+	}
+	if (n->listeners == 0) {
+		complain(o, "",
+			"[sluice.main()] No enabled listener found (check for 'bind' directives) ! "
+			"Exiting.");
+		return 1;
+	}
+	o->status = 0;
+	return 0;
+}
+
+int
+options_load(struct options *o, struct model **out)
+{
+	struct conf_spec spec = { .files = o->files,
+		.nfiles = o->nfiles,
+		.message = on_message,
+		.ctx = o,
+		.generation = 1 };
+	struct conf_count count;
+	int rc;
+
+	*out = NULL;
+	if (o->dump)
+		conf_dump_keywords(on_keyword, NULL);
+	if (o->nfiles == 0) {
+		o->status = 0;
+		return 1;
+	}
+	rc = conf_load(&spec, out, &count);
+	rc = judge(o, rc, &count);
+	if (rc != 0) {
+		conf_free(*out);
+		*out = NULL;
+		return rc;
+	}
+	override(o, *out);
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The command line, which is haproxy's, and what main() does with it before threads exist: loads
+ * the configuration, tells about it as HAProxy 2.6 does, knows the exit status.
+ */
+#pragma once
+
+#include "control/conf/conf.h"
+
+struct options {
+	const char **files; // -f and what follows --, in order
+	uint32_t nfiles;
+	bool check;             // -c
+	bool verbose;           // -V
+	bool quiet;             // -q
+	bool debug;             // -d
+	bool foreground;        // -db, -d
+	bool daemon;            // -D
+	bool warn_fatal;        // -dW
+	bool dump;              // -dK
+	const char *pidfile;    // -p
+	const char *dir;        // -C
+	const char *localpeer;  // -L
+	uint32_t maxconn;       // -n; 0: as configured
+	uint32_t proxy_maxconn; // -N
+	uint32_t memory_mb;     // -m
+	int status;             // when there is nothing left to do
+};
+
+/*
+ * 0: go on; 1: done, exit with o->status (all has been printed: -v, -h, a wrong option, -cc);
+ * -ENOMEM. Nothing of argv is changed; it must stay.
+ */
+int options_parse(int argc, char **argv, struct options *o);
+void options_free(struct options *o);
+/* -C, -m and HAPROXY_LOCALPEER take effect. 0 or -Exxx, with a message printed. */
+int options_apply(const struct options *o);
+/*
+ * Loads the files, prints messages, applies what the command line overrides. 0: *out is the model
+ * to run; 1: exit with o->status (-c, errors, -dW, no listener).
+ */
+int options_load(struct options *o, struct model **out);
+/* One message in HAProxy's form, to stderr. who: "config", or "" for none. */
+void options_print(enum sl_level level, const char *who, const char *text);
