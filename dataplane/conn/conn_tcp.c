@@ -119,9 +119,14 @@ ct_addrs(const struct conn *c, struct ip_port *local, struct ip_port *remote)
 }
 
 static uint32_t
-ct_unit(const struct lcore *lc, const struct conn *c sl_unused)
+ct_unit(const struct lcore *lc, const struct conn *c)
 {
-	return tcp_payload_unit(lc);
+	uint32_t unit = tcp_payload_unit(lc);
+
+	// a peer that takes less would have every segment cut in two
+	if (c->lower == NULL || tcp_get_state(c->lower) < TCP_ESTABLISHED)
+		return unit;
+	return sl_min(unit, tcp_mss(c->lower));
 }
 
 static const struct conn_ops tcp_ops = {

@@ -91,6 +91,15 @@ reno_dupack(struct tcp_conn *tc)
 	tc->sacked = sl_min(tc->sacked + tc->mss, most);
 }
 
+/* The estimate never exceeds what is out. */
+static void
+reno_clamp(struct tcp_conn *tc)
+{
+	uint32_t out = tc->snd_nxt - tc->snd_una;
+
+	tc->sacked = sl_min(tc->sacked, out > tc->lost ? out - tc->lost : 0u);
+}
+
 static void
 detect_loss(struct lcore *lc, struct tcp_conn *tc, uint32_t newly)
 {
@@ -268,6 +277,8 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		tcp_cc_algos[tc->cc]->delivered(lc, tc, acked + tc->sacked - sacked, us);
 	if (unlikely(newly > 0 || tc->dupacks > 0 || (tc->flags & TF_RECOVERY)))
 		detect_loss(lc, tc, newly);
+	if (unlikely(tc->sacked > 0) && !(tc->flags & TF_SACK))
+		reno_clamp(tc);
 	if (acked > 0)
 		tcp_timer_update(lc, tc, true);
 	tcp_touch(lc->tcp, tc);
