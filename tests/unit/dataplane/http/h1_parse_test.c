@@ -300,6 +300,8 @@ static const struct {
 	{ __LINE__, HOST("[::1"), H1_BAD_HOST },
 	{ __LINE__, HOST("[::1]x"), H1_BAD_HOST },
 	{ __LINE__, HOST("[::g]"), H1_BAD_HOST },
+	{ __LINE__, HOST("[::1x"), H1_BAD_HOST },
+	{ __LINE__, HOST("[]"), H1_BAD_HOST },
 	{ __LINE__, HOST("a[1]"), H1_BAD_HOST },
 	/* connection, upgrade, expect */
 	{ __LINE__, G("Connection: close\r\n"), 0, NONE, 0, FC, 2, "/", "a", "/" },
