@@ -73,6 +73,9 @@ struct lcore {
 	uint16_t nscripts;
 	bool stopping; // no new connections
 	bool quit;     // leave the loop
+	bool busy_polling; // never nap
+	sl_tick ticked; // last net_tick()
+	sl_tick gauged; // last time the gauges were written
 	const struct model *model; // of this loop iteration
 	struct rte_mempool *pool;
 	uint32_t pool_size;   // mbufs in pool

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * What a worker does when there is nothing to do: spin, then pause, then nap.
+ *
+ * Runs on: the worker. The nap is one of the two places of the data plane with a system call (the
+ * other is lcore/wake.c): on soft ports the kernel needs the CPU to produce the next packet, and on
+ * a small machine the other threads do. A nap ends by itself before the next timer, and by any
+ * push into one of the worker's rings; while napping the worker is offline for generations.
+ * Not with `busy-polling`, and never while a script works for a request of this worker.
+ */
+#include "dataplane/worker/worker_priv.h"
+
+#include <rte_pause.h>
+
+#include "dataplane/base/hot.h"
+
+uint64_t
+worker_idle_us(const struct lcore *lc)
+{
+	uint32_t ms = wheel_next_ms(&lc->wheel);
+
+	if (lc->calls_out > 0 || net_pending(lc) > 0)
+		return 0;
+	// up to the next millisecond of the wheel, or of net's tick
+	ms = sl_min(ms, (uint32_t)NET_TICK_MS);
+	return (uint64_t)ms * 1000;
+}
+
+/* Something was pushed after the last look. */
+static bool
+ring_waits(const struct lcore *lc)
+{
+	for (uint16_t i = 0; i < lc->nlcores; i++)
+		if (lc->worker[i].in != NULL && xring_count(lc->worker[i].in) > 0)
+			return true;
+	for (uint16_t i = 0; i < lc->nscripts; i++)
+		if (xring_count(&lc->script[i].to) > 0)
+			return true;
+	return xring_count(&lc->main.to) > 0 || xring_count(&lc->io.to) > 0;
+}
+
+static void
+nap(struct lcore *lc, uint32_t us)
+{
+	waker_prepare(&lc->waker);
+	if (ring_waits(lc) || atomic_load_explicit(&lc->stop, memory_order_relaxed)) {
+		waker_cancel(&lc->waker);
+		return;
+	}
+	stat_inc(lc, STAT_NAPS);
+	epoch_offline(lc);
+	waker_wait(&lc->waker, us);
+	epoch_online(lc);
+}
+
+void
+worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling)
+{
+	uint32_t us;
+
+	if (busy_polling || ++*empty < IDLE_SPIN)
+		return;
+	if (*empty < IDLE_PAUSE || lc->calls_out > 0) {
+		rte_pause();
+		return;
+	}
+	us = (uint32_t)sl_min(worker_idle_us(lc), (uint64_t)NAP_MAX_US);
+	if (us >= NAP_MIN_US)
+		nap(lc, us);
+}

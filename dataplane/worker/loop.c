@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The loop of a packet core: read this first.
+ *
+ * Runs on: the worker. One iteration takes what is there, lets every layer finish with it, and
+ * sends everything that came of it in one flush per port:
+ *
+ *   rx bursts -> net -> tcp (all segments of a burst) -> handlers, once per connection
+ *   frames and messages of other threads
+ *   expired timers
+ *   tcp output, once per touched connection (acknowledgements ride on data)
+ *   tx flush, wake-ups, quiescent point
+ *
+ * Nothing here waits. Time is read once per iteration by the caller: the TSC in worker_main(), a
+ * virtual clock in simulators.
+ */
+#include "dataplane/worker/worker.h"
+
+#include <rte_ethdev.h>
+
+#include "dataplane/conn/lsock.h"
+#include "dataplane/worker/worker_priv.h"
+
+#include "dataplane/base/hot.h"
+
+static uint32_t
+rx_ports(struct lcore *lc)
+{
+	struct rte_mbuf *m[RX_BURST];
+	uint32_t found = 0;
+
+	for (uint16_t i = 0; i < lc->ports->n; i++) {
+		const struct port *p = &lc->ports->port[i];
+		uint16_t n;
+
+		if (unlikely(lc->id >= p->nqueues))
+			continue;
+		n = rte_eth_rx_burst(p->ethdev, lc->id, m, RX_BURST);
+		if (n == 0)
+			continue;
+		net_input(lc, i, m, n);
+		tcp_run_events(lc);
+		found += n;
+	}
+	return found;
+}
+
+static void
+mesh_message(struct lcore *lc, const struct xmsg *m, uint16_t from)
+{
+	switch (m->w[0] & 0xffff) {
+	case XMSG_FRAME:
+		net_input_foreign(lc, m, from);
+		break;
+	case XMSG_SRV_TOKEN:
+		px_main_message(lc, m);
+		break;
+	default:
+		net_message(lc, m, from);
+	}
+}
+
+static void
+main_message(struct lcore *lc, const struct xmsg *m)
+{
+	switch (m->w[0] & 0xffff) {
+	case XMSG_SOCK_OPEN:
+	case XMSG_SOCK_SEND:
+	case XMSG_SOCK_CREDIT:
+	case XMSG_SOCK_CLOSE:
+		lsock_message(lc, m);
+		break;
+	default:
+		px_main_message(lc, m);
+	}
+}
+
+static uint32_t
+messages(struct lcore *lc)
+{
+	uint32_t found = 0;
+	struct xmsg m;
+
+	for (uint16_t i = 0; i < lc->nlcores; i++)
+		for (uint32_t k = 0; lc->worker[i].in != NULL && k < MSG_BURST &&
+			xring_pop(lc->worker[i].in, &m);
+			k++, found++)
+			mesh_message(lc, &m, i);
+	for (uint16_t i = 0; i < lc->nscripts; i++)
+		for (uint32_t k = 0; k < MSG_BURST && xring_pop(&lc->script[i].to, &m);
+			k++, found++)
+			px_script_message(lc, i, &m);
+	for (uint32_t k = 0; k < MSG_BURST && xring_pop(&lc->main.to, &m); k++, found++)
+		main_message(lc, &m);
+	for (uint32_t k = 0; k < MSG_BURST && xring_pop(&lc->io.to, &m); k++, found++)
+		main_message(lc, &m);
+	return found;
+}
+
+static void
+model_changed(struct lcore *lc)
+{
+	if (lc->model != NULL && !lc->stopping)
+		px_listen(lc, lc->model);
+}
+
+bool
+worker_iterate(struct lcore *lc)
+{
+	const struct model *before = lc->model;
+	uint32_t found = rx_ports(lc);
+
+	found += messages(lc);
+	found += wheel_advance(&lc->wheel, lc->now, TIMER_BUDGET, lc);
+	if (unlikely(lc->now - lc->ticked >= NET_TICK_MS)) {
+		lc->ticked = lc->now;
+		net_tick(lc);
+	}
+	tcp_run_events(lc);
+	tcp_run_output(lc);
+	net_flush(lc);
+	found += net_pending(lc);
+	if (found > 0) {
+		lcore_wake_peers(lc);
+		stat_inc(lc, STAT_LOOPS_BUSY);
+		worker_gauges(lc);
+	}
+	stat_inc(lc, STAT_LOOPS);
+	epoch_quiescent(lc);
+	if (unlikely(lc->model != before))
+		model_changed(lc);
+	if (unlikely(atomic_load_explicit(&lc->asked_stop_accept, memory_order_relaxed)) &&
+		!lc->stopping) {
+		lc->stopping = true;
+		px_unlisten_all(lc);
+	}
+	return found > 0;
+}

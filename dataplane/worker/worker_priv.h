@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the files of dataplane/worker share: bounds of one iteration, and the idle ramp. */
+#pragma once
+
+#include "dataplane/worker/worker.h"
+
+#define RX_BURST 32
+#define MSG_BURST 64      // messages of one ring
+#define TIMER_BUDGET 256u // expired timers; the rest fires in the next iteration
+#define NET_TICK_MS 10
+
+/* Idle ramp: empty iterations before the next step. */
+#define IDLE_SPIN 2000u  // poll on
+#define IDLE_PAUSE 4000u // with pauses
+#define NAP_MIN_US 20u
+#define NAP_MAX_US 100u  // a packet that comes meanwhile waits this long, and its wake-up
+
+/* One step of the ramp after an empty iteration; resets *empty when it was not idle. idle.c */
+void worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling);
+/* Levels that others read: connections, streams, buffers. */
+void worker_gauges(struct lcore *lc);
