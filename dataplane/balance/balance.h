@@ -79,6 +79,8 @@ void queue_add(struct lcore *lc, struct bal_wait *w);
 void queue_del(struct lcore *lc, struct bal_wait *w);
 /* Gives tokens that were released to waiters; at the end of what may have released some. */
 void queue_run(struct lcore *lc);
+/* Something else made room: a server came up, a weight changed. Then queue_run(). */
+void queue_kick(struct lcore *lc);
 uint32_t queue_len(const struct lcore *lc, const struct proxy *be);
 /* Messages of other workers: SRV_TOKEN. */
 void bal_message(struct lcore *lc, const struct xmsg *m);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * From text to instructions: "fetch(args),conv(args),…" and formats with %[…].
+ * From text to instructions: "fetch(args),conv(args),…".
  *
  * Runs on: the thread that loads a configuration.
  * Follows: HAProxy's syntax, where no blank may stand around names and commas.
- * Not here: conditions (acl.c), argument types (arg.c), log aliases such as %ci.
+ * Not here: formats (format.c), conditions (acl.c), argument types (arg.c).
  */
 #include "dataplane/expr/expr_priv.h"
 
@@ -176,8 +176,8 @@ compile_call(const struct piece *p, char kind, struct expr_info *out)
 
 /* ---- one fetch, one converter ---- */
 
-static int
-add_literal(struct prog_builder *b, const struct sample *s)
+int
+expr_literal(struct prog_builder *b, const struct sample *s)
 {
 	struct sample *lit = arena_alloc(b->e->mem, sizeof(*lit));
 
@@ -199,7 +199,7 @@ add_constant(struct prog_builder *b, const struct expr_fetch *f)
 		s.type = T_ANY;
 	if (mem->failed)
 		return expr_nomem(b->e);
-	return add_literal(b, &s);
+	return expr_literal(b, &s);
 }
 
 static int
@@ -303,135 +303,4 @@ prog_add_expr(struct prog_builder *b, struct sl_str text, enum sample_type want)
 			(int)(lx.p - text.p), text.p, (int)(lx.end - lx.p), lx.p);
 	}
 	return expr_want(b, text, info.out, want);
-}
-
-/* ---- formats ---- */
-
-/* A format being compiled: how many samples wait to be joined, and which are literal. */
-struct fmt {
-	struct prog_builder *b;
-	uint32_t n;
-	uintptr_t literal;
-};
-
-static int
-fmt_join(struct fmt *f)
-{
-	if (prog_add_op(f->b, OP_CONCAT, f->n, (const void *)f->literal) < 0)
-		return -EINVAL;
-	f->n = 1;
-	f->literal = 1; // what was joined is encoded already
-	return 0;
-}
-
-static int
-fmt_pushed(struct fmt *f, bool literal)
-{
-	f->literal |= (uintptr_t)literal << f->n;
-	f->n++;
-	return f->n == FMT_GROUP ? fmt_join(f) : 0;
-}
-
-static int
-fmt_text(struct fmt *f, struct sl_str t)
-{
-	struct sample s = { .type = T_STR, .s = t };
-
-	if (t.len == 0)
-		return 0;
-	if (add_literal(f->b, &s) < 0) {
-		f->b->failed = true;
-		return -EINVAL;
-	}
-	return fmt_pushed(f, true);
-}
-
-static int
-fmt_error(struct fmt *f, struct sl_str word, const char *why)
-{
-	f->b->failed = true;
-	return expr_error(f->b->e, word, "'%.*s': %s", SL_STR_ARG(word), why);
-}
-
-static int
-fmt_alias(struct fmt *f, struct expr_lex *lx)
-{
-	const char *p = lx->p - 1; // the '%'
-	const char *q = lx->p;
-
-	if (*q == '{')
-		return fmt_error(f, sl_str_make(p, (size_t)sl_min(lx->end - p, 20)),
-			"flags in %{} are not supported yet in this place");
-	while (q < lx->end && ((*q >= 'a' && *q <= 'z') || (*q >= 'A' && *q <= 'Z')))
-		q++;
-	if (q == lx->p)
-		return fmt_error(f, sl_str_make(p, 2), "expected '%%' or '%[' here");
-	return fmt_error(f, sl_str_make(p, (size_t)(q - p)),
-		"log variables are not supported yet in this place");
-}
-
-/* Behind "%[". */
-static int
-fmt_expr(struct fmt *f, struct expr_lex *lx)
-{
-	const char *start = lx->p;
-	struct expr_info info;
-
-	if (expr_compile(f->b, lx, false, &info) < 0)
-		return -EINVAL;
-	struct sl_str text = sl_str_make(start, (size_t)(lx->p - start));
-	if (lx->p == lx->end || *lx->p != ']') {
-		f->b->failed = true;
-		return expr_error(f->b->e, text, "expected ']' after '%.*s'%s%.*s%s",
-			SL_STR_ARG(text), lx->p == lx->end ? "" : ", but found '",
-			lx->p == lx->end ? 0 : 1, lx->p, lx->p == lx->end ? "" : "'");
-	}
-	lx->p++;
-	if (!sample_can_cast(info.out, T_STR))
-		return expr_want(f->b, text, info.out, T_STR);
-	return fmt_pushed(f, false);
-}
-
-int
-prog_add_fmt(struct prog_builder *b, struct sl_str text)
-{
-	struct expr_lex lx = { .p = text.p, .end = text.p + text.len };
-	struct fmt f = { .b = b };
-	char *lit, *to;
-
-	if (b->failed)
-		return -EINVAL;
-	/* Literals shrink only: "%%" is one byte. */
-	lit = to = arena_alloc(b->e->mem, (size_t)text.len + 1);
-	if (lit == NULL) {
-		b->failed = true;
-		return expr_nomem(b->e);
-	}
-	while (lx.p < lx.end) {
-		char c = *lx.p++;
-		if (c != '%') {
-			*to++ = c;
-		} else if (lx.p == lx.end) {
-			break; // HAProxy drops a '%' at the end
-		} else if (*lx.p == '%') {
-			*to++ = *lx.p++;
-		} else if (*lx.p == '[') {
-			lx.p++;
-			if (fmt_text(&f, sl_str_make(lit, (size_t)(to - lit))) < 0 ||
-				fmt_expr(&f, &lx) < 0)
-				return -EINVAL;
-			lit = to;
-		} else {
-			return fmt_alias(&f, &lx);
-		}
-	}
-	if (fmt_text(&f, sl_str_make(lit, (size_t)(to - lit))) < 0)
-		return -EINVAL;
-	if (f.n == 0) {
-		struct sample none = { .type = T_STR, .s = SL_STR("") };
-		return add_literal(b, &none) < 0 ? (b->failed = true, -EINVAL) : 0;
-	}
-	if (f.n == 1 && f.literal == 1)
-		return 0;
-	return fmt_join(&f);
 }

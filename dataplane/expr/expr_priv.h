@@ -68,11 +68,13 @@ struct expr_info {
 int expr_compile(struct prog_builder *b, struct expr_lex *lx, bool cond, struct expr_info *out);
 /* May something that works at `points` be used where the program runs? 0 or -EINVAL. */
 int expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, const char *what);
+/* Pushes a copy of s. */
+int expr_literal(struct prog_builder *b, const struct sample *s);
 /* Casts what was just pushed. */
 int expr_want(
 	struct prog_builder *b, struct sl_str text, enum sample_type have, enum sample_type want);
 
-/* ---- patterns (pattern.c, match.c) ---- */
+/* ---- patterns (pattern.c, pattern_read.c, match.c) ---- */
 
 enum pat_method {
 	PAT_FOUND,
@@ -106,12 +108,19 @@ struct pat_net {
 	uint64_t mask[2];
 };
 
+/* Nets with the same family and mask, in order of their addresses. */
+struct pat_group {
+	uint32_t start, n;
+};
+
 /* Immutable after compile. */
 struct pat_list {
 	enum pat_method m;
 	uint32_t n;
-	uint32_t nexact; // strings: the first ones respect case, the rest does not
-	bool sorted;     // PAT_STR: each of the two parts is in order
+	uint32_t nexact;  // strings: the first ones respect case, the rest does not
+	bool sorted;      // PAT_STR: each of the two parts is in order
+	uint32_t ngroups; // PAT_IP: 0 if the list is short
+	const struct pat_group *group;
 	union {
 		const struct pat_str *str;
 		const struct pat_range *range;
@@ -125,6 +134,24 @@ struct pat_ctx {
 	enum sample_type type; // of its value
 	const char *match;     // method that its name implies, or NULL
 };
+
+/* How numbers behind an operator compare. */
+enum pat_cmp { CMP_EQ, CMP_GE, CMP_GT, CMP_LE, CMP_LT, CMP_NONE };
+
+/* Patterns being collected. */
+struct pat_reader {
+	const struct expr_comp *e;
+	enum pat_method m;
+	enum pat_cmp cmp;
+	bool icase;
+	void *items;
+	uint32_t n, cap;
+	size_t size; // of one
+};
+/* Size of a method's item. */
+size_t pat_item_size(enum pat_method m);
+/* Adds one pattern; 0, or -EINVAL after a message. */
+int pat_read(struct pat_reader *r, struct sl_str w);
 
 const char *pat_method_name(enum pat_method m);
 /* What samples are cast to before matching; T_ANY: nothing. */

@@ -136,29 +136,66 @@ inner_v4(const struct ip_addr *ip, uint32_t *v4)
 	return true;
 }
 
+static int
+cmp_ip(const struct ip_addr *a, const struct ip_addr *b)
+{
+	return memcmp(a->b, b->b, sizeof(a->b));
+}
+
+static bool
+search_group(const struct pat_net *net, uint32_t n, const struct ip_addr *ip)
+{
+	struct ip_addr key = *ip;
+	uint32_t lo = 0;
+
+	key.q[0] &= net->mask[0];
+	key.q[1] &= net->mask[1];
+	while (lo < n) {
+		uint32_t mid = lo + (n - lo) / 2;
+		int d = cmp_ip(&key, &net[mid].ip);
+		if (d == 0)
+			return true;
+		if (d < 0)
+			n = mid;
+		else
+			lo = mid + 1;
+	}
+	return false;
+}
+
+static bool
+in_net(const struct pat_net *p, const struct ip_addr *ip)
+{
+	return (ip->q[0] & p->mask[0]) == p->ip.q[0] && (ip->q[1] & p->mask[1]) == p->ip.q[1];
+}
+
 static bool
 match_ip(const struct pat_list *l, const struct ip_addr *ip)
 {
-	struct ip_addr v6 = *ip;
-	uint32_t v4 = ip->v4;
+	struct ip_addr v6 = *ip, v4 = { .family = ADDR_V4 };
 	bool has4 = true;
 
 	if (ip->family == ADDR_V4) {
+		v4 = *ip;
 		memset(v6.b, 0, 10);
 		v6.b[10] = v6.b[11] = 0xff;
 		memcpy(v6.b + 12, ip->b, 4);
 	} else {
-		has4 = inner_v4(ip, &v4);
+		has4 = inner_v4(ip, &v4.v4);
 	}
+	for (uint32_t i = 0; i < l->ngroups; i++) {
+		const struct pat_net *net = l->net + l->group[i].start;
+		bool is4 = net->ip.family == ADDR_V4;
+		if ((!is4 || has4) && search_group(net, l->group[i].n, is4 ? &v4 : &v6))
+			return true;
+	}
+	if (l->ngroups != 0)
+		return false;
 	for (uint32_t i = 0; i < l->n; i++) {
 		const struct pat_net *p = &l->net[i];
-		if (p->ip.family == ADDR_V4) {
-			if (has4 && (v4 & (uint32_t)p->mask[0]) == p->ip.v4)
-				return true;
-		} else if ((v6.q[0] & p->mask[0]) == p->ip.q[0] &&
-			(v6.q[1] & p->mask[1]) == p->ip.q[1]) {
+		bool is4 = p->ip.family == ADDR_V4;
+		if ((!is4 || has4) && in_net(p, is4 ? &v4 : &v6))
 			return true;
-		}
 	}
 	return false;
 }

@@ -20,12 +20,26 @@ struct facts {
 	bool conn_upgrade, upgrade;
 };
 
-/* Lengths of the names that matter: most fields are passed over without a look at their text. */
-#define NAME_LENGTHS (1u << 4 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 17)
+/*
+ * First letters of the names that matter, by length: most fields are passed over without a look at
+ * their text.
+ */
+static const char first_letter[18] = {
+	[4] = 'h',
+	[6] = 'e',
+	[7] = 'u',
+	[10] = 'c',
+	[14] = 'c',
+	[17] = 't',
+};
 
 static void
 connection(struct http_msg *m, struct facts *f, struct sl_str value)
 {
+	if (value.len == 10 && sl_str_ieq(value, SL_STR("keep-alive"))) { // nearly always
+		m->flags |= HTTP_F_CONN_KEEP;
+		return;
+	}
 	while (value.p != NULL) {
 		struct sl_str tok = sl_str_trim(sl_str_cut(&value, ','));
 
@@ -88,8 +102,9 @@ collect(struct http_msg *m, struct facts *f)
 {
 	*f = (struct facts){ .host = -1, .length = -1, .coding = -1 };
 	for (int i = 0; i < m->nhdr; i++) {
-		uint32_t len = m->hdr[i].name.len;
-		if (len < 32 && ((NAME_LENGTHS >> len) & 1) != 0)
+		struct http_slice name = m->hdr[i].name;
+		if (name.len < sizeof(first_letter) &&
+			(m->base[name.off] | 0x20) == first_letter[name.len])
 			look(m, f, i);
 	}
 	if (f->upgrade && f->conn_upgrade)

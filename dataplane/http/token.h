@@ -15,7 +15,7 @@
 #define HTTP_C_TOKEN  0x01 // RFC 9110 5.6.2 tchar
 #define HTTP_C_TARGET 0x02 // visible ASCII without '#': what a request-target may hold
 #define HTTP_C_VALUE  0x04 // RFC 9110 5.5 field-vchar, SP and HTAB
-#define HTTP_C_HOST   0x08 // uri-host and port; no ',' so that a list of hosts is refused
+#define HTTP_C_HOST   0x08 // of a host's name; no ',' so that a list of hosts is refused
 #define HTTP_C_HEX    0x10
 #define HTTP_C_DIGIT  0x20
 #define HTTP_C_ALPHA  0x40

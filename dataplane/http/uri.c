@@ -33,30 +33,31 @@ cut_port(struct sl_str s, struct sl_str *port)
 	return sl_str_make(s.p, i - 1);
 }
 
+/* The length of "[v6]" at the start of s, or 0. */
+static uint32_t
+literal_len(struct sl_str s)
+{
+	uint32_t i = 1;
+
+	while (i < s.len && (http_is(s.p[i], HTTP_C_HEX) || s.p[i] == ':' || s.p[i] == '.'))
+		i++;
+	return i > 2 && i < s.len && s.p[i] == ']' ? i + 1 : 0;
+}
+
 bool
 uri_is_host(struct sl_str s)
 {
-	struct sl_str port;
-	int close;
+	uint32_t name;
 
 	if (s.len == 0)
 		return true;
-	if (scan_bytes(s.p, s.p + s.len, HTTP_C_HOST) != s.p + s.len)
-		return false;
-	if (s.p[0] == '[') {
-		close = sl_str_chr(s, ']');
-		if (close < 3)
-			return false;
-		for (int i = 1; i < close; i++) {
-			if (!http_is(s.p[i], HTTP_C_HEX) && s.p[i] != ':' && s.p[i] != '.')
-				return false;
-		}
-		s = sl_str_make(s.p + close + 1, s.len - (uint32_t)close - 1);
-		return s.len == 0 || (s.p[0] == ':' && is_port(sl_str_make(s.p + 1, s.len - 1)));
-	}
-	s = cut_port(s, &port);
-	return s.len > 0 && is_port(port) && sl_str_chr(s, ':') < 0 && sl_str_chr(s, '[') < 0 &&
-		sl_str_chr(s, ']') < 0;
+	if (s.p[0] == '[')
+		name = literal_len(s);
+	else
+		name = (uint32_t)(scan_bytes(s.p, s.p + s.len, HTTP_C_HOST) - s.p);
+	if (name == 0 || name == s.len)
+		return name > 0;
+	return s.p[name] == ':' && is_port(sl_str_make(s.p + name + 1, s.len - name - 1));
 }
 
 bool

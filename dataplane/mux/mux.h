@@ -38,7 +38,10 @@ struct mux_user {
 	char *(*head_mem)(struct lcore *lc, struct muxs *ms, void *user, uint32_t size);
 	/* Something changed for this stream: MUX_EV_* bits. */
 	void (*event)(struct lcore *lc, struct muxs *ms, void *user, uint32_t events);
-	/* The connection has ended, or sits idle without a stream and was closed by the peer. */
+	/*
+	 * The connection has ended, or sits idle without a stream and was closed by the peer (client
+	 * side: or has sent something nobody asked for). mx is dead when this returns.
+	 */
 	void (*gone)(struct lcore *lc, void *owner, struct mux *mx);
 };
 
@@ -63,6 +66,8 @@ struct mux *mux_new(
 	struct lcore *lc, struct conn *c, bool server, const struct mux_user *u, void *owner);
 /* The conn's handler for muxes: conn_connect(…, &mux_conn_handler, mx). */
 extern const struct conn_handler mux_conn_handler;
+/* Its event function, for the handlers of listeners. */
+void mux_conn_event(struct lcore *lc, struct conn *c, void *mx, uint32_t events);
 /* Client side before the conn exists: gives a mux to pass as the user of conn_connect. */
 void mux_set_conn(struct mux *mx, struct conn *c);
 struct conn *mux_conn(const struct mux *mx);
@@ -81,7 +86,9 @@ struct muxs *mux_attach_stream(struct lcore *lc, struct mux *mx, void *user);
  * The stream is finished with. Server side: goes on to the next request if both messages ended
  * and keep-alive holds, else closes (lingering so that the answer gets through, RFC 9112 9.6).
  * Client side: the mux becomes idle if both messages ended, else it is closed.
- * Returns true if the mux lives on (idle or next request), false if it is gone.
+ * Returns true if the mux lives on (idle or next request), false if it is gone (or lingers by
+ * itself: then it has forgotten its owner). Never calls the user: a pipelined request is opened in
+ * the next loop, or when the event that is running returns.
  */
 bool muxs_detach(struct lcore *lc, struct muxs *ms);
 struct mux *muxs_mux(const struct muxs *ms);
@@ -108,12 +115,16 @@ int muxs_own(struct lcore *lc, struct muxs *ms, char *mem, uint32_t cap);
 int muxs_recv(struct lcore *lc, struct muxs *ms, uint32_t max, struct chain *out, bool *eom);
 /* Verbatim framing for this message: to be set by whoever joins two h1 sides. */
 void muxs_set_raw(struct muxs *ms, bool rx, bool tx);
+/* After a 101, or a 2xx to CONNECT, on either side: from now on bytes both ways, until closed. */
+void muxs_set_tunnel(struct muxs *ms);
 uint32_t muxs_rx_ready(const struct muxs *ms);
 /* Drops the rest of the body in reading, e.g. after an early answer. */
 void muxs_rx_discard(struct lcore *lc, struct muxs *ms);
 bool muxs_rx_done(const struct muxs *ms);
 enum mux_err muxs_error(const struct muxs *ms);
 enum h1_error muxs_parse_error(const struct muxs *ms);
+/* Errno of the connection's end (ECONNREFUSED, ETIMEDOUT, ...), 0 while it lives or if orderly. */
+int muxs_conn_error(const struct muxs *ms);
 /* Start of the request's first byte, for timeouts and the log; us. */
 uint64_t muxs_first_byte_us(const struct muxs *ms);
 

@@ -38,8 +38,9 @@ void px_unlisten_all(struct lcore *lc);
 /* Messages from script threads (CALL_DONE) and main (SERVER_STATE). */
 void px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m);
 void px_main_message(struct lcore *lc, const struct xmsg *m);
-/* Streams alive, for stop and telemetry. */
+/* Streams and client connections alive, for stop and telemetry. */
 uint32_t px_streams(const struct lcore *lc);
+uint32_t px_sessions(const struct lcore *lc);
 
 /* Memory of the call slots of a worker, for the script threads to see: slot i of script s. */
 struct call_slot *px_call_slot(const struct lcore *lc, uint16_t script, uint32_t i);
@@ -76,6 +77,9 @@ struct logring {
 	uint32_t mask;
 	struct logrec *rec;
 };
+/* n: a power of two. px_attach() makes one where lc->logring is NULL. */
+struct logring *logring_new(uint32_t n, int socket);
+void logring_free(struct logring *r);
 /* Main: the next record, or NULL; done() gives it back. */
 const struct logrec *logring_peek(struct logring *r);
 void logring_done(struct logring *r);

@@ -68,7 +68,6 @@ struct txn_log {
 	uint16_t status;
 	uint8_t retries;
 	bool redispatched;
-	bool logged;
 	char term[2]; // zero: not set yet
 };
 
@@ -86,23 +85,23 @@ struct st_leg {
 	bool shut; // our end was sent
 };
 
-#define ST_F_KEPT        0x0001u // not the first request of its session
-#define ST_F_REUSED      0x0002u // the server connection served before
-#define ST_F_TOKEN       0x0004u // holds a maxconn token of srv
-#define ST_F_PARKED      0x0008u // a program waits (call or action)
-#define ST_F_RUNNING     0x0010u // inside a program: answers are deferred to its end
-#define ST_F_REQ_DONE    0x0020u // request forwarded whole
-#define ST_F_RES_DONE    0x0040u // response forwarded whole
-#define ST_F_HEAD_SENT   0x0080u // request head handed to the server connection
-#define ST_F_RES_SENT    0x0100u // response head handed to the client
-#define ST_F_RES_BYTES   0x0200u // a byte of the response was seen
-#define ST_F_BODY_MOVED  0x0400u // body bytes left the client's queue: no replay
-#define ST_F_CLOSE       0x0800u // close the client connection after this answer
-#define ST_F_CALLED      0x1000u // a call is outstanding or waits for a slot
-#define ST_F_COUNTED_BE  0x2000u // in cur_conn of be
-#define ST_F_COUNTED_SRV 0x4000u
-#define ST_F_CLI_GONE    0x8000u
-#define ST_F_IN_EVENT    0x10000u
+#define ST_F_KEPT       0x0001u // not the first request of its session
+#define ST_F_REUSED     0x0002u // the server connection served before
+#define ST_F_TOKEN      0x0004u // holds a maxconn token of srv
+#define ST_F_PARKED     0x0008u // a program waits (call or action)
+#define ST_F_REQ_READY  0x0010u // request edited for the server: once
+#define ST_F_REQ_DONE   0x0020u // request forwarded whole
+#define ST_F_RES_DONE   0x0040u // response forwarded whole
+#define ST_F_RES_SENT   0x0100u // a final response head was handed to the client
+#define ST_F_RES_SEEN   0x0200u // a head of the server's was received
+#define ST_F_BODY_MOVED 0x0400u // body bytes left the client's queue: no replay
+#define ST_F_CALLED     0x1000u // a call is outstanding or waits for a slot
+#define ST_F_AT_BE      0x2000u // counted as connection of be
+#define ST_F_AT_SRV     0x4000u // counted as connection of srv
+#define ST_F_LOGGED     0x8000u
+
+/* How far the use_backend rule fe->switches[next_switch] got. */
+enum switch_step { SWITCH_COND, SWITCH_COND_DONE, SWITCH_NAME_DONE };
 
 struct stream {
 	/* who */
@@ -114,10 +113,10 @@ struct stream {
 	const struct server *srv;
 	uint32_t flags;
 	enum st_phase phase;
+	uint32_t depth; // event handlers on the stack: freed when the last returns
 	/* the two endpoints */
 	struct muxs *cs;         // client's
 	struct muxs *ss;         // server's; NULL before
-	struct mux *smx;         // server's connection under way, while connecting
 	struct st_leg cli, back; // mode tcp
 	/* time: the nearest of these is armed */
 	struct wheel_timer timer;
@@ -135,22 +134,29 @@ struct stream {
 	/* programs */
 	struct prog_env env;
 	struct call_wait call;
+	uint32_t next_switch; // index into fe->switches
+	uint32_t step;        // enum switch_step
 	/* balance */
 	struct bal_wait wait;
-	uint8_t tries;
-	/* an answer of an action, given at the end of its program */
-	struct {
-		uint16_t status;
-		struct sl_str bytes; // whole answer, or empty: the default of status
-		bool close;
-	} reply;
+	uint8_t tries; // connection attempts that failed
 	uint32_t unique;
 };
 
 /* ---- stream.c ---- */
 struct stream *stream_new(struct lcore *lc, struct session *ses);
-/* Lets go of everything: connections, tokens, calls, counters; writes the log. */
+/*
+ * Lets go of everything: connections, tokens, calls, counters; writes the log. The stream is
+ * ST_DEAD and freed when the outermost handler leaves it.
+ */
 void stream_end(struct stream *s);
+/* Around everything that comes in from below: keeps the stream's memory until leave. */
+static inline void
+stream_enter(struct stream *s)
+{
+	s->depth++;
+}
+/* Arms the timer, serves the queue, frees a dead stream. */
+void stream_leave(struct stream *s);
 struct sl_handle stream_handle(const struct stream *s);
 struct stream *stream_lookup(struct lcore *lc, struct sl_handle h);
 /* Private, editable copies of the heads; 0 or -ENOMEM. Idempotent. */
@@ -161,6 +167,106 @@ int stream_set_var(
 	struct stream *s, enum var_scope scope, struct sl_str name, const struct sample *value);
 void stream_unset_var(struct stream *s, enum var_scope scope, struct sl_str name);
 
+/* Is it the response that is being worked on (rules, edits)? */
+static inline bool
+stream_at_response(const struct stream *s)
+{
+	return s->phase >= ST_RES_RULES_BE;
+}
+
 /* ---- timeout.c ---- */
 /* Arms the stream's timer for the nearest of its dates. */
 void stream_rearm(struct stream *s);
+void stream_on_timer(void *ctx, struct wheel_timer *t);
+/* Something moved on that side. */
+void stream_touch_client(struct stream *s);
+void stream_touch_server(struct stream *s);
+
+/* ---- rule.c ---- */
+enum rule_result { RULE_NEXT, RULE_PARKED, RULE_ENDED };
+/* Runs a program from its start; NULL: nothing to do. RULE_ENDED: the stream is on its way out. */
+enum rule_result rule_run(struct stream *s, const struct prog *p);
+
+/* ---- txn.c ---- */
+extern const struct mux_user txn_server_user;
+void txn_client_event(struct lcore *lc, struct muxs *ms, void *stream, uint32_t events);
+/* Goes on with the phase that the stream is in, as far as it gets. */
+void txn_advance(struct stream *s);
+/*
+ * The transaction failed: sets the termination state if none is set, answers with status (0: no
+ * answer) if nothing was sent yet, and ends the stream.
+ */
+void txn_fail(struct stream *s, uint16_t status, const char term[2]);
+void txn_set_term(struct stream *s, const char term[2]);
+/* The letter of HAProxy's second termination character for the present phase. */
+char txn_phase_letter(const struct stream *s);
+/* The client is gone (reset, or closed inside a body). */
+void txn_client_abort(struct stream *s);
+
+/* ---- txn_request.c ---- */
+void txn_request_head(struct stream *s);
+void txn_request_error(struct stream *s);
+void txn_request_rules(struct stream *s);
+/* Edits the head for the server: connection tokens, forwarded-for. 0, -ENOMEM, -ENOSPC. */
+int txn_request_ready(struct stream *s);
+/* Removes "close" and "keep-alive" from Connection fields of an owned head; 0 or -ENOSPC. */
+int txn_strip_connection(struct http_msg *m);
+
+/* ---- txn_response.c ---- */
+void txn_response_head(struct stream *s);
+void txn_response_interim(struct stream *s);
+void txn_response_rules(struct stream *s);
+void txn_server_error(struct stream *s);
+
+/* ---- body.c ---- */
+/* Bytes from the client, bytes to it: the log block and all counters. */
+void stream_count_in(struct stream *s, uint32_t n);
+void stream_count_out(struct stream *s, uint32_t n);
+/* Moves what can be moved both ways; ends the stream when both messages are through. */
+void body_run(struct stream *s);
+/* First bytes of the request's body, to go with its head. *eom: that was all. 0 or -Exxx. */
+int body_first(struct stream *s, struct muxs *from, struct muxs *to, struct chain *out, bool *eom);
+
+/* ---- upstream.c ---- */
+/* Picks a server, waits in the queue, connects; calls txn_advance() when connected. */
+void upstream_start(struct stream *s);
+void upstream_connected(struct stream *s);
+/* err: errno, ETIMEDOUT by our timer too. */
+void upstream_failed(struct stream *s, int err);
+/* The date of ST_QUEUE, ST_PAUSE or ST_CONNECT has come. */
+void upstream_timeout(struct stream *s);
+/* A reused connection died under a request that may be sent again: true if it will be. */
+bool upstream_replay(struct stream *s);
+/* Lets go of server connection and token; idle: the connection may be kept. */
+void upstream_release(struct stream *s);
+
+/* ---- tcp_mode.c ---- */
+void tcp_mode_event(struct lcore *lc, struct conn *c, void *user, uint32_t events);
+void *tcp_mode_open(struct lcore *lc, struct session *ses, struct conn *c);
+void tcp_mode_start(struct stream *s);
+/* Moves what can be moved both ways. */
+void tcp_mode_run(struct stream *s);
+void tcp_mode_close(struct stream *s);
+extern const struct conn_handler tcp_mode_server;
+
+/* ---- errfile.c, reply ---- */
+/* The body of our own answer for a status; empty if there is none. */
+struct sl_str errfile_body(uint16_t status);
+struct reply {
+	uint16_t status;
+	struct sl_str ctype; // empty: none
+	struct sl_str body;
+	const struct sl_str *hdr; // name, value, name, value...
+	uint32_t nhdr;            // pairs
+	bool no_cache;
+	bool close;
+};
+/* Sends an answer of our own and ends the exchange; the caller then calls stream_end(). */
+int reply_send(struct stream *s, const struct reply *r);
+/* As reply_send(), on a connection that has no stream; closing is the caller's. */
+int reply_send_bare(struct stream *s, struct conn *c, const struct reply *r);
+/* The default answer of a status. */
+int reply_default(struct stream *s, uint16_t status);
+
+/* ---- logrec.c ---- */
+void logrec_push(struct stream *s);

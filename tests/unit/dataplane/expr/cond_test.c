@@ -424,6 +424,65 @@ pattern_files(void **state sl_unused)
 	env_close(&e);
 }
 
+/* A long list of networks finds what walking it finds. */
+static void
+many_nets(void **state sl_unused)
+{
+	static struct sl_str word[400];
+	static char text[400][64];
+	static struct ip_net net[400];
+	struct env e;
+	uint32_t n = 0, hits = 0;
+
+	open_all(&e);
+	word[n++] = SL_STR("{");
+	word[n++] = SL_STR("var(txn.ip)");
+	word[n++] = SL_STR("-m");
+	word[n++] = SL_STR("ip");
+	uint32_t first = n;
+	for (; n < 390; n++) {
+		uint32_t bits = 8 + rand_below(&e.rand, 25);
+		uint32_t x = rand_below(&e.rand, 64), y = rand_below(&e.rand, 256);
+		if (n % 3 == 0)
+			snprintf(text[n], sizeof(text[n]), "2001:%x:%x::/%u", x, y, 24 + bits);
+		else
+			snprintf(text[n], sizeof(text[n]), "10.%u.%u.0/%u", x, y,
+				bits + (bits < 18) * 8);
+		word[n] = sl_str_c(text[n]);
+		assert_int_equal(addr_parse_net(word[n], &net[n]), 0);
+	}
+	uint32_t last = n;
+	word[n++] = SL_STR("}");
+	struct prog_builder *b = prog_begin(&e.comp);
+	assert_int_equal(prog_add_cond(b, word, n, false), 0);
+	const struct prog *p = prog_end(b);
+	assert_non_null(p);
+	for (uint32_t i = 0; i < 4000; i++) {
+		struct sample s = { .type = T_ADDR };
+		struct prog_cursor c;
+		bool want = false;
+		char ip[64];
+		if (i % 3 == 0)
+			snprintf(ip, sizeof(ip), "2001:%x:%x::%x", rand_below(&e.rand, 64),
+				rand_below(&e.rand, 256), i);
+		else
+			snprintf(ip, sizeof(ip), "10.%u.%u.%u", rand_below(&e.rand, 64),
+				rand_below(&e.rand, 256), i % 256);
+		assert_int_equal(addr_parse(sl_str_c(ip), &s.ip), 0);
+		for (uint32_t k = first; k < last; k++)
+			want |= addr_in_net(&s.ip, &net[k]);
+		arena_reset(&e.txn);
+		e.vars = (struct vars){ { NULL } };
+		assert_int_equal(var_set(&e.vars, &e.txn, VAR_TXN, SL_STR("ip"), &s), 0);
+		assert_int_equal(env_run(&e, p, &c), PROG_END);
+		if (c.flag != want)
+			fail_msg("%s: %d", ip, c.flag);
+		hits += want;
+	}
+	assert_in_range(hits, 400, 3600);
+	env_close(&e);
+}
+
 int
 main(void)
 {
@@ -433,6 +492,7 @@ main(void)
 		cmocka_unit_test(cond_errors),
 		cmocka_unit_test(acl_names),
 		cmocka_unit_test(pattern_files),
+		cmocka_unit_test(many_nets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The process above the daemon: forwards signals and exit codes, and removes leftovers.
+ *
+ * Runs on: the parent process, single-threaded, which stays root while the daemon gives rights up.
+ * Owns: nothing but the list of what may be left: XDP programs, TAP devices, EAL's run-time
+ * folder, hugepage files, the pid file. Each is removed only if it was not there before us and
+ * nobody alive holds it. Not here: restarting the daemon (-Ws) and opening files on request.
+ */
+#include "control/parent.h"
+
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control/link.h"
+
+static const int forwarded[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+
+static uint32_t
+xdp_prog(const char *ifname)
+{
+	unsigned idx = if_nametoindex(ifname);
+	uint32_t id = 0;
+
+	if (idx == 0 || bpf_xdp_query_id((int)idx, 0, &id) != 0)
+		return 0;
+	return id;
+}
+
+void
+parent_add_device(struct parent_spec *s, struct sl_str device)
+{
+	bool tap = sl_str_starts(device, SL_STR("net_tap"), false);
+	bool xdp = sl_str_starts(device, SL_STR("net_af_xdp"), false);
+	struct sl_str rest = device;
+
+	if (!tap && !xdp)
+		return;
+	while (rest.len > 0 && s->nlinks < PARENT_MAX_LINKS) {
+		struct sl_str arg = sl_str_cut(&rest, ',');
+		struct parent_link *l = &s->link[s->nlinks];
+
+		if (!sl_str_starts(arg, SL_STR("iface="), false))
+			continue;
+		arg.p += 6;
+		arg.len -= 6;
+		if (arg.len == 0 || arg.len >= sizeof(l->name))
+			return; // the driver will name it
+		memset(l, 0, sizeof(*l));
+		memcpy(l->name, arg.p, arg.len);
+		l->tap = tap;
+		l->existed = if_nametoindex(l->name) != 0;
+		l->prog = xdp ? xdp_prog(l->name) : 0;
+		s->nlinks++;
+		return;
+	}
+}
+
+/* Opens and locks the folder; -EWOULDBLOCK when somebody holds it. */
+static int
+lock_dir(const char *dir)
+{
+	struct stat a, b;
+	int fd;
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		return -errno;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		close(fd);
+		return -EWOULDBLOCK;
+	}
+	// its last owner may have removed the folder between open and lock
+	if (fstat(fd, &a) != 0 || stat(dir, &b) != 0 || a.st_ino != b.st_ino) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
+static int
+take(struct parent_spec *s, const char *root)
+{
+	int fd;
+
+	if ((size_t)snprintf(s->run_dir, sizeof(s->run_dir), "%s/%s", root, s->prefix) >=
+		sizeof(s->run_dir))
+		return -ENAMETOOLONG;
+	for (int tries = 0; tries < 10; tries++) {
+		fd = lock_dir(s->run_dir);
+		if (fd != -ESTALE)
+			break;
+	}
+	if (fd < 0)
+		return fd;
+	s->run_lock = fd;
+	return 0;
+}
+
+int
+parent_take_prefix(struct parent_spec *s, const char *root, const char *want)
+{
+	int rc;
+
+	s->run_lock = -1;
+	if (mkdir(root, 0755) != 0 && errno != EEXIST)
+		return -errno;
+	snprintf(s->prefix, sizeof(s->prefix), "%s", want);
+	rc = take(s, root);
+	if (rc != -EWOULDBLOCK)
+		return rc;
+	snprintf(s->prefix, sizeof(s->prefix), "%.15s-%d", want, (int)getpid());
+	return take(s, root);
+}
+
+static void
+clean_link(const struct parent_link *l)
+{
+	unsigned idx = if_nametoindex(l->name);
+	uint32_t id;
+
+	if (idx == 0)
+		return;
+	if (l->tap) {
+		if (!l->existed)
+			link_delete((int)idx);
+		return;
+	}
+	id = xdp_prog(l->name);
+	if (id != 0 && id != l->prog)
+		bpf_xdp_detach((int)idx, 0, NULL);
+	link_unpin_xdp((int)idx);
+}
+
+/* Files of a folder whose names start with prefix; a file that somebody has locked stays. */
+static void
+clean_files(const char *dir, const char *prefix, bool check_lock)
+{
+	size_t n = strlen(prefix);
+	struct dirent *e;
+	DIR *d = opendir(dir);
+
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		int fd = -1;
+
+		if (e->d_name[0] == '.' || strncmp(e->d_name, prefix, n) != 0)
+			continue;
+		if (check_lock) {
+			fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC);
+			if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+				if (fd >= 0)
+					close(fd);
+				continue;
+			}
+		}
+		unlinkat(dirfd(d), e->d_name, 0);
+		if (fd >= 0)
+			close(fd);
+	}
+	closedir(d);
+}
+
+static void
+clean_hugepages(const struct parent_spec *s)
+{
+	char prefix[PARENT_PREFIX + 8];
+	struct mntent *m;
+	FILE *f;
+
+	snprintf(prefix, sizeof(prefix), "%smap_", s->prefix);
+	for (uint32_t i = 0; i < s->nhuge_dirs; i++)
+		clean_files(s->huge_dirs[i], prefix, true);
+	if (s->huge_dirs != NULL)
+		return;
+	f = setmntent("/proc/mounts", "re");
+	if (f == NULL)
+		return;
+	while ((m = getmntent(f)) != NULL) {
+		if (strcmp(m->mnt_type, "hugetlbfs") == 0)
+			clean_files(m->mnt_dir, prefix, true);
+	}
+	endmntent(f);
+}
+
+void
+parent_clean(const struct parent_spec *s)
+{
+	for (uint32_t i = 0; i < s->nlinks; i++)
+		clean_link(&s->link[i]);
+	if (s->prefix[0] != '\0')
+		clean_hugepages(s);
+	if (s->run_lock >= 0) { // locked by us: nobody else uses this prefix
+		clean_files(s->run_dir, "", false);
+		rmdir(s->run_dir);
+	}
+	if (s->pidfile != NULL)
+		unlink(s->pidfile);
+}
+
+/* Waits for the end of the daemon; returns its exit code. */
+static int
+watch(pid_t child, const sigset_t *set)
+{
+	for (;;) {
+		int sig = sigwaitinfo(set, NULL);
+		int st;
+
+		if (sig < 0)
+			continue; // EINTR: a debugger
+		if (sig != SIGCHLD) {
+			kill(child, sig);
+			continue;
+		}
+		if (waitpid(child, &st, WNOHANG) != child)
+			continue;
+		if (WIFEXITED(st))
+			return WEXITSTATUS(st);
+		if (WIFSIGNALED(st))
+			return 128 + WTERMSIG(st);
+	}
+}
+
+int
+parent_fork(const struct parent_spec *s)
+{
+	sigset_t set, old;
+	pid_t parent = getpid(), child;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	for (size_t i = 0; i < SL_ARRAY_SIZE(forwarded); i++)
+		sigaddset(&set, forwarded[i]);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	child = fork();
+	if (child < 0) {
+		rc = -errno;
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		return rc;
+	}
+	if (child == 0) {
+		// a signal that came while blocked was for the process that the user sees: it is
+		// forwarded by the parent, not pending here
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		if (getppid() != parent) // died before prctl
+			_exit(128 + SIGTERM);
+		return 0;
+	}
+	prctl(PR_SET_NAME, "sluice-parent");
+	rc = watch(child, &set);
+	parent_clean(s);
+	// no exit handlers: what they would flush belongs to the daemon
+	_exit(rc);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The privileged parent: forked from before EAL starts, outlives the daemon however it ends, and
+ * takes away what a killed process leaves behind. Private to the files of control itself.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "dataplane/base/str.h"
+
+#define PARENT_MAX_LINKS 32
+#define PARENT_PREFIX    32
+
+/* A network interface that the daemon will use, and how it was found. */
+struct parent_link {
+	char name[16];
+	bool tap;      // else AF_XDP
+	bool existed;  // a TAP: then it is not ours to delete
+	uint32_t prog; // AF_XDP: program attached before us
+};
+
+struct parent_spec {
+	char prefix[PARENT_PREFIX];   // EAL file prefix
+	char run_dir[256];            // EAL's run-time folder of that prefix
+	int run_lock;                 // descriptor of the locked folder, -1: none
+	const char *const *huge_dirs; // NULL: hugetlbfs mounts of this machine
+	uint32_t nhuge_dirs;
+	const char *pidfile; // removed at the end; NULL: none
+	struct parent_link link[PARENT_MAX_LINKS];
+	uint32_t nlinks;
+};
+
+/* Adds the interface that a device string ("net_tap0,iface=x") names, if it is of such a kind. */
+void parent_add_device(struct parent_spec *s, struct sl_str device);
+/*
+ * Chooses the file prefix `want`, or want-PID if a living process holds its run-time folder, and
+ * locks that folder until the process (and its parent) is gone. 0 or -Exxx.
+ */
+int parent_take_prefix(struct parent_spec *s, const char *root, const char *want);
+/*
+ * Forks. In the daemon: returns 0; SIGTERM comes when the parent dies. In the parent: never
+ * returns; forwards signals, waits, cleans up, exits with the daemon's code (128 + n: signal n).
+ */
+int parent_fork(const struct parent_spec *s);
+/* What the parent does at the end; also for a daemon without a parent. Harmless when repeated. */
+void parent_clean(const struct parent_spec *s);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What one worker knows of servers; private to dataplane/balance. */
+#pragma once
+
+#include "dataplane/balance/balance.h"
+
+/*
+ * An idle connection is closed after this long: shorter than the keep-alive of the usual servers,
+ * so that a request rarely meets one that is being closed.
+ */
+#define IDLE_MAX_MS 5000
+/* How often waiters look for room by themselves, should a message between workers be lost. */
+#define QUEUE_POLL_MS 10
+
+struct idle {
+	struct sl_list node;
+	struct mux *mx;
+	uint32_t slot;
+	sl_tick expires;
+};
+
+struct idle_slot {
+	struct sl_list list; // newest first
+	uint32_t count;
+};
+
+struct bal_queue {
+	struct sl_list list; // oldest first
+	uint32_t count;
+};
+
+struct bal_lcore {
+	struct bal_shared *shared;
+	uint32_t nslots, nproxies;
+	int32_t *rr;            // by server slot: its credit in the smooth round robin
+	struct idle_slot *idle; // by server slot
+	struct bal_queue *queue; // by proxy slot
+	uint32_t idle_max;       // per server
+	uint32_t nwaiting;
+	bool released; // a token went back since the last queue_run()
+	bool running;  // queue_run() is on the stack
+	struct pool entries;
+	struct wheel_timer purge, poll;
+	void *mem;
+	size_t mem_size;
+};
+
+/* ---- server.c ---- */
+static inline struct srv_run *
+srv_run_of(const struct lcore *lc, const struct server *srv)
+{
+	return &lc->bal->shared->srv[srv->slot];
+}
+/* Up and below maxconn? *full is set when only maxconn stands against it. */
+bool srv_has_room(const struct lcore *lc, const struct server *srv, bool *full);
+
+/* ---- idle.c, queue.c ---- */
+void idle_on_purge(void *ctx, struct wheel_timer *t);
+void queue_on_poll(void *ctx, struct wheel_timer *t);
+/* A token of srv went back: notes it, and tells another worker that waits. */
+void queue_released(struct lcore *lc, const struct server *srv);

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Answers of our own: the default page of each status, and how an answer is sent.
+ *
+ * Runs on: the worker. Fields as HAProxy's: "content-length", "cache-control: no-cache",
+ * "content-type: text/html"; the mux adds "connection: close" where the connection ends. An answer
+ * that comes before the request's body was read discards what is there of it; if more is to come,
+ * the connection ends with the answer (RFC 9112 9.6).
+ */
+#include "dataplane/proxy/px.h"
+
+#include "dataplane/base/hot.h"
+
+struct errfile {
+	uint16_t status;
+	struct sl_str reason; // HAProxy's wording where it differs from http_reason()
+	struct sl_str body;
+};
+
+#define PAGE(title, text) SL_STR("<html><body><h1>" title "</h1>\n" text "\n</body></html>\n")
+
+static const struct errfile errfiles[] = {
+	{ 400, { "Bad request", 11 }, { NULL, 0 } },
+	{ 408, { "Request Time-out", 16 }, { NULL, 0 } },
+	{ 504, { "Gateway Time-out", 16 }, { NULL, 0 } },
+};
+
+struct sl_str
+errfile_body(uint16_t status)
+{
+	switch (status) {
+	case 200:
+		return PAGE("200 OK", "The service is ready.");
+	case 400:
+		return PAGE("400 Bad request", "The request could not be understood.");
+	case 401:
+		return PAGE("401 Unauthorized", "This page asks for a user and a password.");
+	case 403:
+		return PAGE("403 Forbidden", "A rule of this site forbids the request.");
+	case 404:
+		return PAGE("404 Not Found", "There is nothing at this address.");
+	case 405:
+		return PAGE("405 Method Not Allowed", "This method is not allowed here.");
+	case 408:
+		return PAGE(
+			"408 Request Time-out", "The request did not arrive completely in time.");
+	case 410:
+		return PAGE("410 Gone", "What was here is gone for good.");
+	case 413:
+		return PAGE("413 Content Too Large", "The request's body is too large.");
+	case 429:
+		return PAGE("429 Too Many Requests", "Too many requests came in a short time.");
+	case 431:
+		return PAGE(
+			"431 Request Header Fields Too Large", "The request's head is too large.");
+	case 500:
+		return PAGE("500 Internal Server Error", "The request could not be processed.");
+	case 501:
+		return PAGE("501 Not Implemented", "This is not supported here.");
+	case 502:
+		return PAGE("502 Bad Gateway", "The server's answer was broken or missing.");
+	case 503:
+		return PAGE("503 Service Unavailable", "No server can take the request now.");
+	case 504:
+		return PAGE("504 Gateway Time-out", "The server did not answer in time.");
+	default:
+		return SL_STR_NULL;
+	}
+}
+
+static struct sl_str
+reason_of(uint16_t status)
+{
+	for (size_t i = 0; i < SL_ARRAY_SIZE(errfiles); i++)
+		if (errfiles[i].status == status)
+			return errfiles[i].reason;
+	return sl_str_c(http_reason(status));
+}
+
+#define REPLY_FIELDS 24
+
+static int
+add_fields(struct http_msg *m, const struct reply *r, bool has_body)
+{
+	struct sl_buf b;
+	char num[24];
+	int rc = 0;
+
+	if (has_body) {
+		sl_buf_init(&b, num, sizeof(num));
+		sl_buf_u64(&b, r->body.len);
+		rc = http_hdr_add(m, SL_STR("content-length"), sl_buf_str(&b));
+	}
+	for (uint32_t i = 0; i < r->nhdr && rc == 0; i++)
+		rc = http_hdr_add(m, r->hdr[2 * i], r->hdr[2 * i + 1]);
+	if (r->no_cache && rc == 0)
+		rc = http_hdr_add(m, SL_STR("cache-control"), SL_STR("no-cache"));
+	if (r->ctype.len > 0 && rc == 0)
+		rc = http_hdr_add(m, SL_STR("content-type"), r->ctype);
+	return rc;
+}
+
+static uint32_t
+fields_size(const struct reply *r)
+{
+	uint32_t n = 256 + r->ctype.len;
+
+	for (uint32_t i = 0; i < 2 * r->nhdr; i++)
+		n += r->hdr[i].len + 4;
+	return n;
+}
+
+/* Builds the head in the stream's arena. */
+static int
+build(struct stream *s, const struct reply *r, struct http_msg *m)
+{
+	struct sl_str reason = reason_of(r->status);
+	uint32_t cap = fields_size(r) + reason.len;
+	char *mem = arena_alloc(&s->arena, cap);
+	bool bodiless = r->status == 204 || r->status == 304;
+
+	if (mem == NULL)
+		return -ENOMEM;
+	http_msg_init(m, s->side->res_hdr, HTTP_MAX_HDR, false);
+	m->base = mem;
+	m->len = 0;
+	m->cap = cap;
+	m->flags |= HTTP_F_OWNED;
+	m->framing = bodiless ? HTTP_BODY_NONE : HTTP_BODY_LENGTH;
+	m->content_length = r->body.len;
+	if (http_set_status(m, r->status, reason) < 0)
+		return -ENOSPC;
+	return add_fields(m, r, !bodiless);
+}
+
+int
+reply_send(struct stream *s, const struct reply *r)
+{
+	struct lcore *lc = s->lc;
+	bool close = r->close || (s->fe->options & PX_O_CLOSE) != 0 || lc->stopping;
+	struct http_msg m;
+	struct chain body;
+	int rc = build(s, r, &m);
+
+	if (rc < 0)
+		return rc;
+	muxs_rx_discard(lc, s->cs);
+	chain_init(&body);
+	if (m.framing == HTTP_BODY_LENGTH && s->req.meth != HTTP_HEAD && r->body.len > 0)
+		rc = chain_copy_in(lc, &body, r->body.p, r->body.len);
+	if (rc < 0)
+		return rc;
+	s->log.status = r->status;
+	s->flags |= ST_F_RES_SENT | ST_F_RES_DONE;
+	stream_count_out(s, h1_head_size(&m) + body.len);
+	s->phase = ST_REPLY;
+	return muxs_send_head(lc, s->cs, &m, &body, true, close || !muxs_rx_done(s->cs));
+}
+
+int
+reply_send_bare(struct stream *s, struct conn *c, const struct reply *r)
+{
+	struct lcore *lc = s->lc;
+	struct http_msg m;
+	struct chain out;
+	char head[512];
+	int rc = build(s, r, &m);
+
+	if (rc == 0)
+		rc = http_hdr_add(&m, SL_STR("connection"), SL_STR("close"));
+	if (rc == 0)
+		rc = h1_write_head(&m, head, sizeof(head), false);
+	if (rc < 0)
+		return rc;
+	chain_init(&out);
+	if (chain_copy_in(lc, &out, head, (uint32_t)rc) < 0 ||
+		chain_copy_in(lc, &out, r->body.p, r->body.len) < 0) {
+		chain_free(lc, &out);
+		return -ENOMEM;
+	}
+	stream_count_out(s, out.len);
+	s->flags |= ST_F_RES_SENT;
+	return conn_send(lc, c, &out);
+}
+
+int
+reply_default(struct stream *s, uint16_t status)
+{
+	struct reply r = {
+		.status = status,
+		.body = errfile_body(status),
+		.no_cache = true,
+	};
+
+	if (r.body.len > 0)
+		r.ctype = SL_STR("text/html");
+	return reply_send(s, &r);
+}

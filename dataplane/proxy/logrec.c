@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * From a stream's log block to a fixed-size record for main, and the ring between them.
+ *
+ * Runs on: the worker; the reader's half is logring.c. A full ring loses the record and counts it; the
+ * worker never waits. Counters of response classes are kept here too, because this is where every
+ * exchange ends once. Timers as HAProxy's manual 8.4: -1 for what was not reached.
+ */
+#include "dataplane/proxy/px.h"
+
+#include "dataplane/base/hot.h"
+
+sl_cold struct logring *
+logring_new(uint32_t n, int socket)
+{
+	size_t own = SL_ALIGN_UP(sizeof(struct logring), (size_t)SL_CACHE_LINE);
+	struct logring *r;
+
+	if (!sl_is_pow2(n))
+		return NULL;
+	r = lcore_map(own + n * sizeof(struct logrec), socket);
+	if (r == NULL)
+		return NULL;
+	r->mask = n - 1;
+	r->rec = (struct logrec *)((uint8_t *)r + own);
+	return r;
+}
+
+sl_cold void
+logring_free(struct logring *r)
+{
+	size_t own = SL_ALIGN_UP(sizeof(struct logring), (size_t)SL_CACHE_LINE);
+
+	if (r != NULL)
+		lcore_unmap(r, own + ((size_t)r->mask + 1) * sizeof(struct logrec));
+}
+
+static void
+count_class(struct px_counters *c, uint16_t status)
+{
+	switch (status / 100) {
+	case 1:
+		counter_inc(&c->rsp_1xx);
+		break;
+	case 2:
+		counter_inc(&c->rsp_2xx);
+		break;
+	case 3:
+		counter_inc(&c->rsp_3xx);
+		break;
+	case 4:
+		counter_inc(&c->rsp_4xx);
+		break;
+	case 5:
+		counter_inc(&c->rsp_5xx);
+		break;
+	default:
+		counter_inc(&c->rsp_other);
+		break;
+	}
+}
+
+static void
+count_end(struct stream *s)
+{
+	if (s->fe->mode != PX_HTTP)
+		return;
+	count_class(px_cnt(s->lc, s->fe), s->log.status);
+	if (s->be != s->fe)
+		count_class(px_cnt(s->lc, s->be), s->log.status);
+	if (s->srv != NULL && s->log.res_us != 0)
+		count_class(&s->lc->srv_cnt[s->srv->slot], s->log.status);
+}
+
+/* Milliseconds between two dates; -1 if the later was not reached. */
+static int32_t
+ms(uint64_t from, uint64_t to)
+{
+	return to == 0 ? -1 : (int32_t)((to - from) / 1000);
+}
+
+static void
+fill_timers(const struct stream *s, struct logrec *r)
+{
+	const struct txn_log *l = &s->log;
+	uint64_t now = s->lc->now_us, start = l->first_us;
+
+	if (s->fe->mode == PX_HTTP) {
+		r->tr = ms(start, l->head_us);
+		r->tw = ms(l->head_us, l->queue_us);
+		r->tc = ms(l->queue_us, l->connect_us);
+		r->tresp = ms(l->connect_us, l->res_us);
+		r->ta = ms(start, now);
+	} else {
+		r->tr = r->tresp = -1;
+		r->tw = ms(s->ses->accept_us, l->queue_us);
+		r->tc = ms(l->queue_us, l->connect_us);
+		r->ta = -1;
+	}
+	r->th = 0;
+	r->tt = ms(s->ses->accept_us, now);
+}
+
+static uint16_t
+proxy_index(const struct stream *s, const struct proxy *px)
+{
+	for (uint32_t i = 0; i < s->model->nproxies; i++)
+		if (s->model->proxies[i] == px)
+			return (uint16_t)i;
+	return UINT16_MAX;
+}
+
+static void
+fill_text(const struct stream *s, struct logrec *r)
+{
+	struct sl_str t = s->log.line;
+
+	if (s->fe->mode == PX_HTTP && t.len == 0)
+		t = SL_STR("<BADREQ>");
+	r->text_len = (uint16_t)sl_min(t.len, (uint32_t)LOGREC_TEXT);
+	r->truncated = t.len == LOGREC_TEXT;
+	memcpy(r->text, t.p != NULL ? t.p : "", r->text_len);
+}
+
+static void
+fill(struct stream *s, struct logrec *r)
+{
+	struct bal_shared *sh = s->lc->bal_shared;
+
+	r->accept_wall_us = s->log.first_wall_us;
+	r->generation = s->model->generation;
+	r->unique = s->unique;
+	r->src = s->ses->src;
+	r->dst = s->ses->dst;
+	r->bc_dst = s->srv != NULL ? s->srv->addr : (struct ip_port){ 0 };
+	r->fe = proxy_index(s, s->fe);
+	r->be = proxy_index(s, s->be);
+	r->srv = s->srv != NULL ? (uint16_t)(s->srv - s->be->servers) : UINT16_MAX;
+	fill_timers(s, r);
+	r->bytes_in = s->log.bytes_in;
+	r->bytes_out = s->log.bytes_out;
+	r->status = s->log.status;
+	r->mode = (uint8_t)s->fe->mode;
+	r->retries = s->log.retries;
+	r->redispatched = s->log.redispatched;
+	r->term[0] = s->log.term[0] != '\0' ? s->log.term[0] : '-';
+	r->term[1] = s->log.term[1] != '\0' ? s->log.term[1] : '-';
+	r->term[2] = r->term[3] = '-'; // cookies
+	r->actconn = atomic_load_explicit(&sh->conns, memory_order_relaxed);
+	r->feconn = atomic_load_explicit(&sh->px[s->fe->slot].conns, memory_order_relaxed);
+	r->beconn = s->px->be_conns[s->be->slot];
+	r->srvconn = s->srv != NULL ? srv_cur(s->lc, s->srv) : 0;
+	r->srv_queue = r->be_queue = 0;
+	fill_text(s, r);
+}
+
+void
+logrec_push(struct stream *s)
+{
+	struct logring *ring = s->lc->logring;
+	uint32_t t;
+
+	count_end(s);
+	if (!s->fe->log || s->model == NULL)
+		return;
+	if ((s->fe->options & PX_O_DONTLOGNULL) != 0 && s->log.bytes_in == 0 &&
+		s->log.head_us == 0 && s->log.line.len == 0 && s->cs == NULL)
+		return;
+	t = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	if (t - atomic_load_explicit(&ring->head, memory_order_acquire) > ring->mask) {
+		stat_inc(s->lc, STAT_LOG_DROPPED);
+		return;
+	}
+	fill(s, &ring->rec[t & ring->mask]);
+	atomic_store_explicit(&ring->tail, t + 1, memory_order_release);
+	stat_inc(s->lc, STAT_LOG_RECORDS);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a worker has for sessions and streams; private to dataplane/proxy. */
+#pragma once
+
+#include "dataplane/proxy/stream.h"
+
+#define PX_MAX_LISTENERS 256
+
+/*
+ * Chunk sizes of a stream's arena: the small one holds both heads of a usual exchange with their
+ * room for edits; the large one holds the largest head.
+ */
+#define PX_CHUNK_SMALL 4096u
+#define PX_CHUNK_LARGE (HTTP_MAX_HEAD + HTTP_REWRITE + 1024u)
+
+/* HAProxy's turn-around pause before the same server is tried again. */
+#define PX_RETRY_PAUSE_MS 1000
+
+struct px_listener {
+	const struct listen_addr *bind; // of the generation in use
+	struct ip_port addr;
+	bool open, http;
+};
+
+/* Free chunks of one size; not zeroed on reuse, unlike a pool's objects. */
+struct px_chunks {
+	struct arena_chunk *free;
+	uint32_t size; // usable bytes
+	uint32_t used, nr;
+	uint32_t fail_in; // test hook: refuse the n-th next one (0: off)
+};
+
+struct px_lcore {
+	struct lcore *lc;
+	struct pool sessions, streams;
+	struct st_side *side; // by stream index
+	struct px_chunks small, large;
+	struct arena_src src;
+	const struct px_transport *net;
+	struct call_lcore *calls;
+	struct px_listener lst[PX_MAX_LISTENERS];
+	uint32_t nlst;
+	uint32_t unique;
+	uint32_t *be_conns; // by proxy slot: streams at this backend, of this worker
+	uint32_t nproxies;
+	void *mem;
+	size_t mem_size;
+};
+
+/* ---- session.c ---- */
+void session_free(struct session *ses);
+/* A stream ended; alive: the connection goes on. */
+void session_stream_ended(struct session *ses, bool alive);
+void *session_accept(struct lcore *lc, void *cookie, struct conn *c);
+
+/* ---- counters ---- */
+static inline struct px_counters *
+px_cnt(struct lcore *lc, const struct proxy *px)
+{
+	return &lc->px_cnt[px->slot];
+}

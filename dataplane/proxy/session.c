@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The life of a client connection: accepted, idle between requests, closed.
+ *
+ * Runs on: the worker that owns the connection. While a request is in flight its stream is in
+ * charge; the session's timer covers what lies between: waiting for the first byte ("timeout
+ * http-request", answered by 408) and for the next request ("timeout http-keep-alive", just closed).
+ * maxconn of process and frontend are exact over all workers; a connection beyond is refused and
+ * counted.
+ */
+#include "dataplane/proxy/px.h"
+
+#include "dataplane/base/hot.h"
+
+/* ---- limits ---- */
+
+static bool
+take_below(_Atomic(uint32_t) *n, uint32_t max)
+{
+	uint32_t had = atomic_fetch_add(n, 1);
+
+	if (likely(max == 0 || had < max))
+		return true;
+	atomic_fetch_sub(n, 1);
+	return false;
+}
+
+static bool
+limits_take(struct lcore *lc, const struct proxy *fe)
+{
+	struct bal_shared *sh = lc->bal_shared;
+	uint32_t max = lc->model != NULL ? lc->model->global.maxconn : 0;
+
+	if (!take_below(&sh->conns, max))
+		return false;
+	if (take_below(&sh->px[fe->slot].conns, fe->maxconn))
+		return true;
+	atomic_fetch_sub(&sh->conns, 1);
+	return false;
+}
+
+static void
+limits_give(struct lcore *lc, const struct proxy *fe)
+{
+	atomic_fetch_sub(&lc->bal_shared->conns, 1);
+	atomic_fetch_sub(&lc->bal_shared->px[fe->slot].conns, 1);
+}
+
+/* ---- life ---- */
+
+static void
+set_timer(struct session *ses, uint32_t ms)
+{
+	wheel_arm(&ses->lc->wheel, &ses->timer, tick_add_ifset(ses->lc->now, ms));
+}
+
+/* Nothing came: an answer and a record without a request. */
+static void
+end_unused(struct session *ses, uint16_t status, const char term[2])
+{
+	struct stream *s = stream_new(ses->lc, ses);
+
+	if (s == NULL)
+		return;
+	stream_enter(s);
+	s->log.first_us = ses->accept_us;
+	s->log.first_wall_us = ses->accept_wall_us;
+	s->log.status = status;
+	txn_set_term(s, term);
+	if (status == 408 && ses->mx != NULL) {
+		// no stream on the connection yet: the answer goes out by itself
+		struct reply r = { .status = status,
+			.no_cache = true,
+			.close = true,
+			.ctype = SL_STR("text/html"),
+			.body = errfile_body(status) };
+		reply_send_bare(s, mux_conn(ses->mx), &r);
+	}
+	ses->stream = NULL;
+	stream_end(s);
+	stream_leave(s);
+}
+
+void
+session_free(struct session *ses)
+{
+	struct lcore *lc = ses->lc;
+	struct px_lcore *px = lc->px;
+
+	wheel_cancel(&lc->wheel, &ses->timer);
+	limits_give(lc, ses->fe);
+	counter_dec(&px_cnt(lc, ses->fe)->cur_conn);
+	counter_dec(&lc->bind_cnt[ses->bind->slot].cur_conn);
+	arena_reset(&ses->arena);
+	pool_free(&px->sessions, ses);
+}
+
+static void
+on_timer(void *ctx, struct wheel_timer *t)
+{
+	struct session *ses = sl_container_of(t, struct session, timer);
+	struct lcore *lc = ctx;
+	struct mux *mx = ses->mx;
+
+	if (ses->stream != NULL)
+		return; // a request is in flight: its own dates count
+	if (ses->nreq == 0)
+		end_unused(ses, 408, "cR");
+	ses->mx = NULL;
+	mux_close(lc, mx, false);
+	session_free(ses);
+	queue_run(lc);
+}
+
+void
+session_stream_ended(struct session *ses, bool alive)
+{
+	const struct px_timeouts *t = &ses->fe->timeout;
+
+	ses->stream = NULL;
+	if (!alive) {
+		session_free(ses);
+		return;
+	}
+	ses->idle_us = ses->lc->now_us;
+	if (ses->lc->stopping && mux_is_idle(ses->mx)) {
+		mux_close(ses->lc, ses->mx, false);
+		session_free(ses);
+		return;
+	}
+	if (t->http_keep_alive != 0)
+		set_timer(ses, t->http_keep_alive);
+	else
+		set_timer(ses, t->http_request != 0 ? t->http_request : t->client);
+}
+
+/* ---- the mux's server side ---- */
+
+static void *
+on_open(struct lcore *lc, void *owner, struct mux *mx, struct muxs *ms)
+{
+	struct session *ses = owner;
+	sl_tick first_exp = ses->timer.deadline;
+	struct stream *s = stream_new(lc, ses);
+
+	(void)mx;
+	if (s == NULL)
+		return NULL;
+	s->cs = ms;
+	s->log.first_us = lc->now_us;
+	s->log.first_wall_us = lc->wall_us;
+	if (ses->nreq++ > 0)
+		s->flags |= ST_F_KEPT;
+	muxs_set_msg(ms, &s->req, s->side->req_hdr, HTTP_MAX_HDR);
+	// for the first request the time runs from the accept
+	if (ses->fe->timeout.http_request != 0)
+		s->req_exp = (s->flags & ST_F_KEPT) == 0 && tick_is_set(first_exp)
+			? first_exp
+			: tick_add(lc->now, ses->fe->timeout.http_request);
+	stream_touch_client(s);
+	stream_rearm(s);
+	return s;
+}
+
+static void
+on_gone(struct lcore *lc, void *owner, struct mux *mx)
+{
+	struct session *ses = owner;
+
+	(void)mx;
+	(void)lc;
+	ses->mx = NULL;
+	// HAProxy logs a connection without a request as a bad one, unless "option dontlognull"
+	if (ses->nreq == 0)
+		end_unused(ses, 400, "CR");
+	session_free(ses);
+}
+
+static char *
+on_head_mem(struct lcore *lc, struct muxs *ms, void *user, uint32_t size)
+{
+	struct stream *s = user;
+
+	(void)lc;
+	(void)ms;
+	return arena_alloc(&s->arena, size);
+}
+
+static void
+on_event(struct lcore *lc, struct muxs *ms, void *user, uint32_t events)
+{
+	txn_client_event(lc, ms, user, events);
+}
+
+static const struct mux_user session_user = {
+	.open = on_open,
+	.head_mem = on_head_mem,
+	.event = on_event,
+	.gone = on_gone,
+};
+
+/* ---- accept ---- */
+
+static struct session *
+session_new(struct lcore *lc, const struct listen_addr *b, struct conn *c)
+{
+	struct session *ses;
+
+	if (!limits_take(lc, b->fe)) {
+		drop_count(lc, DROP_TCP_MAXCONN);
+		return NULL;
+	}
+	ses = pool_new(&lc->px->sessions);
+	if (ses == NULL) {
+		drop_count(lc, DROP_TCP_NO_MEM);
+		limits_give(lc, b->fe);
+		return NULL;
+	}
+	ses->lc = lc;
+	ses->bind = b;
+	ses->fe = b->fe;
+	ses->accept_us = ses->idle_us = lc->now_us;
+	ses->accept_wall_us = lc->wall_us;
+	conn_addrs(c, &ses->dst, &ses->src);
+	arena_init(&ses->arena, &lc->px->src);
+	wheel_timer_init(&ses->timer, on_timer);
+	counter_inc(&px_cnt(lc, ses->fe)->cum_conn);
+	counter_inc(&px_cnt(lc, ses->fe)->cur_conn);
+	counter_inc(&lc->bind_cnt[b->slot].cum_conn);
+	counter_inc(&lc->bind_cnt[b->slot].cur_conn);
+	return ses;
+}
+
+void *
+session_accept(struct lcore *lc, void *cookie, struct conn *c)
+{
+	struct px_listener *l = cookie;
+	struct session *ses;
+
+	if (lc->stopping || !l->open)
+		return NULL;
+	ses = session_new(lc, l->bind, c);
+	if (ses == NULL)
+		return NULL;
+	if (!l->http) {
+		void *s = tcp_mode_open(lc, ses, c);
+		if (s == NULL)
+			session_free(ses);
+		return s;
+	}
+	ses->mx = mux_new(lc, c, true, &session_user, ses);
+	if (ses->mx == NULL) {
+		drop_count(lc, DROP_TCP_NO_MEM);
+		session_free(ses);
+		return NULL;
+	}
+	set_timer(ses,
+		ses->fe->timeout.http_request != 0 ? ses->fe->timeout.http_request
+						   : ses->fe->timeout.client);
+	return ses->mx;
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Mode tcp: bytes both ways between two connections, each direction ended by itself.
+ *
+ * Runs on: the worker. The stream is the connection's whole life; there is no mux, no message. What
+ * is received on one side is moved to the other as far as it has room (back-pressure as in body.c);
+ * a side's end is passed on after its bytes. Termination states as HAProxy: first letter who, second
+ * C while connecting, Q in the queue, D later.
+ */
+#include "dataplane/proxy/px.h"
+
+#include "dataplane/base/hot.h"
+
+void *
+tcp_mode_open(struct lcore *lc, struct session *ses, struct conn *c)
+{
+	struct stream *s = stream_new(lc, ses);
+	const struct proxy *fe = ses->fe, *be;
+
+	if (s == NULL)
+		return NULL;
+	s->cli.c = c;
+	s->log.first_us = lc->now_us;
+	s->log.first_wall_us = lc->wall_us;
+	counter_inc(&px_cnt(lc, fe)->cum_req);
+	be = fe->default_be != NULL ? fe->default_be : (fe->caps & PX_CAP_BE) != 0 ? fe : NULL;
+	s->phase = ST_REQ_RULES_FE;
+	s->wait_exp =
+		lc->now; // starts when the accept has returned, out of the first event or timer
+	if (be != NULL) {
+		s->be = s->view.be = be;
+		s->px->be_conns[be->slot]++;
+		s->flags |= ST_F_AT_BE;
+		if (be != fe) {
+			counter_inc(&px_cnt(lc, be)->cur_conn);
+			counter_inc(&px_cnt(lc, be)->cum_conn);
+		}
+	}
+	wheel_arm(&lc->wheel, &s->timer, lc->now);
+	return s;
+}
+
+/* Out of the first event or the timer that the accept armed. */
+void
+tcp_mode_start(struct stream *s)
+{
+	if ((s->flags & ST_F_AT_BE) == 0)
+		txn_fail(s, 0, "SC");
+	else
+		upstream_start(s);
+}
+
+/* Moves from one side to the other; all: beyond the room there, because `from` is over. */
+static void
+move(struct stream *s, struct st_leg *from, struct st_leg *to, bool all)
+{
+	bool up = from == &s->cli;
+	struct lcore *lc = s->lc;
+	uint32_t n;
+
+	if (from->c == NULL || to->c == NULL || to->shut)
+		return;
+	while ((n = conn_rx(from->c)->len) > 0) {
+		if (!all)
+			n = sl_min(n, conn_send_space(to->c));
+		if (n == 0)
+			return;
+		struct chain c;
+
+		chain_init(&c);
+		if (conn_rx_take(lc, from->c, n, &c) < 0)
+			return;
+		stream_touch_client(s);
+		stream_touch_server(s);
+		if (up)
+			stream_count_in(s, n);
+		else
+			stream_count_out(s, n);
+		if (conn_send(lc, to->c, &c) < 0)
+			return;
+	}
+	if (conn_rx(from->c)->len == 0 && conn_rx_eof(from->c)) {
+		from->eof = true;
+		to->shut = true;
+		conn_shutdown(lc, to->c);
+	}
+}
+
+void
+tcp_mode_run(struct stream *s)
+{
+	if (s->phase != ST_TUNNEL)
+		return;
+	move(s, &s->cli, &s->back, false);
+	move(s, &s->back, &s->cli, false);
+	if (s->cli.eof && s->back.eof) {
+		txn_set_term(s, "--");
+		stream_end(s);
+	}
+}
+
+void
+tcp_mode_close(struct stream *s)
+{
+	struct conn *c = s->cli.c;
+	bool whole = s->log.term[0] == '-' || s->log.term[0] == 'S' || s->log.term[0] == 'P';
+
+	s->cli.c = NULL;
+	if (c != NULL && whole)
+		conn_close(s->lc, c);
+	else if (c != NULL)
+		conn_abort(s->lc, c);
+	session_stream_ended(s->ses, false);
+}
+
+/* A connection died: what it had sent goes to the other side before that one ends. */
+static void
+closed(struct stream *s, struct st_leg *leg, bool client)
+{
+	struct conn *c = leg->c;
+	int err = conn_error(c);
+	bool was_open = s->phase == ST_TUNNEL;
+
+	if (was_open && err == 0)
+		move(s, leg, client ? &s->back : &s->cli, true);
+	conn_close(s->lc, c);
+	leg->c = NULL;
+	if (s->phase == ST_DEAD)
+		return;
+	if (!client && !was_open) {
+		upstream_failed(s, err != 0 ? err : ECONNRESET);
+	} else if (err == 0 && leg->eof && leg->shut) {
+		txn_set_term(s, "--");
+		stream_end(s);
+	} else if (client) {
+		txn_client_abort(s);
+	} else {
+		counter_inc(&px_cnt(s->lc, s->be)->srv_aborts);
+		txn_fail(s, 0, "SD");
+	}
+}
+
+void
+tcp_mode_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
+{
+	struct stream *s = user;
+
+	(void)lc;
+	stream_enter(s);
+	if (s->cli.c == NULL)
+		s->cli.c = c;
+	stream_touch_client(s);
+	if (s->phase == ST_REQ_RULES_FE && (events & CONN_EV_CLOSED) == 0)
+		tcp_mode_start(s);
+	if (s->phase != ST_DEAD && (events & CONN_EV_CLOSED) != 0)
+		closed(s, &s->cli, true);
+	else if (s->phase != ST_DEAD)
+		tcp_mode_run(s);
+	stream_leave(s);
+}
+
+static void
+on_server_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
+{
+	struct stream *s = user;
+
+	(void)lc;
+	(void)c;
+	stream_enter(s);
+	stream_touch_server(s);
+	if ((events & CONN_EV_CONNECTED) != 0 && s->phase == ST_CONNECT) {
+		s->log.connect_us = lc->now_us;
+		s->phase = ST_TUNNEL;
+		stream_touch_client(s);
+		stream_touch_server(s);
+	}
+	if ((events & CONN_EV_CLOSED) != 0)
+		closed(s, &s->back, false);
+	else
+		tcp_mode_run(s);
+	stream_leave(s);
+}
+
+const struct conn_handler tcp_mode_server = { .accept = NULL, .event = on_server_event };

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The request: from a complete head over the rules to the choice of a backend, and the head's edits
+ * for the server.
+ *
+ * Runs on: the worker. Follows: HAProxy's order: frontend's http-request rules, use_backend rules,
+ * default_backend, backend's http-request rules, then option forwardfor. Of the Connection field
+ * only "close" and "keep-alive" go (the mux writes its own); other tokens, such as "upgrade", pass.
+ */
+#include "dataplane/proxy/px.h"
+
+#include "dataplane/base/hot.h"
+
+#define VERSION_PART 9 // " HTTP/1.1"
+
+/* ---- the head is there, or will never be ---- */
+
+/* Request line as received, for the log: rules may change the message. */
+static void
+keep_line(struct stream *s)
+{
+	const struct http_msg *m = &s->req;
+	uint32_t len = m->uri.off + m->uri.len - m->method.off + VERSION_PART;
+
+	len = sl_min(len, (uint32_t)LOGREC_TEXT);
+	s->log.line = arena_str(&s->arena, sl_str_make(m->base + m->method.off, len));
+}
+
+void
+txn_request_head(struct stream *s)
+{
+	s->log.head_us = s->lc->now_us;
+	stream_count_in(s, s->req.len);
+	s->req_exp = TICK_NONE;
+	counter_inc(&px_cnt(s->lc, s->fe)->cum_req);
+	keep_line(s);
+	s->view.req = &s->req;
+	s->phase = ST_REQ_RULES_FE;
+	switch (rule_run(s, s->fe->http_req)) {
+	case RULE_NEXT:
+		txn_request_rules(s);
+		break;
+	case RULE_PARKED:
+	case RULE_ENDED:
+	default:
+		break;
+	}
+}
+
+void
+txn_request_error(struct stream *s)
+{
+	counter_inc(&px_cnt(s->lc, s->fe)->failed_req);
+	switch (muxs_error(s->cs)) {
+	case MUX_ERR_TOO_BIG:
+		txn_fail(s, 431, "PR");
+		break;
+	case MUX_ERR_EOF:
+		txn_fail(s, 400, "CR");
+		break;
+	case MUX_ERR_RESET:
+		txn_fail(s, 0, "CR");
+		break;
+	case MUX_ERR_NOMEM:
+		txn_fail(s, 503, "RR");
+		break;
+	case MUX_ERR_PARSE:
+	default:
+		txn_fail(s, 400, "PR");
+		break;
+	}
+}
+
+/* ---- which backend ---- */
+
+/* use_backend rules, one program after the other; goes on where a suspension left it. */
+static enum rule_result
+by_switches(struct stream *s, const struct proxy **be)
+{
+	struct prog_cursor *cur = &s->side->cursor;
+
+	for (; s->next_switch < s->fe->nswitches; s->next_switch++, s->step = SWITCH_COND) {
+		const struct be_switch *sw = &s->fe->switches[s->next_switch];
+		enum rule_result rc;
+
+		if (s->step == SWITCH_COND) {
+			s->step = SWITCH_COND_DONE;
+			rc = rule_run(s, sw->cond);
+			if (rc != RULE_NEXT)
+				return rc;
+		}
+		if (s->step == SWITCH_COND_DONE) {
+			if (sw->cond != NULL && !cur->flag)
+				continue;
+			*be = sw->be;
+			if (*be != NULL || sw->name == NULL)
+				return RULE_NEXT;
+			s->step = SWITCH_NAME_DONE;
+			rc = rule_run(s, sw->name);
+			if (rc != RULE_NEXT)
+				return rc;
+		}
+		if (cur->stack[0].type == T_STR)
+			*be = model_find_proxy(s->model, cur->stack[0].s, PX_CAP_BE);
+		if (*be != NULL)
+			return RULE_NEXT; // a name that nobody has: the next rule, as HAProxy
+	}
+	return RULE_NEXT;
+}
+
+static void
+enter_backend(struct stream *s, const struct proxy *be)
+{
+	s->be = be;
+	s->view.be = be;
+	s->px->be_conns[be->slot]++;
+	s->flags |= ST_F_AT_BE;
+	if (be != s->fe) {
+		counter_inc(&px_cnt(s->lc, be)->cum_req);
+		counter_inc(&px_cnt(s->lc, be)->cur_conn);
+		counter_inc(&px_cnt(s->lc, be)->cum_conn);
+	}
+}
+
+static enum rule_result
+choose_backend(struct stream *s)
+{
+	const struct proxy *be = NULL;
+	enum rule_result rc = by_switches(s, &be);
+
+	if (rc != RULE_NEXT)
+		return rc;
+	if (be == NULL)
+		be = s->fe->default_be;
+	if (be == NULL && (s->fe->caps & PX_CAP_BE) != 0)
+		be = s->fe;
+	if (be == NULL) {
+		txn_fail(s, 503, "SC");
+		return RULE_ENDED;
+	}
+	enter_backend(s, be);
+	s->phase = ST_REQ_RULES_BE;
+	return be != s->fe ? rule_run(s, be->http_req) : RULE_NEXT;
+}
+
+void
+txn_request_rules(struct stream *s)
+{
+	if (s->phase == ST_REQ_RULES_FE && choose_backend(s) != RULE_NEXT)
+		return;
+	if (stream_own_req(s) < 0 || txn_request_ready(s) < 0) {
+		txn_fail(s, 500, "PR");
+		return;
+	}
+	upstream_start(s);
+}
+
+/* ---- edits for the server ---- */
+
+static bool
+is_persistence(struct sl_str tok)
+{
+	return sl_str_ieq(tok, SL_STR("close")) || sl_str_ieq(tok, SL_STR("keep-alive"));
+}
+
+/* Appends the tokens of a Connection value that pass. */
+static void
+add_passing(struct sl_buf *b, struct sl_str value)
+{
+	while (value.p != NULL) {
+		struct sl_str tok = sl_str_trim(sl_str_cut(&value, ','));
+
+		if (tok.len == 0 || is_persistence(tok))
+			continue;
+		if (b->len > 0)
+			sl_buf_addc(b, ", ");
+		sl_buf_add(b, tok);
+	}
+}
+
+int
+txn_strip_connection(struct http_msg *m)
+{
+	struct sl_str name = SL_STR("connection");
+	uint16_t pos = 0;
+	struct sl_buf b;
+	char keep[512];
+	int i = http_hdr_find(m, name, &pos);
+
+	if (likely(i < 0))
+		return 0;
+	sl_buf_init(&b, keep, sizeof(keep));
+	for (; i >= 0; i = http_hdr_find(m, name, &pos))
+		add_passing(&b, http_str(m, m->hdr[i].value));
+	if (b.full)
+		return -ENOSPC;
+	if (b.len > 0)
+		return http_hdr_set(m, name, sl_buf_str(&b));
+	http_hdr_del(m, name);
+	return 0;
+}
+
+static struct sl_str
+forward_name(const struct stream *s)
+{
+	if ((s->be->options & PX_O_FORWARDFOR) != 0 && s->be->forwardfor_hdr.len > 0)
+		return s->be->forwardfor_hdr;
+	if ((s->fe->options & PX_O_FORWARDFOR) != 0 && s->fe->forwardfor_hdr.len > 0)
+		return s->fe->forwardfor_hdr;
+	return SL_STR("x-forwarded-for");
+}
+
+static bool
+excepts(const struct proxy *px, const struct ip_addr *src)
+{
+	return (px->options & PX_O_FORWARDFOR) != 0 &&
+		px->forwardfor_except.ip.family != ADDR_NONE &&
+		addr_in_net(src, &px->forwardfor_except);
+}
+
+/* "if-none" holds only if each side that has the option says so. */
+static bool
+only_if_none(const struct stream *s)
+{
+	bool fe = (s->fe->options & PX_O_FORWARDFOR) != 0,
+	     be = (s->be->options & PX_O_FORWARDFOR) != 0;
+
+	return (!fe || s->fe->forwardfor_ifnone) && (!be || s->be->forwardfor_ifnone);
+}
+
+static int
+add_forwardfor(struct stream *s)
+{
+	const struct ip_addr *src = &s->ses->src.ip;
+	struct sl_str name = forward_name(s);
+	struct sl_buf b;
+	char text[64];
+
+	if (((s->fe->options | s->be->options) & PX_O_FORWARDFOR) == 0)
+		return 0;
+	if (excepts(s->fe, src) || excepts(s->be, src))
+		return 0;
+	if (only_if_none(s) && http_hdr_get(&s->req, name).p != NULL)
+		return 0;
+	sl_buf_init(&b, text, sizeof(text));
+	addr_format(&b, src);
+	return http_hdr_add(&s->req, name, sl_buf_str(&b));
+}
+
+int
+txn_request_ready(struct stream *s)
+{
+	int rc;
+
+	if ((s->flags & ST_F_REQ_READY) != 0)
+		return 0;
+	s->flags |= ST_F_REQ_READY;
+	rc = txn_strip_connection(&s->req);
+	return rc < 0 ? rc : add_forwardfor(s);
+}

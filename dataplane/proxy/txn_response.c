@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The response: from the server's head over the rules to the client.
+ *
+ * Runs on: the worker. Order of rules as HAProxy: backend's http-response, then frontend's.
+ * Interim heads (1xx) are passed on as they come. A client that speaks HTTP/1.0 gets a chunked body
+ * without its framing, ended by the connection (RFC 9112 7.1, A.1); everything else keeps the
+ * framing in which it came. 101, and 2xx to CONNECT, turn both connections into a tunnel.
+ */
+#include "dataplane/proxy/px.h"
+
+#include "dataplane/base/hot.h"
+
+/* ---- interim ---- */
+
+void
+txn_response_interim(struct stream *s)
+{
+	s->flags |= ST_F_RES_SEEN;
+	if (s->phase != ST_WAIT_RES || (s->req.flags & HTTP_F_10) != 0)
+		return; // RFC 9110 15.2: never to a 1.0 client
+	if (muxs_send_head(s->lc, s->cs, &s->res, NULL, false, false) == 0)
+		stream_count_out(s, h1_head_size(&s->res));
+}
+
+/* ---- final ---- */
+
+static bool
+wants_close(const struct stream *s)
+{
+	return (s->fe->options & PX_O_CLOSE) != 0 || s->lc->stopping;
+}
+
+/* Body in another framing than it came in: a chunked one for a client that cannot read it. */
+static int
+fit_framing(struct stream *s)
+{
+	bool strip = s->res.framing == HTTP_BODY_CHUNKED && (s->req.flags & HTTP_F_10) != 0;
+
+	muxs_set_raw(s->cs, true, true);
+	muxs_set_raw(s->ss, !strip, true);
+	if (!strip)
+		return 0;
+	http_hdr_del(&s->res, SL_STR("transfer-encoding"));
+	s->res.framing = HTTP_BODY_CLOSE;
+	return 0;
+}
+
+static void
+send_response(struct stream *s)
+{
+	bool tunnel = s->res.framing == HTTP_BODY_TUNNEL, eom = false, close = wants_close(s);
+	struct lcore *lc = s->lc;
+	struct chain body;
+	int rc;
+
+	chain_init(&body);
+	if (stream_own_res(s) < 0 || txn_strip_connection(&s->res) < 0 || fit_framing(s) < 0) {
+		txn_fail(s, 500, "PH");
+		return;
+	}
+	s->phase = tunnel ? ST_TUNNEL : ST_DATA;
+	if (!tunnel)
+		rc = body_first(s, s->ss, s->cs, &body, &eom);
+	else
+		rc = 0;
+	if (rc == 0) {
+		stream_count_out(s, h1_head_size(&s->res) + body.len);
+		rc = muxs_send_head(lc, s->cs, &s->res, &body, eom, close);
+	}
+	if (rc < 0) {
+		chain_free(lc, &body);
+		txn_fail(s, rc == -EBADMSG ? 502 : 500, rc == -EBADMSG ? "PH" : "RD");
+		return;
+	}
+	s->flags |= ST_F_RES_SENT | (eom ? ST_F_RES_DONE : 0);
+	s->log.status = s->res.status;
+	if (tunnel) {
+		muxs_set_tunnel(s->cs);
+		muxs_set_tunnel(s->ss);
+		s->flags &= ~(ST_F_REQ_DONE | ST_F_RES_DONE);
+	}
+	stream_touch_client(s);
+	stream_touch_server(s);
+	body_run(s);
+}
+
+void
+txn_response_rules(struct stream *s)
+{
+	if (s->phase == ST_RES_RULES_BE) {
+		s->phase = ST_RES_RULES_FE;
+		if (s->fe != s->be && rule_run(s, s->fe->http_res) != RULE_NEXT)
+			return;
+	}
+	send_response(s);
+}
+
+void
+txn_response_head(struct stream *s)
+{
+	if (s->phase != ST_WAIT_RES)
+		return;
+	s->flags |= ST_F_RES_SEEN;
+	s->log.res_us = s->lc->now_us;
+	s->log.status = s->res.status;
+	s->view.res = &s->res;
+	s->phase = ST_RES_RULES_BE;
+	if (rule_run(s, s->be->http_res) == RULE_NEXT)
+		txn_response_rules(s);
+}
+
+/* Before a response head: the server closed, reset, or sent nonsense. */
+void
+txn_server_error(struct stream *s)
+{
+	enum mux_err err = muxs_error(s->ss);
+	bool theirs = err == MUX_ERR_EOF || err == MUX_ERR_RESET;
+	const char *term = theirs ? "SH" : "PH";
+
+	if (theirs && upstream_replay(s))
+		return;
+	counter_inc(&px_cnt(s->lc, s->be)->failed_resp);
+	counter_inc(&s->lc->srv_cnt[s->srv->slot].failed_resp);
+	if (theirs && (s->flags & (ST_F_REUSED | ST_F_RES_SEEN)) == ST_F_REUSED) {
+		// as HAProxy: the client sees its kept connection close, and may try again itself
+		txn_fail(s, 0, term);
+		return;
+	}
+	txn_fail(s, 502, term);
+}

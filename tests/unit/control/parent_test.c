@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The parent process around fake daemons: exit codes, forwarded signals, and what is removed after
+ * each kind of end; what somebody else holds stays.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control/parent.h"
+#include "dataplane/base/base.h"
+
+struct fix {
+	char root[64], huge[96], pidfile[96];
+	const char *huges[1];
+	struct parent_spec s;
+};
+
+static void
+touch(const char *dir, const char *name)
+{
+	char path[320];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static bool
+there(const char *dir, const char *name)
+{
+	char path[320];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return access(path, F_OK) == 0;
+}
+
+static int
+setup(void **state)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+
+	snprintf(f->root, sizeof(f->root), "/tmp/sluice-parent-XXXXXX");
+	assert_non_null(mkdtemp(f->root));
+	snprintf(f->huge, sizeof(f->huge), "%s/huge", f->root);
+	assert_int_equal(mkdir(f->huge, 0700), 0);
+	snprintf(f->pidfile, sizeof(f->pidfile), "%s/pid", f->root);
+	f->huges[0] = f->huge;
+	f->s.huge_dirs = f->huges;
+	f->s.nhuge_dirs = 1;
+	f->s.pidfile = f->pidfile;
+	assert_int_equal(parent_take_prefix(&f->s, f->root, "t"), 0);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *f = *state;
+	char path[320];
+
+	close(f->s.run_lock);
+	snprintf(path, sizeof(path), "%s/kept", f->huge);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/tmap_held", f->huge);
+	unlink(path);
+	rmdir(f->huge);
+	assert_int_equal(rmdir(f->root), 0); // everything else was removed by the parent
+	free(f);
+	return 0;
+}
+
+enum end { END_EXIT, END_KILL, END_WAIT };
+
+/*
+ * Forks a parent whose daemon leaves files, says so by a byte, and ends as told (END_WAIT: by a
+ * signal to the parent). Returns the parent's pid; *fd: end of file once nobody lives.
+ */
+static pid_t
+run(struct fix *f, enum end end, int *fd)
+{
+	int p[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(p[0]);
+		if (parent_fork(&f->s) != 0)
+			_exit(99);
+		alarm(20); // never a leftover of a failing test
+		touch(f->s.run_dir, "dpdk_telemetry.v2");
+		touch(f->s.run_dir, "config");
+		touch(f->huge, "tmap_0");
+		touch(f->huge, "kept");
+		touch(f->root, "pid");
+		if (write(p[1], "", 1) != 1)
+			_exit(98);
+		if (end == END_EXIT)
+			_exit(7);
+		if (end == END_KILL)
+			raise(SIGKILL);
+		for (;;)
+			pause();
+	}
+	close(p[1]);
+	*fd = p[0];
+	return pid;
+}
+
+static void
+wait_byte(int fd)
+{
+	char c;
+
+	assert_int_equal(read(fd, &c, 1), 1);
+}
+
+static int
+wait_code(pid_t pid, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int st;
+	char c;
+
+	assert_int_equal(waitpid(pid, &st, 0), pid);
+	assert_true(WIFEXITED(st));
+	assert_int_equal(poll(&p, 1, 5000), 1); // nobody keeps the pipe open
+	assert_int_equal(read(fd, &c, 1), 0);
+	close(fd);
+	return WEXITSTATUS(st);
+}
+
+static void
+assert_clean(const struct fix *f)
+{
+	assert_false(there(f->root, "t"));
+	assert_false(there(f->root, "pid"));
+	assert_false(there(f->huge, "tmap_0"));
+	assert_true(there(f->huge, "kept"));
+}
+
+static void
+test_exit_code(void **state)
+{
+	int fd;
+	pid_t pid = run(*state, END_EXIT, &fd);
+
+	wait_byte(fd);
+	assert_int_equal(wait_code(pid, fd), 7);
+	assert_clean(*state);
+}
+
+static void
+test_killed(void **state)
+{
+	int fd;
+	pid_t pid = run(*state, END_KILL, &fd);
+
+	wait_byte(fd);
+	assert_int_equal(wait_code(pid, fd), 128 + SIGKILL);
+	assert_clean(*state);
+}
+
+static void
+test_forwards(void **state)
+{
+	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++) {
+		struct fix *f = *state;
+		int fd;
+		pid_t pid = run(f, END_WAIT, &fd);
+
+		wait_byte(fd);
+		kill(pid, sigs[i]);
+		assert_int_equal(wait_code(pid, fd), 128 + sigs[i]);
+		assert_clean(f);
+		mkdir(f->s.run_dir, 0700); // for the next round
+	}
+	rmdir(((struct fix *)*state)->s.run_dir);
+}
+
+/* The daemon does not outlive its parent. */
+static void
+test_parent_killed(void **state)
+{
+	struct fix *f = *state;
+	struct pollfd p = { .events = POLLIN };
+	int st;
+	pid_t pid = run(f, END_WAIT, &p.fd);
+	char c;
+
+	wait_byte(p.fd);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &st, 0), pid);
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(read(p.fd, &c, 1), 0);
+	close(p.fd);
+	parent_clean(&f->s); // what nobody was left to do
+	assert_clean(f);
+}
+
+/* A prefix in use gives another one; its files are not touched, nor hugepages that are in use. */
+static void
+test_prefix(void **state)
+{
+	struct fix *f = *state;
+	struct parent_spec other = { .huge_dirs = f->huges, .nhuge_dirs = 1 };
+	char path[320];
+	int fd;
+
+	touch(f->huge, "kept");
+	touch(f->huge, "tmap_held");
+	snprintf(path, sizeof(path), "%s/tmap_held", f->huge);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_SH), 0);
+	assert_int_equal(parent_take_prefix(&other, f->root, "t"), 0);
+	assert_string_not_equal(other.prefix, f->s.prefix);
+	touch(f->s.run_dir, "config");
+	parent_clean(&other);
+	close(other.run_lock);
+	assert_true(there(f->s.run_dir, "config"));
+	assert_false(there(f->root, other.prefix));
+	parent_clean(&f->s);
+	assert_true(there(f->huge, "tmap_held"));
+	assert_false(there(f->root, "t"));
+	close(fd);
+}
+
+static void
+test_devices(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		const char *device;
+		uint32_t n;
+		const char *name;
+		bool tap, existed;
+	} rows[] = {
+		{ __LINE__, "net_tap0,iface=slx0", 1, "slx0", true, false },
+		{ __LINE__, "net_tap1,mac=fixed,iface=lo", 1, "lo", true, true },
+		{ __LINE__, "net_af_xdp0,iface=slx1,start_queue=0", 1, "slx1", false, false },
+		{ __LINE__, "net_af_packet0,iface=slx1", 0, "", false, false },
+		{ __LINE__, "net_tap0", 0, "", false, false },
+		{ __LINE__, "net_tap0,iface=", 0, "", false, false },
+		{ __LINE__, "net_tap0,iface=a_name_that_is_too_long", 0, "", false, false },
+		{ __LINE__, "0000:3b:00.0", 0, "", false, false },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct parent_spec s = { .run_lock = -1 };
+
+		parent_add_device(&s, sl_str_c(rows[i].device));
+		if (s.nlinks != rows[i].n)
+			fail_msg("line %d: %u links", rows[i].line, s.nlinks);
+		if (s.nlinks == 0)
+			continue;
+		assert_string_equal(s.link[0].name, rows[i].name);
+		assert_int_equal(s.link[0].tap, rows[i].tap);
+		assert_int_equal(s.link[0].existed, rows[i].existed);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_exit_code, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forwards, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parent_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_prefix, setup, teardown),
+		cmocka_unit_test(test_devices),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
