@@ -8,12 +8,13 @@
 #include <ev.h>
 
 #include "dataplane/base/addr.h"
+#include "dataplane/conn/lsock.h"
 #include "dataplane/lcore/lcore.h"
 
 struct io_loop; // one per control thread that opens connections
 struct io_conn;
 
-#define IO_BLOCK 2048 // bytes lent per block
+#define IO_BLOCK LSOCK_BLOCK
 
 struct io_handler {
 	void (*connected)(struct io_conn *c, void *user);

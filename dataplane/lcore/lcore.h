@@ -29,6 +29,7 @@ struct conn_lcore;
 struct mux_lcore;
 struct bal_lcore;
 struct px_lcore;
+struct lsock;
 struct net_shared;
 struct bal_shared;
 
@@ -90,6 +91,7 @@ struct lcore {
 	struct mux_lcore *mux;
 	struct bal_lcore *bal;
 	struct px_lcore *px;
+	struct lsock *lsock_waiting; // conn/lsock.c
 	struct net_shared *net_shared;
 	struct bal_shared *bal_shared;
 	uint32_t calls_out; // Lua calls outstanding: no nap

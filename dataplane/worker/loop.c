@@ -111,6 +111,8 @@ worker_iterate(struct lcore *lc)
 	uint32_t found = rx_ports(lc);
 
 	found += messages(lc);
+	if (unlikely(lc->lsock_waiting != NULL))
+		lsock_retry(lc);
 	found += wheel_advance(&lc->wheel, lc->now, TIMER_BUDGET, lc);
 	if (unlikely(lc->now - lc->ticked >= NET_TICK_MS)) {
 		lc->ticked = lc->now;
