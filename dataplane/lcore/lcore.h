@@ -78,6 +78,7 @@ struct lcore {
 	sl_tick ticked; // last net_tick()
 	sl_tick gauged; // last time the gauges were written
 	const struct model *model; // of this loop iteration
+	uint64_t served; // 1 + generation of the model whose listeners are open
 	struct rte_mempool *pool;
 	uint32_t pool_size;   // mbufs in pool
 	uint32_t retained;    // truesize of mbufs held in queues, in bytes

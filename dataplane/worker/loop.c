@@ -86,6 +86,7 @@ messages(struct lcore *lc)
 			xring_pop(lc->worker[i].in, &m);
 			k++, found++)
 			mesh_message(lc, &m, i);
+	net_deliver(lc); // what came as frames
 	for (uint16_t i = 0; i < lc->nscripts; i++)
 		for (uint32_t k = 0; k < MSG_BURST && xring_pop(&lc->script[i].to, &m);
 			k++, found++)
@@ -97,17 +98,20 @@ messages(struct lcore *lc)
 	return found;
 }
 
-static void
-model_changed(struct lcore *lc)
+/* By generation, not by pointer: it may have changed during a nap, or memory been used again. */
+void
+worker_serve(struct lcore *lc)
 {
-	if (lc->model != NULL && !lc->stopping)
+	if (likely(lc->model == NULL || lc->served == lc->model->generation + 1ull))
+		return;
+	lc->served = lc->model->generation + 1ull;
+	if (!lc->stopping)
 		px_listen(lc, lc->model);
 }
 
 bool
 worker_iterate(struct lcore *lc)
 {
-	const struct model *before = lc->model;
 	uint32_t found = rx_ports(lc);
 
 	found += messages(lc);
@@ -122,15 +126,14 @@ worker_iterate(struct lcore *lc)
 	tcp_run_output(lc);
 	net_flush(lc);
 	found += net_pending(lc);
+	lcore_wake_peers(lc);
 	if (found > 0) {
-		lcore_wake_peers(lc);
 		stat_inc(lc, STAT_LOOPS_BUSY);
 		worker_gauges(lc);
 	}
 	stat_inc(lc, STAT_LOOPS);
 	epoch_quiescent(lc);
-	if (unlikely(lc->model != before))
-		model_changed(lc);
+	worker_serve(lc);
 	if (unlikely(atomic_load_explicit(&lc->asked_stop_accept, memory_order_relaxed)) &&
 		!lc->stopping) {
 		lc->stopping = true;

@@ -129,8 +129,7 @@ worker_main(void *arg)
 	uint32_t empty = 0;
 
 	epoch_online(lc);
-	if (lc->model != NULL)
-		px_listen(lc, lc->model);
+	worker_serve(lc);
 	while (!atomic_load_explicit(&lc->stop, memory_order_relaxed) && !lc->quit) {
 		uint64_t t = rte_rdtsc(), us = (uint64_t)((double)(t - tsc0) * 1e6 / (double)hz);
 

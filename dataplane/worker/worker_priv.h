@@ -17,5 +17,7 @@
 
 /* One step of the ramp after an empty iteration; resets *empty when it was not idle. idle.c */
 void worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling);
+/* Opens the listeners of a model that is new to this worker. */
+void worker_serve(struct lcore *lc);
 /* Levels that others read: connections, streams, buffers. */
 void worker_gauges(struct lcore *lc);
