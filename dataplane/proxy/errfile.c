@@ -140,8 +140,12 @@ reply_send(struct stream *s, const struct reply *r)
 	bool close = r->close || (s->fe->options & PX_O_CLOSE) != 0 || lc->stopping;
 	struct http_msg m;
 	struct chain body;
-	int rc = build(s, r, &m);
+	int rc;
 
+	s->log.status = r->status;
+	if (mux_conn(muxs_mux(s->cs)) == NULL)
+		return -EPIPE;
+	rc = build(s, r, &m);
 	if (rc < 0)
 		return rc;
 	muxs_rx_discard(lc, s->cs);
@@ -150,7 +154,6 @@ reply_send(struct stream *s, const struct reply *r)
 		rc = chain_copy_in(lc, &body, r->body.p, r->body.len);
 	if (rc < 0)
 		return rc;
-	s->log.status = r->status;
 	s->flags |= ST_F_RES_SENT | ST_F_RES_DONE;
 	stream_count_out(s, h1_head_size(&m) + body.len);
 	s->phase = ST_REPLY;

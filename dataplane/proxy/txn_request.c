@@ -56,10 +56,8 @@ txn_request_error(struct stream *s)
 		txn_fail(s, 431, "PR");
 		break;
 	case MUX_ERR_EOF:
+	case MUX_ERR_RESET: // nobody hears it then
 		txn_fail(s, 400, "CR");
-		break;
-	case MUX_ERR_RESET:
-		txn_fail(s, 0, "CR");
 		break;
 	case MUX_ERR_NOMEM:
 		txn_fail(s, 503, "RR");
