@@ -76,6 +76,8 @@ wire_options(struct port *p)
 		p->mode = rss ? PORT_RSS : PORT_SOFT;
 		p->offloads |= rss ? PORT_O_RSS_HASH : 0;
 	}
+	// the wire copies chains, whatever the device under it says
+	p->offloads |= PORT_O_TX_MULTISEG;
 	if (sl_str_eq(pmd_arg(dev, "multiseg"), SL_STR("0")))
 		p->offloads &= ~PORT_O_TX_MULTISEG;
 }

@@ -36,8 +36,6 @@ conf_init(const char **dup)
 	rc = expr_init(dup);
 	if (rc == 0)
 		rc = action_init(dup);
-	if (rc == -ENOENT)
-		rc = 0;
 	if (rc == 0)
 		rc = registry_open(&tables.global, conf_global);
 	if (rc == 0)

@@ -206,6 +206,11 @@ void conf_notice(struct conf *c, const char *fmt, ...) sl_printf(2, 3);
 void conf_error_at(struct conf *c, const struct src_pos *pos, const char *fmt, ...) sl_printf(3, 4);
 void conf_warning_at(struct conf *c, const struct src_pos *pos, const char *fmt, ...)
 	sl_printf(3, 4);
+/* "; did you mean 'x' maybe ?", or `end` when row (its first member is the name) is NULL. */
+struct conf_hint {
+	char text[96];
+};
+struct conf_hint conf_hint(const void *row, const char *end);
 /* Counted, told once; returns -ENOMEM. */
 int conf_nomem(struct conf *c);
 /* expr_diag.error with a struct conf. */

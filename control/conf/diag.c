@@ -78,6 +78,19 @@ conf_warning_at(struct conf *c, const struct src_pos *pos, const char *fmt, ...)
 	va_end(ap);
 }
 
+struct conf_hint
+conf_hint(const void *row, const char *end)
+{
+	struct conf_hint h;
+
+	if (row == NULL)
+		(void)snprintf(h.text, sizeof(h.text), "%s", end);
+	else
+		(void)snprintf(h.text, sizeof(h.text), "; did you mean '%s' maybe ?",
+			*(const char *const *)row);
+	return h;
+}
+
 int
 conf_nomem(struct conf *c)
 {
@@ -92,11 +105,15 @@ void
 conf_expr_error(void *ctx, struct sl_str word, const char *text)
 {
 	struct conf *c = ctx;
+	char quoted[200];
+	struct sl_buf b;
 	const char *sep = c->what[0] == '\0' ? "" : " : ";
 
+	sl_buf_init(&b, quoted, sizeof(quoted));
+	sl_buf_printf(&b, "'%.*s'", SL_STR_ARG(word));
 	// the text usually quotes the word it is about; when it does not, it is added
-	if (word.len == 0 || sl_str_find(sl_str_c(text), word, false) >= 0)
+	if (word.len == 0 || sl_str_find(sl_str_c(text), sl_buf_str(&b), false) >= 0)
 		conf_error(c, "%s%s%s", c->what, sep, text);
 	else
-		conf_error(c, "%s%s%s: '%.*s'", c->what, sep, text, SL_STR_ARG(word));
+		conf_error(c, "%s%s%s: %s", c->what, sep, text, quoted);
 }

@@ -93,10 +93,9 @@ parse_options(struct conf *c, const struct conf_args *a, struct conf_bind *out)
 			i += u->nargs;
 		} else {
 			near = registry_nearest(&conf_tables()->bind, a->word[i]);
-			conf_error(c, "'bind %.*s' in section '%s': unknown keyword '%.*s'%s%s%s.",
+			conf_error(c, "'bind %.*s' in section '%s': unknown keyword '%.*s'%s",
 				SL_STR_ARG(a->word[0]), c->section_name, SL_STR_ARG(a->word[i]),
-				near != NULL ? "; did you mean '" : "",
-				near != NULL ? near->name : "", near != NULL ? "' maybe ?" : "");
+				conf_hint(near, ".").text);
 			rc = -EINVAL;
 		}
 	}

@@ -140,8 +140,7 @@ conf_lua_load(struct conf *c)
 		script_gen_conf(c->lua, &c->m->global);
 		err.text[0] = '\0';
 		if (script_load(c->lua, l->file.p, l->arg, l->narg, l->per_thread, &err) < 0)
-			conf_error(
-				c, "error in Lua file '%.*s': %s", SL_STR_ARG(l->file), err.text);
+			conf_error(c, "%s", err.text);
 	}
 	c->loads = NULL;
 	c->load_last = &c->loads;

@@ -92,10 +92,9 @@ other_option(struct conf *c, struct sl_str name, struct sl_str w)
 		return u->ignored ? u->nargs : -(int)u->nargs - 1;
 	}
 	near = registry_nearest(&conf_tables()->server, w);
-	conf_error(c, "'server %.*s/%.*s' : unknown keyword '%.*s'%s%s%s.%s",
+	conf_error(c, "'server %.*s/%.*s' : unknown keyword '%.*s'%s%s",
 		SL_STR_ARG(c->section_ident), SL_STR_ARG(name), SL_STR_ARG(w),
-		near != NULL ? "; did you mean '" : "", near != NULL ? near->name : "",
-		near != NULL ? "' maybe ?" : "",
+		conf_hint(near, ".").text,
 		name.len == 0 ? " Hint: no address was expected for this server." : "");
 	return -1;
 }

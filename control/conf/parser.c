@@ -130,18 +130,16 @@ conf_unknown(struct conf *c, const struct sl_str *word, uint32_t n)
 		if (n == 1)
 			conf_error(c, "'%.*s' expects one of %s.", SL_STR_ARG(word[0]), list);
 		else if (sl_str_eq(word[0], SL_STR("option")))
-			conf_error(c, "unknown option '%.*s'%s%s%s.", SL_STR_ARG(word[1]),
-				near != NULL ? "; did you mean '" : "",
-				near != NULL ? near->name : "", near != NULL ? "' maybe ?" : "");
+			conf_error(c, "unknown option '%.*s'%s", SL_STR_ARG(word[1]),
+				conf_hint(near, ".").text);
 		else
 			conf_error(c, "'%.*s' supports %s (got '%.*s').", SL_STR_ARG(word[0]), list,
 				SL_STR_ARG(word[1]));
 		return;
 	}
 	near = registry_nearest(r, word[0]);
-	conf_error(c, "unknown keyword '%.*s' in '%s' section%s%s%s", SL_STR_ARG(word[0]),
-		c->section_name, near != NULL ? "; did you mean '" : "",
-		near != NULL ? near->name : "", near != NULL ? "' maybe ?" : "");
+	conf_error(c, "unknown keyword '%.*s' in '%s' section%s", SL_STR_ARG(word[0]),
+		c->section_name, conf_hint(near, "").text);
 }
 
 /* HAProxy warns of, and skips, what the kind of proxy can make no use of. */

@@ -77,9 +77,8 @@ unknown_action(struct conf *c, const char *ruleset, struct sl_str name, enum eva
 		if (allowed_at(row, point))
 			sl_buf_printf(&b, "'%s', ", row->name);
 	}
-	conf_error(c, "'%s' expects %s'lua.<name>', but got '%.*s'%s%s%s.", ruleset, list,
-		SL_STR_ARG(name), near != NULL ? "; did you mean '" : "",
-		near != NULL ? near->name : "", near != NULL ? "' maybe ?" : "");
+	conf_error(c, "'%s' expects %s'lua.<name>', but got '%.*s'%s", ruleset, list,
+		SL_STR_ARG(name), conf_hint(near, ".").text);
 	return -EINVAL;
 }
 

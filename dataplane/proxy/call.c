@@ -281,6 +281,11 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 		r = (struct call_result){ .verdict = CALLV_CONT }; // the conversion fails
 		return stream_call_now(s, &r, out);
 	}
+	if (unlikely(cl->npairs == 0)) { // no script thread runs: nobody will ever answer
+		stat_inc(lc, STAT_LUA_ERRORS);
+		r = by_policy(error_policy(s));
+		return stream_call_now(s, &r, out);
+	}
 	p = &cl->pair[pair_of(cl, s)];
 	// who waits longer is served first
 	slot = sl_list_is_empty(&p->waiting) ? slot_get(p) : NULL;

@@ -23,7 +23,7 @@ class_tostring(lua_State *L)
 }
 
 void
-api_class(lua_State *L, const char *name, const luaL_Reg *methods)
+api_class(lua_State *L, const char *key, const char *name, const luaL_Reg *methods)
 {
 	lua_newtable(L);
 	lua_pushfstring(L, "HAProxy class %s", name);
@@ -33,9 +33,8 @@ api_class(lua_State *L, const char *name, const luaL_Reg *methods)
 	if (methods != NULL)
 		luaL_setfuncs(L, methods, 0);
 	lua_setfield(L, -2, "__index");
-	lua_pushfstring(L, "sl.%s", name);
-	lua_pushvalue(L, -2);
-	lua_rawset(L, LUA_REGISTRYINDEX);
+	lua_pushvalue(L, -1);
+	lua_setfield(L, LUA_REGISTRYINDEX, key);
 }
 
 void
@@ -132,20 +131,44 @@ api_to_sample(lua_State *L, int idx, struct sample *out)
 	}
 }
 
-uint32_t
-api_arg_texts(lua_State *L, int first, struct sl_str *text)
+void
+api_push_name(lua_State *L, const char *name)
 {
-	int n = lua_gettop(L) - first + 1;
+	luaL_Buffer b;
 
-	if (n > EXPR_MAX_ARGS)
-		luaL_error(L, "at most %d arguments", EXPR_MAX_ARGS);
-	for (int i = 0; i < n; i++) {
-		int idx = first + i;
-		if (lua_type(L, idx) != LUA_TSTRING) { // others than numbers and booleans are 0
-			lua_pushinteger(L, script_to_int(L, idx));
-			lua_replace(L, idx);
-		}
-		text[i] = api_check_str(L, idx);
+	luaL_buffinit(L, &b);
+	for (; *name != '\0'; name++)
+		luaL_addchar(&b, *name == '.' || *name == '-' || *name == '+' ? '_' : *name);
+	luaL_pushresult(&b);
+}
+
+void
+api_args(lua_State *L, int first, const char *name, const struct arg_spec *spec, struct arena *mem,
+	struct arg *out)
+{
+	struct sl_str text[EXPR_MAX_ARGS];
+	int n = sl_max(lua_gettop(L) - first + 1, 0);
+	char words[256];
+	struct sl_buf why;
+
+	if (n == 0 && spec->min == 0) { // the usual case
+		for (int i = 0; i <= EXPR_MAX_ARGS; i++)
+			out[i].type = ARG_END;
+		return;
 	}
-	return n > 0 ? (uint32_t)n : 0;
+	if (n > EXPR_MAX_ARGS)
+		luaL_error(L, "'%s' takes at most %d arguments", name, EXPR_MAX_ARGS);
+	for (int i = 0; i < n; i++) {
+		if (lua_type(L, first + i) != LUA_TSTRING) { // HAProxy: what is no number is 0
+			lua_pushinteger(L, script_to_int(L, first + i));
+			lua_replace(L, first + i);
+		}
+		text[i] = api_check_str(L, first + i);
+	}
+	sl_buf_init(&why, words, sizeof(words));
+	int rc = expr_args_convert(spec, text, (uint32_t)n, mem, out, &why);
+	if (rc == -ENOMEM)
+		luaL_error(L, "'%s': no room for its arguments", name);
+	if (rc < 0)
+		luaL_error(L, "'%s': %s", name, words);
 }

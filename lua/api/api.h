@@ -16,11 +16,19 @@
 /* ---- classes ---- */
 /*
  * Makes a class: metatable with __tostring "HAProxy class NAME" and an __index table filled from
- * `methods` (may be NULL). Leaves the metatable on the stack; kept in the registry as "sl.NAME".
+ * `methods` (may be NULL). Leaves the metatable on the stack and the registry's field `key`.
  */
-void api_class(lua_State *L, const char *name, const luaL_Reg *methods);
-/* Pushes a new object of the class registered as key ("sl.TXN") with the userdata at index ud. */
+void api_class(lua_State *L, const char *key, const char *name, const luaL_Reg *methods);
+/* Pushes a new object of the class `key` with the userdata at index ud. */
 void api_object(lua_State *L, const char *key, int ud);
+#define API_TXN  "sl.txn"
+#define API_HTTP "sl.http"
+#define API_F    "sl.f"
+#define API_SF   "sl.sf"
+#define API_C    "sl.c"
+#define API_SC   "sl.sc"
+/* Name of a fetch or converter as Lua sees it: '.', '-' and '+' become '_'. */
+void api_push_name(lua_State *L, const char *name);
 /* Pushes the userdata for a call. */
 void api_push_ud(lua_State *L, struct script_call *c);
 /* The call of the object at index idx; raises when it has ended or idx is no object. */
@@ -35,5 +43,9 @@ struct sl_str api_check_str(lua_State *L, int idx);
 void api_push_sample(lua_State *L, struct sample *s, struct arena *mem, bool as_str);
 /* Lua value to sample (compat: number to sint, boolean, string, everything else false). */
 void api_to_sample(lua_State *L, int idx, struct sample *out);
-/* Arguments from index `first` up to the top as texts for expr_args_convert(). */
-uint32_t api_arg_texts(lua_State *L, int first, struct sl_str *text);
+/*
+ * Lua arguments from index `first` up to the top as arguments of a row; out has EXPR_MAX_ARGS + 1
+ * entries. Raises an error that names the method.
+ */
+void api_args(lua_State *L, int first, const char *name, const struct arg_spec *spec,
+	struct arena *mem, struct arg *out);

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The TXN object: variables, private data, log, the objects f, sf, c, sc and http.
+ *
+ * Runs on: script threads. Reads the slot's snapshot; writes take effect on the slot's copy at once
+ * and on the transaction when the worker gets the slot back.
+ * Follows: HAProxy 2.6, manual "TXN class".
+ * Not here: Channel (txn.req, txn.res), Reply.
+ */
+#include "lua/api/api.h"
+
+#define PRIV     "sl.priv"     // by stream: the value
+#define PRIV_GEN "sl.priv_gen" // by stream: whose it is
+
+/* f, sf, c, sc, http: made when first used, then fields of the object. */
+static bool
+push_part(lua_State *L, const char *name)
+{
+	static const struct {
+		const char *name, *key;
+	} parts[] = {
+		{ "f", API_F },
+		{ "sf", API_SF },
+		{ "c", API_C },
+		{ "sc", API_SC },
+		{ "http", API_HTTP },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(parts); i++) {
+		if (strcmp(parts[i].name, name) != 0)
+			continue;
+		const struct script_call *c = api_call(L, 1);
+		if (c->slot->view.req == NULL && strcmp(name, "http") == 0)
+			return false; // mode tcp
+		lua_rawgeti(L, 1, 0);
+		api_object(L, parts[i].key, -1);
+		lua_pushvalue(L, 2);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, 1);
+		return true;
+	}
+	return false;
+}
+
+/* __index; upvalue: the methods. */
+static int
+txn_index(lua_State *L)
+{
+	lua_pushvalue(L, 2);
+	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+		return 1;
+	if (lua_type(L, 2) != LUA_TSTRING || !push_part(L, lua_tostring(L, 2)))
+		lua_pushnil(L);
+	return 1;
+}
+
+static void
+push_txn(lua_State *L, struct script_call *c)
+{
+	api_push_ud(L, c);
+	api_object(L, API_TXN, -1);
+	lua_replace(L, -2);
+}
+
+/* ---- variables ---- */
+
+static bool
+var_name(lua_State *L, int idx, enum var_scope *scope, struct sl_str *name)
+{
+	return var_parse_name(api_check_str(L, idx), scope, name) == 0;
+}
+
+static int
+l_txn_get_var(lua_State *L)
+{
+	struct script_call *c = api_call(L, 1);
+	enum var_scope scope;
+	struct call_arena mem;
+	struct sl_str name;
+
+	const struct sample *v =
+		var_name(L, 2, &scope, &name) ? var_get(&c->slot->vars, scope, name) : NULL;
+	if (v == NULL) {
+		lua_pushnil(L);
+		return 1;
+	}
+	struct sample s = *v;
+	uint32_t mark = c->slot->used;
+	call_arena_init(&mem, c->slot);
+	api_push_sample(L, &s, &mem.arena, false);
+	c->slot->used = mark;
+	return 1;
+}
+
+/* txn:set_var(name, value[, ifexist]); false: no such scope, or ifexist and there is none. */
+static int
+l_txn_set_var(lua_State *L)
+{
+	struct script_call *c = api_call(L, 1);
+	enum var_scope scope;
+	struct call_arena mem;
+	struct sl_str name;
+	struct sample v;
+	bool ok;
+
+	luaL_checkany(L, 3);
+	ok = var_name(L, 2, &scope, &name) && scope != VAR_PROC; // proc: shared, not built
+	if (ok && lua_toboolean(L, 4))
+		ok = var_get(&c->slot->vars, scope, name) != NULL;
+	if (ok) {
+		api_to_sample(L, 3, &v);
+		call_arena_init(&mem, c->slot);
+		if (var_set(&c->slot->vars, &mem.arena, scope, name, &v) < 0 ||
+			call_add_write(c->slot, CW_SET_VAR, scope, name, &v) < 0)
+			return luaL_error(L, "set_var: no room for the value");
+	}
+	lua_pushboolean(L, ok);
+	return 1;
+}
+
+static int
+l_txn_unset_var(lua_State *L)
+{
+	struct script_call *c = api_call(L, 1);
+	enum var_scope scope;
+	struct sl_str name;
+	bool ok = var_name(L, 2, &scope, &name) && scope != VAR_PROC;
+
+	if (ok) {
+		var_unset(&c->slot->vars, scope, name);
+		if (call_add_write(c->slot, CW_UNSET_VAR, scope, name, NULL) < 0)
+			return luaL_error(L, "unset_var: no room");
+	}
+	lua_pushboolean(L, ok);
+	return 1;
+}
+
+/* ---- private data: any Lua value, shared by all calls of a transaction in this state ---- */
+
+/*
+ * Streams are numbered per worker and their numbers used again: the generation tells whether a
+ * value is of this transaction. What is stored lives until the number's next user stores something.
+ */
+static lua_Integer
+priv_key(const struct call_slot *s)
+{
+	return (lua_Integer)s->worker << 32 | s->stream.idx;
+}
+
+static int
+l_txn_set_priv(lua_State *L)
+{
+	const struct script_call *c = api_call(L, 1);
+	lua_Integer key = priv_key(c->slot);
+
+	luaL_checkany(L, 2);
+	lua_getfield(L, LUA_REGISTRYINDEX, PRIV_GEN);
+	lua_pushinteger(L, c->slot->stream.gen);
+	lua_rawseti(L, -2, key);
+	lua_getfield(L, LUA_REGISTRYINDEX, PRIV);
+	lua_pushvalue(L, 2);
+	lua_rawseti(L, -2, key);
+	return 0;
+}
+
+static int
+l_txn_get_priv(lua_State *L)
+{
+	const struct script_call *c = api_call(L, 1);
+	lua_Integer key = priv_key(c->slot);
+
+	lua_getfield(L, LUA_REGISTRYINDEX, PRIV_GEN);
+	lua_rawgeti(L, -1, key);
+	if (lua_tointeger(L, -1) != (lua_Integer)c->slot->stream.gen) {
+		lua_pushnil(L);
+		return 1;
+	}
+	lua_getfield(L, LUA_REGISTRYINDEX, PRIV);
+	lua_rawgeti(L, -1, key);
+	return 1;
+}
+
+/* ---- log ---- */
+
+static int
+l_txn_log(lua_State *L)
+{
+	lua_Integer level = luaL_checkinteger(L, 2);
+	struct sl_str msg = api_check_str(L, 3);
+
+	api_call(L, 1);
+	if (level < SL_EMERG || level >= SL_NR_LEVELS)
+		return luaL_error(L, "Invalid loglevel.");
+	script_log(L, (enum sl_level)level, msg);
+	return 0;
+}
+
+static int
+say(lua_State *L, enum sl_level level)
+{
+	api_call(L, 1);
+	script_log(L, level, api_check_str(L, 2));
+	return 0;
+}
+
+static int
+l_txn_deflog(lua_State *L)
+{
+	return say(L, SL_INFO); // HAProxy's level of requests
+}
+
+static int
+l_txn_debug(lua_State *L)
+{
+	return say(L, SL_DEBUG);
+}
+
+static int
+l_txn_info(lua_State *L)
+{
+	return say(L, SL_INFO);
+}
+
+static int
+l_txn_warning(lua_State *L)
+{
+	return say(L, SL_WARNING);
+}
+
+static int
+l_txn_alert(lua_State *L)
+{
+	return say(L, SL_ALERT);
+}
+
+/* ---- the end ---- */
+
+/* txn:done(): an action ends the transaction without an answer; elsewhere the call just ends. */
+static int
+l_txn_done(lua_State *L)
+{
+	struct script_call *c = api_call(L, 1);
+
+	if (!lua_isnoneornil(L, 2))
+		return luaL_error(L, "txn:done() with a reply is not available yet");
+	if (c->slot->kind == 'a')
+		c->slot->act = 6; // act.ABORT
+	return script_done(L);
+}
+
+static const luaL_Reg txn_methods[] = {
+	{ "get_var", l_txn_get_var },
+	{ "set_var", l_txn_set_var },
+	{ "unset_var", l_txn_unset_var },
+	{ "get_priv", l_txn_get_priv },
+	{ "set_priv", l_txn_set_priv },
+	{ "log", l_txn_log },
+	{ "deflog", l_txn_deflog },
+	{ "Debug", l_txn_debug },
+	{ "Info", l_txn_info },
+	{ "Warning", l_txn_warning },
+	{ "Alert", l_txn_alert },
+	{ "done", l_txn_done },
+	{ NULL, NULL },
+};
+
+static void
+open_txn(lua_State *L)
+{
+	api_class(L, API_TXN, "TXN", txn_methods);
+	lua_getfield(L, -1, "__index");
+	lua_pushcclosure(L, txn_index, 1);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
+	lua_newtable(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, PRIV);
+	lua_newtable(L);
+	lua_setfield(L, LUA_REGISTRYINDEX, PRIV_GEN);
+	script_set_txn(L, push_txn);
+}
+
+SL_LUA_API({ "TXN", open_txn, "the transaction: variables, private data, log" });

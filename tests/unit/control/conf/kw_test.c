@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Every keyword row: what it takes, and what it says to a mistake. A row without a case here fails
+ * the test.
+ */
+#include "tests/unit/control/conf/conf_env.h"
+
+struct kw_case {
+	int line;
+	const char *kind, *name;
+	const char *good; // arguments
+	const char *bad;  // arguments that are a mistake
+	const char *says; // part of the message
+};
+
+#define ROW(kind, name, good, bad, says) { __LINE__, kind, name, good, bad, says }
+#define NUM "expects an integer argument"
+#define RANGE "must be between"
+#define SURPLUS "cannot handle unexpected argument"
+
+// clang-format off
+static const struct kw_case cases[] = {
+	ROW("global", "nbthread", "4", "x", NUM),
+	ROW("global", "nbthread", "64", "65", RANGE),
+	ROW("global", "nbthread", "1", "0", RANGE),
+	ROW("global", "nbthread", "1", "", "expects <number>"),
+	ROW("global", "script-threads", "2", "17", RANGE),
+	ROW("global", "maxconn", "1000", "-1", RANGE),
+	ROW("global", "maxconn", "1000", "3x", NUM),
+	ROW("global", "busy-polling", "", "x", SURPLUS),
+	ROW("global", "daemon", "", "x", SURPLUS),
+	ROW("global", "quiet", "", "x", SURPLUS),
+	ROW("global", "zero-warning", "", "x", SURPLUS),
+	ROW("global", "pidfile", "/run/x.pid", "", "expects <file>"),
+	ROW("global", "pidfile", "/run/x.pid", "a b", SURPLUS),
+	ROW("global", "node", "n1", "", "expects <name>"),
+	ROW("global", "description", "a b c", "", "expects <text>"),
+	ROW("global", "dpdk-eal", "\"-m 512 --log-level 8\"", "a b", SURPLUS),
+	ROW("global", "localpeer", "me", "", "expects <name>"),
+	ROW("global", "setenv", "SL_T1 x", "SL_T1", "expects <name> <value> as arguments, got only 'SL_T1'"),
+	ROW("global", "presetenv", "SL_T2 x", "A=B x", "cannot set 'A=B'"),
+	ROW("global", "unsetenv", "SL_T1 SL_T2", "", "expects <name>"),
+	ROW("global", "resetenv", "PATH HOME ASAN_OPTIONS", NULL, NULL),
+	ROW("global", "cpu-map", "1 0", "1", "got only '1'"),
+	ROW("global", "cpu-map", "auto:1/1-4 0-3", "65 0", "expects a thread"),
+	ROW("global", "cpu-map", "odd 0 2-3", "1 a", "'a' is not a CPU range"),
+	ROW("global", "cpu-map", "all 0-1023", "1 0-1024", "'0-1024' is not a CPU range"),
+	ROW("global", "cpu-map", "even 1", "4-2 1", "got '4-2'"),
+	ROW("global", "log", "stdout format raw local0", "stdout", "expects <address> and <facility>"),
+	ROW("global", "log", "stderr len 200 format short daemon info", "stdout foo", "unknown log facility 'foo'"),
+	ROW("global", "log", "stdout local7 info notice", "stdout local0 frob", "unknown optional log level 'frob'"),
+	ROW("global", "log", "stdout local0", "stdout format x local0", "unknown log format 'x'"),
+	ROW("global", "log", "stdout local0", "127.0.0.1 local0", "not supported yet by sluice: 'log 127.0.0.1'"),
+	ROW("global", "log", "stdout local0", "stdout local0 info info x", SURPLUS),
+	ROW("global", "lua-load", NULL, "", "expects a file name"),
+	ROW("global", "lua-load", NULL, "/nonexistent/x.lua", "error in Lua file '/nonexistent/x.lua'"),
+	ROW("global", "lua-load-per-thread", NULL, "/nonexistent/x.lua", "error in Lua file"),
+	ROW("global", "lua-prepend-path", "/x/?.lua", "/x cpath", "not supported yet"),
+	ROW("global", "lua-prepend-path", "/x/?.lua path", "/x foo", "unknown type 'foo'"),
+	ROW("global", "tune.lua.forced-yield", "500", "0", RANGE),
+	ROW("global", "tune.lua.maxmem", "64", "x", NUM),
+	ROW("global", "tune.lua.max-instructions", "1000000", "1k", NUM),
+	ROW("global", "tune.lua.session-timeout", "4s", "4x", "unexpected character 'x'"),
+	ROW("global", "tune.lua.burst-timeout", "1s", "", "expects <time>"),
+	ROW("global", "tune.lua.deadline", "100ms", "1 2", SURPLUS),
+	ROW("global", "tune.lua.on-error", "status 503", "wait", "got 'wait'"),
+	ROW("global", "tune.lua.on-error", "deny", "status 99", RANGE),
+	ROW("global", "tune.lua.on-overload", "wait", "status", "got 'status'"),
+	ROW("global", "tune.lua.on-overload", "continue", "deny 3", "unexpected argument '3'"),
+
+	ROW("port", "device", "net_tap0,iface=x", "", "expects <device>"),
+	ROW("port", "device", "0000:3b:00.0", "net_ring0", "already used by port 'lan'"),
+	ROW("port", "address", "10.2.0.1/24", "10.2.0.1", "with its prefix length"),
+	ROW("port", "address", "fd01::1/64", "10.2.0.300/24", "got '10.2.0.300/24'"),
+	ROW("port", "address", "10.2.0.1/24", "10.1.0.1/24", "already belongs to port 'lan'"),
+	ROW("port", "address", "10.2.0.1/24", "0.0.0.0/24", "cannot be an address"),
+	ROW("port", "gateway", "10.2.0.254", "10.2.0", "got '10.2.0'"),
+	ROW("port", "gateway", "10.2.0.254", "10.9.0.1", "gateway '10.9.0.1' is on none of the port's networks"),
+	ROW("port", "mtu", "9000", "100", RANGE),
+	ROW("port", "vlan", "100", "4095", RANGE),
+
+	ROW("proxy", "mode", "tcp", "udp", "unknown proxy mode 'udp'"),
+	ROW("proxy", "mode", "http", "http x", SURPLUS),
+	ROW("proxy", "mode", "http", "health", "doesn't exist anymore"),
+	ROW("proxy", "maxconn", "10", "10k", NUM),
+	ROW("proxy", "retries", "0", "x", NUM),
+	ROW("proxy", "id", "77", "0", RANGE),
+	ROW("proxy", "description", "some text", "", "expects <text>"),
+	ROW("proxy", "enabled", "", "x", SURPLUS),
+	ROW("proxy", "default_backend", "b", "nope", "unable to find required default_backend: 'nope'"),
+	ROW("proxy", "default_backend", "b", "b c", SURPLUS),
+	ROW("proxy", "use_backend", "b", "nope", "unable to find required use_backend: 'nope'"),
+	ROW("proxy", "use_backend", "b if { path /x }", "b foo", "unexpected keyword 'foo' after switching rule"),
+	ROW("proxy", "use_backend", "b_%[path] unless { path /x }", "b if", "expects a condition after 'if'"),
+	ROW("proxy", "use_backend", "b if TRUE", "b if nope", "no such ACL : 'nope'"),
+	ROW("proxy", "use_backend", "b if TRUE", "b if { nope }", "'nope'"),
+	ROW("proxy", "bind", ":81", "", "expects [<address>]:<port>"),
+	ROW("proxy", "bind", "10.1.0.1:81,:82,[fd00::1]:81,*:83", "10.1.0.9:81", "is the 'address' of no port section"),
+	ROW("proxy", "bind", "ipv4@:81", ":80", "is already taken by 'f'"),
+	ROW("proxy", "bind", "ipv6@:81 v6only", "10.1.0.1", "missing port specification in '10.1.0.1'"),
+	ROW("proxy", "bind", ":::81", ":70000", "invalid port '70000'"),
+	ROW("proxy", "bind", "::1:81", NULL, NULL),
+	ROW("proxy", "bind", ":81", ":0", "invalid port '0'"),
+	ROW("proxy", "bind", ":81", ":8x", "invalid character 'x' in port number '8x'"),
+	ROW("proxy", "bind", ":81", ":80-90", "ranges of ports"),
+	ROW("proxy", "bind", ":81", "unix@/x", "not supported yet by sluice: 'unix@/x'"),
+	ROW("proxy", "bind", ":81", "/x", "sockets of the host"),
+	ROW("proxy", "bind", ":81", "fd@3", "sockets of the host"),
+	ROW("proxy", "bind", ":81", "localhost:81", "invalid address: 'localhost'"),
+	ROW("proxy", "bind", ":81", "ipv4@[fd00::1]:81", "is no IPv4 address"),
+	ROW("proxy", "bind", ":81", ":81 nam x", "unknown keyword 'nam'; did you mean 'name' maybe ?"),
+	ROW("proxy", "bind", ":81", ":81 ssl crt x", "bind option 'ssl': there is no TLS yet"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "", "expects <name> and <addr>:<port>"),
+	ROW("proxy", "server", "t [fd00::9]:80 check", "t", "got only t"),
+	ROW("proxy", "server", "t 10.9.9.9:80", "s 10.1.0.12:80", "another server named 's' was already defined at line 10"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.12", "'10.1.0.12' without a port"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t 127.0.0.1:80", "is this machine"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t [::1]:80", "is this machine"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.1:80", "sluice's own address"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t [2001:db8::1]:80", "on no port's network"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t *:80", "the address that the client wanted"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t?x 10.1.0.12:80", "character '?' is not permitted in server name 't?x'"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t name.example:80", "names are not resolved yet"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.12:80 chek", "unknown keyword 'chek'; did you mean 'check' maybe ?"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.12:80 ssl verify none", "server option 'verify'"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.12:+1", "ports relative"),
+	ROW("proxy", "default-server", "inter 3s", "10.1.0.12:80", "no address was expected"),
+	ROW("proxy", "default-server", "", "inter", "'inter' expects <time>"),
+	ROW("proxy", "acl", "a path /x", "a", "missing fetch method"),
+	ROW("proxy", "acl", "a path -m beg /x /y", "a?b path", "character '?' is not permitted in acl name"),
+	ROW("proxy", "acl", "a src 10.0.0.0/8", "a src 1.2.3.4.5", "1.2.3.4.5"),
+	ROW("proxy", "acl", "a hdr(host) -i x", "or path /x", "acl name 'or'"),
+	ROW("proxy", "acl", "a int(5) gt 4", "a nope", "unknown fetch method 'nope'"),
+	ROW("proxy", "balance", "roundrobin", "foo", "unknown balance algorithm 'foo'"),
+	ROW("proxy", "balance", "roundrobin", "leastconn", "not supported yet by sluice: balance 'leastconn'"),
+	ROW("proxy", "balance", "roundrobin", "roundrobin x", SURPLUS),
+	ROW("proxy", "log", "global", "global x", SURPLUS),
+	ROW("proxy", "log", "stdout format raw local0", "foo", "'log foo'"),
+	ROW("proxy", "option httplog", "", "foo", "only supports option 'clf', got 'foo'"),
+	ROW("proxy", "option httplog", "", "clf", "not supported yet"),
+	ROW("proxy", "option tcplog", "", "x", SURPLUS),
+	ROW("proxy", "option dontlognull", "", "x", SURPLUS),
+	ROW("proxy", "option http-keep-alive", "", "x", SURPLUS),
+	ROW("proxy", "option http-server-close", "", "x", SURPLUS),
+	ROW("proxy", "option httpclose", "", "x", SURPLUS),
+	ROW("proxy", "option redispatch", "", "x", "invalid interval 'x'"),
+	ROW("proxy", "option redispatch", "-1", "3", "not supported yet"),
+	ROW("proxy", "option forwardfor", "except 10.0.0.0/8 header X-Client if-none", "foo", "got 'foo'"),
+	ROW("proxy", "option forwardfor", "", "except", "expects <address>[/mask]"),
+	ROW("proxy", "option forwardfor", "if-none", "except 1.2.3", "got 1.2.3"),
+	ROW("proxy", "option forwardfor", "", "header", "expects <header_name>"),
+	ROW("proxy", "option httpchk", "GET /x HTTP/1.1", "GET / HTTP/1.1 foo", SURPLUS),
+	ROW("proxy", "http-check send", "meth GET uri /x ver HTTP/1.1 hdr Host x body y", "meth", "expects a value"),
+	ROW("proxy", "http-check send", "hdr a b", "hdr a", "expects a value behind the header's name"),
+	ROW("proxy", "http-check send", "uri /", "foo x", "'foo' unknown"),
+	ROW("proxy", "timeout client", "10s", "10x", "unexpected character 'x'"),
+	ROW("proxy", "timeout client", "0", "99999999999", "timer overflow"),
+	ROW("proxy", "timeout client", "5", "3s 4s", "unexpected extra argument '4s' after value '3s'"),
+	ROW("proxy", "timeout server", "1m", "", "expects <time>"),
+	ROW("proxy", "timeout connect", "500us", "-1", "unexpected character '-'"),
+	ROW("proxy", "timeout http-request", "1", "1.5s", "unexpected character '.'"),
+	ROW("proxy", "timeout http-keep-alive", "1", "x", "unexpected character 'x'"),
+	ROW("proxy", "timeout queue", "1", "1q", "unexpected character 'q'"),
+	ROW("proxy", "timeout check", "1", "1q", "unexpected character 'q'"),
+	ROW("proxy", "timeout tunnel", "1d", "25d", "timer overflow"),
+	ROW("proxy", "http-request", "set-header x-a %[path]b if { path_beg /x } || !TRUE", "", "expects <action>"),
+	ROW("proxy", "http-request", "set-var(txn.a) src", "set-var(a) src", "'a'"),
+	ROW("proxy", "http-request", "deny status 429 unless { src 10.0.0.0/8 }", "deny if", "expects a condition after 'if'"),
+	ROW("proxy", "http-request", "return status 200 string ok", "deny if { nope }", "'nope'"),
+	ROW("proxy", "http-request", "allow", "allow x", "unexpected argument 'x'"),
+	ROW("proxy", "http-request", "del-header x-a", "set-header x-a %[nope]", "'nope'"),
+	ROW("proxy", "http-request", "redirect location /y code 303", "set-header x-a %[path", "path"),
+	ROW("proxy", "http-request", NULL, "foo", "but got 'foo'"),
+	ROW("proxy", "http-request", NULL, "lua.nope", "no script registered the action 'lua.nope'"),
+	ROW("proxy", "http-request", NULL, "track-sc0 src", "not supported yet by sluice: 'http-request track-sc*'"),
+	ROW("proxy", "http-response", "set-header x-a %[status] if { status 200 }", "foo", "but got 'foo'"),
+	ROW("proxy", "redirect", "location /y code 302 if { path /x }", "foo", "'foo'"),
+	ROW("proxy", "redirect", "prefix /y", "location / code 999", "'999'"),
+	ROW("proxy", "redirect", "scheme https", "", "expects location|prefix|scheme"),
+
+	ROW("bind", "name", "x", "", "'name' : missing value"),
+	ROW("bind", "maxconn", "5", "x", NUM),
+	ROW("bind", "id", "5", "0", RANGE),
+	ROW("bind", "v4v6", "", "x", "unknown keyword 'x'"),
+	ROW("bind", "v6only", "", "x", "unknown keyword 'x'"),
+
+	ROW("server", "check", "", "x", "unknown keyword 'x'"),
+	ROW("server", "no-check", "", "x", "unknown keyword 'x'"),
+	ROW("server", "inter", "5s", "0", "must be above 0"),
+	ROW("server", "inter", "5s", "", "'inter' expects <time>"),
+	ROW("server", "fastinter", "5s", "5x", "unexpected character 'x'"),
+	ROW("server", "downinter", "5s", "x", "unexpected character 'x'"),
+	ROW("server", "rise", "2", "0", RANGE),
+	ROW("server", "fall", "2", "x", NUM),
+	ROW("server", "port", "8080", "99999", RANGE),
+	ROW("server", "weight", "256", "257", RANGE),
+	ROW("server", "weight", "0", "-1", RANGE),
+	ROW("server", "maxconn", "5", "x", NUM),
+	ROW("server", "backup", "", "x", "unknown keyword 'x'"),
+	ROW("server", "no-backup", "", "x", "unknown keyword 'x'"),
+	ROW("server", "disabled", "", "x", "unknown keyword 'x'"),
+	ROW("server", "enabled", "", "x", "unknown keyword 'x'"),
+	ROW("server", "id", "7", "0", RANGE),
+};
+// clang-format on
+
+#define PROXY DEFAULTS " option httpchk\nlisten f\n bind :80\n log global\n server s 10.1.0.11:80\n"
+
+static void
+make(char *out, size_t size, const struct kw_case *k, const char *args)
+{
+	const char *b = "backend b\n server s 10.1.0.11:80\n";
+
+	if (strcmp(k->kind, "global") == 0)
+		snprintf(out, size, "global\n %s %s\n" PROXY, k->name, args);
+	else if (strcmp(k->kind, "proxy") == 0)
+		snprintf(out, size, PROXY " %s %s\n%s", k->name, args, b);
+	else if (strcmp(k->kind, "bind") == 0)
+		snprintf(out, size, PROXY " bind [::]:81 %s %s\n", k->name, args);
+	else if (strcmp(k->kind, "server") == 0)
+		snprintf(out, size, PROXY " server t 10.1.0.12:80 %s %s\n", k->name, args);
+	else
+		snprintf(out, size, PORTS "port two\n %s %s\n%s%s" PROXY, k->name, args,
+			strcmp(k->name, "device") == 0 ? "" : " device net_ring1\n",
+			strcmp(k->name, "address") == 0 ? "" : " address 10.2.0.1/24\n");
+}
+
+static void
+check_good(struct conf_run *r, const struct kw_case *k)
+{
+	char text[2048];
+
+	make(text, sizeof(text), k, k->good);
+	// the port section comes with the text
+	if (strcmp(k->kind, "port") == 0)
+		return;
+	conf_run(r, text);
+	// "::1:81" is an address that is on no port: it is there for its form
+	if (strcmp(k->good, "::1:81") == 0)
+		assert_non_null(strstr(r->text, "'bind' '[::1]:81' is the 'address' of no port"));
+	else if (r->rc != 0)
+		fail_msg("line %d: %s %s: %s", k->line, k->name, k->good, r->text);
+	conf_run_end(r);
+}
+
+static void
+check_bad(struct conf_run *r, const struct kw_case *k)
+{
+	char text[2048];
+
+	make(text, sizeof(text), k, k->bad);
+	conf_run(r, text);
+	if (r->rc != -EINVAL || r->m != NULL || r->n.errors == 0)
+		fail_msg("line %d: %s %s: accepted, %s", k->line, k->name, k->bad, r->text);
+	if (strstr(r->text, k->says) == NULL)
+		fail_msg("line %d: %s %s: %s", k->line, k->name, k->bad, r->text);
+}
+
+static struct conf_run run; // large
+
+static void
+test_rows(void **state sl_unused)
+{
+	for (size_t i = 0; i < SL_ARRAY_SIZE(cases); i++) {
+		if (cases[i].good != NULL)
+			check_good(&run, &cases[i]);
+		if (cases[i].bad != NULL && strcmp(cases[i].kind, "port") != 0)
+			check_bad(&run, &cases[i]);
+	}
+}
+
+/* Port sections without the one that conf_run() adds, which would come second. */
+static void
+test_ports(void **state sl_unused)
+{
+	for (size_t i = 0; i < SL_ARRAY_SIZE(cases); i++) {
+		const struct kw_case *k = &cases[i];
+		const char *args[2] = { k->good, k->bad };
+
+		for (uint32_t bad = 0; bad < 2 && strcmp(k->kind, "port") == 0; bad++) {
+			char text[2048], path[64];
+			const char *files[] = { path };
+			const struct conf_spec spec = { .files = files, .nfiles = 1,
+				.message = conf_run_message, .ctx = &run };
+			int fd;
+
+			if (args[bad] == NULL)
+				continue;
+			make(text, sizeof(text), k, args[bad]);
+			fd = conf_run_file(text, path);
+			sl_buf_init(&run.log, run.text, sizeof(run.text));
+			run.rc = conf_load(&spec, &run.m, &run.n);
+			close(fd);
+			if (!bad && run.rc != 0)
+				fail_msg("line %d: %s", k->line, run.text);
+			if (bad && (run.rc == 0 || strstr(run.text, k->says) == NULL))
+				fail_msg("line %d: %d %s", k->line, run.rc, run.text);
+			conf_run_end(&run);
+		}
+	}
+}
+
+struct missing {
+	char text[4096];
+	struct sl_buf b;
+	uint32_t rows;
+};
+
+static void
+look_for(void *ctx, const char *text)
+{
+	static const char *const kinds[] = { "global", "port", "proxy", "bind", "server" };
+	struct missing *m = ctx;
+	struct sl_str rest = sl_str_c(text), kind = sl_str_cut(&rest, '\t'),
+		      name = sl_str_cut(&rest, '\t');
+	bool ours = false;
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(kinds); i++)
+		ours |= sl_str_eq(kind, sl_str_c(kinds[i]));
+	if (!ours)
+		return;
+	m->rows++;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(cases); i++) {
+		if (sl_str_eq(kind, sl_str_c(cases[i].kind)) &&
+			sl_str_eq(name, sl_str_c(cases[i].name)))
+			return;
+	}
+	sl_buf_printf(&m->b, "%.*s %.*s, ", SL_STR_ARG(kind), SL_STR_ARG(name));
+}
+
+static void
+test_every_row_has_a_case(void **state sl_unused)
+{
+	struct missing m = { .rows = 0 };
+
+	sl_buf_init(&m.b, m.text, sizeof(m.text));
+	conf_dump_keywords(look_for, &m);
+	assert_true(m.rows > 80); // a table that was not linked would be silent
+	if (m.b.len > 0)
+		fail_msg("no case for %s", m.text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_row_has_a_case),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_ports),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
