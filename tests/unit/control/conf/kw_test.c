@@ -166,7 +166,7 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "http-request", "set-header x-a %[path]b if { path_beg /x } || !TRUE", "", "expects <action>"),
 	ROW("proxy", "http-request", "set-var(txn.a) src", "set-var(a) src", "'a'"),
 	ROW("proxy", "http-request", "deny status 429 unless { src 10.0.0.0/8 }", "deny if", "expects a condition after 'if'"),
-	ROW("proxy", "http-request", "return status 200 string ok", "deny if { nope }", "'nope'"),
+	ROW("proxy", "http-request", "return status 200 content-type text/plain string ok", "deny if { nope }", "'nope'"),
 	ROW("proxy", "http-request", "allow", "allow x", "unexpected argument 'x'"),
 	ROW("proxy", "http-request", "del-header x-a", "set-header x-a %[nope]", "'nope'"),
 	ROW("proxy", "http-request", "redirect location /y code 303", "set-header x-a %[path", "path"),
