@@ -199,11 +199,15 @@ check_url_enc(const struct arg *args)
 
 // clang-format off
 SL_CONVERTERS(
-	{ "hex",     conv_hex,     SL_NOARGS, T_BIN, T_STR, WHERE_PURE, "two upper-case hex digits per byte" },
-	{ "hex2i",   conv_hex2i,   SL_NOARGS, T_STR, T_SINT, WHERE_PURE, "number written in hex digits" },
+	{ "hex",     conv_hex,     SL_NOARGS, T_BIN, T_STR, WHERE_PURE,
+		"two upper-case hex digits per byte" },
+	{ "hex2i",   conv_hex2i,   SL_NOARGS, T_STR, T_SINT, WHERE_PURE,
+		"number written in hex digits" },
 	{ "base64",  conv_base64,  SL_NOARGS, T_BIN, T_STR, WHERE_PURE, "base64 text of bytes" },
 	{ "b64dec",  conv_b64dec,  SL_NOARGS, T_STR, T_BIN, WHERE_PURE, "bytes of base64 text" },
-	{ "url_dec", conv_url_dec, SL_ARGS(0, ARG_SINT), T_STR, T_STR, WHERE_PURE, "URL-decoded text; 1: of a form" },
-	{ "url_enc", conv_url_enc, SL_ARGS(0, ARG_STR), T_STR, T_STR, WHERE_PURE, "URL-encoded text", .check = check_url_enc },
+	{ "url_dec", conv_url_dec, SL_ARGS(0, ARG_SINT), T_STR, T_STR, WHERE_PURE,
+		"URL-decoded text; 1: of a form" },
+	{ "url_enc", conv_url_enc, SL_ARGS(0, ARG_STR), T_STR, T_STR, WHERE_PURE,
+		"URL-encoded text", .check = check_url_enc },
 );
 // clang-format on

@@ -116,9 +116,13 @@ conv_hash(const struct txn_view *v sl_unused, struct sample *s, const struct arg
 
 // clang-format off
 SL_CONVERTERS(
-	{ "crc32", conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE, "CRC-32; 1: mixed", H_CRC32 },
-	{ "djb2",  conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE, "DJB2 hash; 1: mixed", H_DJB2 },
-	{ "sdbm",  conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE, "SDBM hash; 1: mixed", H_SDBM },
-	{ "wt6",   conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE, "WT6 hash; 1: mixed", H_WT6 },
+	{ "crc32", conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE,
+		"CRC-32; 1: mixed", H_CRC32 },
+	{ "djb2",  conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE,
+		"DJB2 hash; 1: mixed", H_DJB2 },
+	{ "sdbm",  conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE,
+		"SDBM hash; 1: mixed", H_SDBM },
+	{ "wt6",   conv_hash, SL_ARGS(0, ARG_SINT), T_BIN, T_SINT, WHERE_PURE,
+		"WT6 hash; 1: mixed", H_WT6 },
 );
 // clang-format on

@@ -23,6 +23,7 @@ conv_ipmask(const struct txn_view *v sl_unused, struct sample *s, const struct a
 
 // clang-format off
 SL_CONVERTERS(
-	{ "ipmask", conv_ipmask, SL_ARGS(1, ARG_MASK4, ARG_MASK6), T_ADDR, T_ADDR, WHERE_PURE, "address under a mask for IPv4, and one for IPv6" },
+	{ "ipmask", conv_ipmask, SL_ARGS(1, ARG_MASK4, ARG_MASK6), T_ADDR, T_ADDR, WHERE_PURE,
+		"address under a mask for IPv4, and one for IPv6" },
 );
 // clang-format on

@@ -4,7 +4,8 @@
  *
  * Runs on: the thread that loads a configuration.
  * Follows: HAProxy's manual 7.1; its messages where they are known.
- * Not here: one pattern (pattern_read.c), comparing (match.c); regular expressions, maps and run-time edits, which are refused.
+ * Not here: one pattern (pattern_read.c), comparing (match.c); regular expressions, maps and
+ * run-time edits, which are refused.
  */
 #include <stdio.h>
 #include <stdlib.h>
