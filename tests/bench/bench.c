@@ -142,7 +142,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 	tcp_conf_default(&ws.tcp);
 	ws.tcp.max_conns = opt.conns * 2 + 70000;
 	ws.net = net_shared_new(ps);
-	ws.bal = bal_shared_new(m->nservers);
+	ws.bal = bal_shared_new(m->nservers, m->nproxies);
 	if (ws.net == NULL || ws.bal == NULL)
 		return NULL;
 	bal_shared_init_model(ws.bal, m);
@@ -264,6 +264,7 @@ main(int argc, char **argv)
 	struct gen_conf gc = { .seed = 1, .vip = 0x0a00000a, .queues = 1 };
 	double cycles[MAX_RUNS] = { 0 };
 	struct port_err err = { "" };
+	const char *dup = NULL;
 	struct model *m;
 	struct wire *w;
 	struct lcore *lc;
@@ -307,6 +308,10 @@ main(int argc, char **argv)
 		return 2;
 	if (opt.close && opt.conns > 512)
 		opt.conns = 512; // only those in flight exist
+	if (conf_init(&dup) < 0) {
+		fprintf(stderr, "bench: keyword twice: %s\n", dup);
+		return 1;
+	}
 	m = load_model();
 	w = wire_new(0, 8192);
 	if (m == NULL || w == NULL)

@@ -29,7 +29,7 @@ struct gen_stats {
 	uint64_t pure_acks_rx; // frames from sluice that carry only an ACK
 	uint64_t opened;
 	uint32_t in_flight;
-	char first_wrong[160];
+	char first_wrong[1024];
 };
 
 struct gen;
