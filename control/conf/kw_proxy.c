@@ -170,7 +170,7 @@ kw_forwardfor(struct conf *c, const struct conf_args *a)
 {
 	struct proxy *p = c->px->p;
 
-	p->forwardfor_hdr = SL_STR("X-Forwarded-For");
+	p->forwardfor_hdr = SL_STR("x-forwarded-for");
 	p->forwardfor_except = (struct ip_net){ 0 };
 	p->forwardfor_ifnone = false;
 	for (uint32_t i = 0; i < a->n; i++) {

@@ -55,7 +55,7 @@ px_defaults(struct conf_px *px)
 {
 	px->p->mode = PX_TCP;
 	px->p->retries = 3;
-	px->p->forwardfor_hdr = SL_STR("X-Forwarded-For");
+	px->p->forwardfor_hdr = SL_STR("x-forwarded-for");
 	px->srv_defaults = (struct server){ .weight = 1, .inter_ms = 2000, .rise = 2, .fall = 3 };
 }
 

@@ -361,7 +361,7 @@ server_answer(struct gen *g, struct ep *e)
 
 	if (num == NULL || memcmp(e->buf, "GET ", 4) != 0 ||
 		memmem(e->buf, e->used, "\r\nx-bench: ", 11) == NULL ||
-		memmem(e->buf, e->used, "\r\nX-Forwarded-For: 10.1.", 24) == NULL ||
+		memmem(e->buf, e->used, "\r\nx-forwarded-for: 10.1.", 24) == NULL ||
 		memmem(e->buf, e->used, "\r\nCookie: session=0123456789abcdef", 34) == NULL) {
 		wrong(g, "request %s", e->buf);
 		return;
