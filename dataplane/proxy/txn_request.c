@@ -183,12 +183,12 @@ txn_strip_connection(struct http_msg *m)
 	uint16_t pos = 0;
 	struct sl_buf b;
 	char keep[512];
-	int i = http_hdr_find(m, name, &pos);
+	int i;
 
-	if (likely(i < 0))
+	if (likely((m->flags & (HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP)) == 0))
 		return 0;
 	sl_buf_init(&b, keep, sizeof(keep));
-	for (; i >= 0; i = http_hdr_find(m, name, &pos))
+	for (i = http_hdr_find(m, name, &pos); i >= 0; i = http_hdr_find(m, name, &pos))
 		add_passing(&b, http_str(m, m->hdr[i].value));
 	if (b.full)
 		return -ENOSPC;

@@ -318,10 +318,13 @@ fake_client(struct fake_net *n, const struct ip_port *to, const struct ip_port *
 void
 fake_give(struct fake *f, const void *data, uint32_t n)
 {
+	struct lcore *lc = f->net->lc;
+	uint32_t fail_in = lc->mbuf_fail_in; // the user's allocations fail, not the peer's
 	const char *p = data;
 
 	if (f->user_gone || f->dead)
 		return;
+	lc->mbuf_fail_in = 0;
 	assert(!f->rx_eof);
 	while (n > 0) {
 		uint32_t part = sl_min(n, f->net->unit);
@@ -338,6 +341,7 @@ fake_give(struct fake *f, const void *data, uint32_t n)
 		n -= part;
 	}
 	f->pend |= CONN_EV_READABLE;
+	lc->mbuf_fail_in = fail_in;
 }
 
 void

@@ -6,6 +6,7 @@
 #include <rte_mempool.h>
 #include <unistd.h>
 
+#include "dataplane/mux/mux_h1.h"
 #include "dataplane/proxy/px.h"
 
 #define POOL_MBUFS 4095
@@ -317,6 +318,8 @@ px_env_end(struct px_env *e)
 	bal_detach(lc);
 	open = fake_net_fini(&e->net);
 	assert_int_equal(open, 0);
+	assert_int_equal(lc->mux->muxes.used, 0);
+	assert_int_equal(lc->mux->streams.used, 0);
 	mux_detach(lc);
 	assert_int_equal(wheel_validate(&lc->wheel), 0);
 	bal_shared_free(e->bal);
