@@ -158,14 +158,17 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 	add_lcores(a, s);
 	add(a, "-m");
 	add(a, "%u", need);
-	if (*huge) {
+	// the daemon has locked its prefix; tests run side by side
+	if (s->in_test)
 		add(a, "--file-prefix=%s%d", s->file_prefix, (int)getpid());
+	else
+		add(a, "--file-prefix=%s", s->file_prefix);
+	if (*huge) {
 		add(a, "--huge-unlink");
 	} else {
 		add(a, "--no-huge");
 		add(a, "--no-shconf");
 		add(a, "--iova-mode=va");
-		add(a, "--file-prefix=%s%d", s->file_prefix, (int)getpid());
 	}
 	add_devices(a, s);
 	add_logging(a, s);
