@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of control/stats: the counters of all workers, summed and named, for DPDK telemetry and
+ * later the statistics page and Prometheus. Names, units and help come from stats.def, drop.def
+ * and PX_COUNTERS: one definition.
+ */
+#pragma once
+
+#include "control/log/log.h"
+#include "dataplane/balance/balance.h"
+#include "dataplane/lcore/lcore.h"
+#include "dataplane/model/model.h"
+#include "dataplane/net/net.h"
+
+/* Everything must outlive stats_close(). */
+struct stats_spec {
+	struct lcore *const *lc;
+	uint16_t nlc;
+	const struct ports *ports;
+	const struct net_shared *net;
+	const struct bal_shared *bal;
+	const struct model *model;
+	struct log *log;
+	bool huge;
+};
+
+/* Registers the commands (once per process) and lets them see s. 0 or -Exxx. */
+int stats_open(const struct stats_spec *s);
+/* Commands answer with nothing from now on; no command is inside when it returns. */
+void stats_close(void);
+
+/* ---- aggregate.c: any thread, reads relaxed counters ---- */
+uint64_t stats_sum(struct lcore *const *lc, uint16_t n, enum lc_stat s);
+uint64_t stats_sum_drop(struct lcore *const *lc, uint16_t n, enum drop d);
+enum stats_set { STATS_PROXY, STATS_LISTENER, STATS_SERVER };
+/* Sum of a counter set over workers, as plain numbers. */
+struct px_sums {
+#define X(sym, name, help) uint64_t sym;
+	PX_COUNTERS(X)
+#undef X
+};
+void stats_sum_px(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot,
+	struct px_sums *out);
