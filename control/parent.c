@@ -235,6 +235,18 @@ watch(pid_t child, const sigset_t *set)
 	}
 }
 
+/* Whoever reads our output shall see its end when the daemon ends. */
+static void
+drop_stdio(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; fd >= 0 && i < 3; i++)
+		dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+}
+
 int
 parent_fork(const struct parent_spec *s)
 {
@@ -263,6 +275,7 @@ parent_fork(const struct parent_spec *s)
 		return 0;
 	}
 	prctl(PR_SET_NAME, "sluice-parent");
+	drop_stdio();
 	rc = watch(child, &set);
 	parent_clean(s);
 	// no exit handlers: what they would flush belongs to the daemon

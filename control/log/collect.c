@@ -80,9 +80,10 @@ log_free(struct log *l)
 }
 
 void
-log_set_quiet(struct log *l, bool quiet)
+log_detach(struct log *l)
 {
-	l->quiet = quiet;
+	sink_close(&l->out);
+	sink_close(&l->err);
 }
 
 void

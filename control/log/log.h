@@ -36,7 +36,8 @@ struct log *log_new(const struct log_spec *s);
 void log_free(struct log *l);
 /* Writes what is waiting, without blocking longer than wait_ms in all. */
 void log_flush(struct log *l, int wait_ms);
-void log_set_quiet(struct log *l, bool quiet);
+/* Lets go of stdout and stderr: from now on lines are lost and counted (-D). */
+void log_detach(struct log *l);
 
 /* Records of these workers, in the words of this model. Returns how many were there. */
 uint32_t log_collect(struct log *l, struct lcore *const *lc, uint16_t n, const struct model *m);

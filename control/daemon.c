@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The event loop of main: signals, links, log records, and how the daemon ends.
+ *
+ * Runs on: main. SIGTERM and SIGINT end at once (143 and 130 as HAProxy's shell-visible codes);
+ * SIGUSR1 stops accepting and ends when the last stream has; SIGHUP is noted. An alarm ends a
+ * shutdown that hangs: the parent cleans up either way.
+ */
+#include "control/daemon.h"
+
+#include <fcntl.h>
+#include <rte_ethdev.h>
+#include <rte_version.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LOG_TICK     0.005 // seconds between looks at the log rings, while there are records
+#define LOG_IDLE     0.05  // and while there are none: a ring of 1024 lasts for 20,000 per second
+#define LINK_TICK    0.5
+#define STOP_ALARM_S 2
+
+struct running {
+	struct daemon *d;
+	struct ev_signal sig[5];
+	struct ev_timer log, link;
+	bool soft; // stopping, streams may end
+	int code;
+};
+
+void
+daemon_say(struct daemon *d, enum sl_level level, const char *fmt, ...)
+{
+	char text[LOG_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (d->log == NULL) {
+		options_print(level, NULL, text);
+		return;
+	}
+	log_post(d->log, LOG_CORE, level, sl_str_c(text));
+	log_drain(d->log);
+}
+
+static void
+soft_stop(struct running *r)
+{
+	struct daemon *d = r->d;
+
+	if (r->soft)
+		return;
+	r->soft = true;
+	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last stream has ended");
+	for (uint16_t w = 0; w < d->nlc; w++) {
+		atomic_store_explicit(&d->lc[w]->asked_stop_accept, true, memory_order_release);
+		waker_wake(&d->lc[w]->waker);
+	}
+}
+
+static void
+on_signal(struct ev_loop *ev, struct ev_signal *s, int events sl_unused)
+{
+	struct running *r = s->data;
+
+	switch (s->signum) {
+	case SIGUSR1:
+		soft_stop(r);
+		return;
+	case SIGHUP:
+	case SIGUSR2:
+		daemon_say(r->d, SL_WARNING, "signal %d: reloading is not there yet", s->signum);
+		return;
+	default:
+		alarm(STOP_ALARM_S);
+		r->code = 128 + s->signum;
+		ev_break(ev, EVBREAK_ALL);
+	}
+}
+
+static uint64_t
+streams(const struct daemon *d)
+{
+	uint64_t n = 0;
+
+	for (uint16_t w = 0; w < d->nlc; w++)
+		n += counter_get(&d->lc[w]->gauge_streams) + counter_get(&d->lc[w]->gauge_conns);
+	return n;
+}
+
+static void
+on_log(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
+{
+	struct running *r = t->data;
+	struct daemon *d = r->d;
+	uint32_t n = log_collect(d->log, d->lc, d->nlc, d->model);
+
+	t->repeat = n > 0 ? LOG_TICK : LOG_IDLE;
+	ev_timer_again(ev, t);
+	if (r->soft && streams(d) == 0) {
+		r->code = 0;
+		ev_break(ev, EVBREAK_ALL);
+	}
+}
+
+static void
+on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
+{
+	struct running *r = t->data;
+	struct ports *ps = r->d->ports;
+
+	for (uint16_t i = 0; i < ps->n; i++) {
+		struct port *p = &ps->port[i];
+		struct rte_eth_link link;
+		bool up;
+
+		if (rte_eth_link_get_nowait(p->ethdev, &link) < 0)
+			continue;
+		up = link.link_status == RTE_ETH_LINK_UP;
+		if (up == atomic_load_explicit(&p->link_up, memory_order_relaxed))
+			continue;
+		atomic_store_explicit(&p->link_up, up, memory_order_relaxed);
+		daemon_say(r->d, up ? SL_NOTICE : SL_WARNING, "port '%s': link is %s", p->name,
+			up ? "up" : "down");
+	}
+}
+
+/* -D: the process in the foreground ends now, and stdio is let go, as HAProxy does. */
+static void
+go_background(struct daemon *d)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	log_detach(d->log);
+	for (int i = 0; fd >= 0 && i < 3; i++)
+		dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+	if (write(d->ready_fd, "", 1) < 0)
+		daemon_say(d, SL_WARNING, "nobody waits for this daemon");
+	close(d->ready_fd);
+	d->ready_fd = -1;
+}
+
+static void
+say_ready(struct daemon *d)
+{
+	char ports[512];
+	struct sl_buf b;
+
+	sl_buf_init(&b, ports, sizeof(ports));
+	for (uint16_t i = 0; i < d->ports->n; i++) {
+		const struct port *p = &d->ports->port[i];
+
+		sl_buf_printf(&b, "%s%s (%s)", i > 0 ? ", " : "", p->name, p->driver);
+	}
+	daemon_say(d, SL_NOTICE, "memory: %u MiB of packet buffers (%s), %u MiB for connections",
+		eal_memory_mb(d->ports->n, d->nlc), d->huge ? "hugepages" : "no hugepages",
+		d->worker_mb * d->nlc);
+	daemon_say(d, SL_NOTICE, "sluice " SL_VERSION " (%s, %u worker%s, port%s %s%s%s) ready",
+		rte_version(), d->nlc, d->nlc == 1 ? "" : "s", d->ports->n == 1 ? "" : "s",
+		d->ports->n == 0 ? "none" : ports,
+		strcmp(d->clean.prefix, "sluice") == 0 ? "" : ", telemetry -f ",
+		strcmp(d->clean.prefix, "sluice") == 0 ? "" : d->clean.prefix);
+	log_flush(d->log, 100);
+	if (d->ready_fd >= 0)
+		go_background(d);
+}
+
+int
+daemon_run(struct daemon *d)
+{
+	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+	struct running r = { .d = d };
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++) {
+		ev_signal_init(&r.sig[i], on_signal, sigs[i]);
+		r.sig[i].data = &r;
+		ev_signal_start(d->ev, &r.sig[i]);
+	}
+	ev_timer_init(&r.log, on_log, LOG_IDLE, LOG_IDLE);
+	r.log.data = &r;
+	ev_timer_start(d->ev, &r.log);
+	ev_timer_init(&r.link, on_link, 0., LINK_TICK);
+	r.link.data = &r;
+	ev_timer_start(d->ev, &r.link);
+	say_ready(d);
+	ev_run(d->ev, 0);
+	ev_timer_stop(d->ev, &r.link);
+	ev_timer_stop(d->ev, &r.log);
+	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++)
+		ev_signal_stop(d->ev, &r.sig[i]);
+	log_collect(d->log, d->lc, d->nlc, d->model);
+	return r.code;
+}

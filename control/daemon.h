@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * All that the daemon holds on main, in the order in which it is taken. Private to control's own
+ * files: main.c (entry), start.c (up and down), daemon.c (the event loop between).
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "control/check/check.h"
+#include "control/io/io.h"
+#include "control/log/log.h"
+#include "control/options.h"
+#include "control/parent.h"
+#include "control/threads.h"
+#include "dataplane/worker/worker.h"
+
+struct daemon {
+	struct options *opt;
+	struct model *model;
+	struct parent_spec clean;
+	bool parented; // a parent process cleans up
+	int ready_fd;  // -D: the foreground process waits for a byte; -1
+	struct ev_loop *ev;
+	struct log *log;
+	cpu_set_t allowed;
+	struct thread_plan plan;
+	struct port_spec spec[PORT_MAX];
+	bool huge;
+	struct rte_mempool *pool[LCORE_MAX];
+	struct ports *ports;
+	struct net_shared *net;
+	struct bal_shared *bal;
+	struct worker_spec wspec;
+	uint32_t worker_mb; // memory of one worker's tables
+	struct lcore *lc[LCORE_MAX];
+	uint16_t nlc;
+	struct io_loop *io;
+	struct checks *checks;
+	bool scripts; // threads run
+	bool launched;
+	uint32_t sig_soft, sig_hard;
+	uint64_t reloads_refused;
+	struct port_err err; // why a step failed
+};
+
+/* start.c: everything up to running workers, or nothing. 0 or -Exxx with a message printed. */
+int daemon_start(struct daemon *d);
+/* Takes down what stands, in reverse. */
+void daemon_stop(struct daemon *d);
+/* daemon.c: signals, links, log; returns the exit code. */
+int daemon_run(struct daemon *d);
+/* One line in HAProxy's form to stderr and, once it is open, to the log. */
+void daemon_say(struct daemon *d, enum sl_level level, const char *fmt, ...) sl_printf(3, 4);

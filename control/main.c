@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Entry: the command line, the configuration, the processes; then start, run, stop.
+ *
+ * Runs on: main. Order: options -> model (-c ends here) -> -D -> parent -> daemon_start(). Exit
+ * codes as HAProxy 2.6: 0, 1 for an error, 2 without a listener, 128 + n after signal n.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control/conf/conf.h"
+#include "control/daemon.h"
+
+#define EAL_RUN_ROOT "/var/run/dpdk"
+
+/* --file-prefix of the user's own EAL arguments, else "sluice". */
+static bool
+wanted_prefix(struct sl_str extra, char *out, size_t size)
+{
+	static const struct sl_str opt = { "--file-prefix", 13 };
+	bool found = false, next = false;
+
+	snprintf(out, size, "sluice");
+	while (extra.len > 0) {
+		struct sl_str w = sl_str_trim(sl_str_cut(&extra, ' '));
+
+		if (w.len == 0)
+			continue;
+		if (next || (sl_str_starts(w, opt, false) && w.len > 14 && w.p[13] == '=')) {
+			if (!next) {
+				w.p += 14;
+				w.len -= 14;
+			}
+			snprintf(out, size, "%.*s", SL_STR_ARG(w));
+			found = true;
+		}
+		next = sl_str_eq(w, opt);
+	}
+	return found;
+}
+
+static int
+run_root(char *out, size_t size)
+{
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+
+	if (geteuid() == 0) // as EAL chooses it
+		return snprintf(out, size, EAL_RUN_ROOT) > 0 ? 0 : -EINVAL;
+	if (snprintf(out, size, "%s/dpdk", xdg != NULL ? xdg : "/tmp") >= (int)size)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+static int
+prepare_clean(struct daemon *d)
+{
+	struct parent_spec *s = &d->clean;
+	char want[PARENT_PREFIX], root[200];
+	bool fixed = wanted_prefix(d->model->global.dpdk_eal, want, sizeof(want));
+	int rc = run_root(root, sizeof(root));
+
+	for (uint32_t i = 0; i < d->model->nports; i++)
+		parent_add_device(s, d->model->ports[i].device);
+	if (rc == 0)
+		rc = parent_take_prefix(s, root, want);
+	if (rc < 0) {
+		daemon_say(d, SL_ALERT, "run-time folder %s/%s: %s", root, want, strerror(-rc));
+		return rc;
+	}
+	if (fixed && strcmp(s->prefix, want) != 0) {
+		daemon_say(d, SL_ALERT,
+			"'dpdk-eal': another process uses --file-prefix=%s; choose another one",
+			want);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/*
+ * -D: the foreground process waits until the daemon is ready, or is gone (then its messages have
+ * been seen, and the exit code is 1). Returns in the background only.
+ */
+static int
+daemonise(struct daemon *d)
+{
+	int p[2];
+	pid_t pid;
+	char c;
+
+	if (pipe2(p, O_CLOEXEC) != 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid > 0) {
+		close(p[1]);
+		_exit(read(p[0], &c, 1) == 1 ? 0 : 1);
+	}
+	close(p[0]);
+	setsid();
+	d->ready_fd = p[1];
+	return 0;
+}
+
+static int
+write_pid(struct daemon *d, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0) {
+		daemon_say(d, SL_ALERT, "cannot create pidfile %s: %s", path, strerror(errno));
+		return -errno;
+	}
+	dprintf(fd, "%d\n", (int)getpid());
+	close(fd);
+	d->clean.pidfile = path;
+	return 0;
+}
+
+/* The pid file names the process to signal: the parent where there is one. */
+static int
+processes(struct daemon *d)
+{
+	const struct global_conf *g = &d->model->global;
+	bool background = (d->opt->daemon || g->daemon) && !d->opt->foreground;
+	const char *pidfile = d->opt->pidfile;
+	int rc = 0;
+
+	if (background)
+		rc = daemonise(d);
+	if (rc == 0)
+		rc = prepare_clean(d);
+	if (rc == 0 && pidfile != NULL)
+		rc = write_pid(d, pidfile);
+	if (rc < 0)
+		return rc;
+	if (geteuid() != 0)
+		return 0;
+	d->parented = true;
+	return parent_fork(&d->clean);
+}
+
+static char *
+model_pidfile(const struct model *m)
+{
+	return m->global.pidfile.len > 0 ? strndup(m->global.pidfile.p, m->global.pidfile.len)
+					 : NULL;
+}
+
+static int
+serve(struct daemon *d)
+{
+	int rc = processes(d);
+
+	if (rc < 0)
+		return 1;
+	signal(SIGPIPE, SIG_IGN);
+	rc = daemon_start(d);
+	if (rc >= 0) {
+		rc = daemon_run(d);
+		daemon_stop(d);
+	} else {
+		rc = 1;
+	}
+	if (!d->parented)
+		parent_clean(&d->clean);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct daemon d = { .ready_fd = -1, .clean = { .run_lock = -1 } };
+	struct options opt = { 0 };
+	char *pidfile = NULL;
+	int rc = options_parse(argc, argv, &opt);
+
+	if (rc == 0)
+		rc = options_apply(&opt) < 0 ? -1 : 0;
+	if (rc < 0)
+		opt.status = 1;
+	d.opt = &opt;
+	if (rc == 0)
+		rc = options_load(&opt, &d.model);
+	if (rc == 0) {
+		if (opt.pidfile == NULL)
+			opt.pidfile = pidfile = model_pidfile(d.model);
+		opt.status = serve(&d);
+	}
+	if (d.model != NULL)
+		conf_free(d.model);
+	rc = opt.status;
+	free(pidfile);
+	options_free(&opt);
+	return rc;
+}

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Bringing the daemon up and down: one list of steps, each with its undo.
+ *
+ * Runs on: main, after the configuration was loaded and the parent forked. A step that fails puts a
+ * sentence into d->err that names the thing and what to change; what stood before it is undone in
+ * reverse. Order: parse -> size -> EAL -> ports -> shared state -> workers -> scripts -> telemetry
+ * -> checks -> launch.
+ */
+#include <rte_eal.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_random.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/daemon.h"
+#include "control/script/script.h"
+#include "control/stats/stats.h"
+
+#define STREAMS_MAX     8192u // in flight per worker: each has 6 KiB of its own
+#define IDLE_PER_SERVER 64u
+/* Roughly what one connection takes in all layers: TCB, conn, mux, session, table entries. */
+#define CONN_BYTES      1152u
+#define STREAM_BYTES    7168u
+#define CHECK_CONNS     1024u
+
+static int
+fail(struct daemon *d, int rc, const char *text)
+{
+	snprintf(d->err.text, sizeof(d->err.text), "%s", text);
+	return rc;
+}
+
+/* ---- loop and log ---- */
+
+static void
+on_text(void *ctx, enum sl_level level, const char *type sl_unused, const char *text)
+{
+	log_post(ctx, LOG_CORE, level, sl_str_c(text));
+}
+
+static int
+loop_up(struct daemon *d)
+{
+	const struct global_conf *g = &d->model->global;
+	struct log_spec s = { .out = STDOUT_FILENO,
+		.err = STDERR_FILENO,
+		.target = g->log_stdout ? &g->log_target : NULL,
+		.quiet = d->opt->quiet || g->quiet };
+
+	d->ev = s.ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	if (d->ev == NULL)
+		return fail(d, -ENOMEM, "no event loop: out of memory or file descriptors");
+	d->log = log_new(&s);
+	if (d->log == NULL)
+		return fail(d, -ENOMEM, "no memory for the log");
+	sl_log_set_sink(on_text, d->log);
+	return 0;
+}
+
+static void
+loop_down(struct daemon *d)
+{
+	sl_log_set_sink(NULL, NULL);
+	if (d->log != NULL) {
+		log_flush(d->log, 100);
+		log_free(d->log);
+	}
+	d->log = NULL;
+	if (d->ev != NULL)
+		ev_loop_destroy(d->ev);
+	d->ev = NULL;
+}
+
+/* ---- sizes ---- */
+
+static uint64_t
+available_mb(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[256];
+	uint64_t kb = UINT64_MAX;
+
+	if (f == NULL)
+		return kb;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "MemAvailable:", 13) == 0)
+			kb = strtoull(line + 13, NULL, 10);
+	}
+	fclose(f);
+	return kb == UINT64_MAX ? kb : kb / 1024;
+}
+
+/* How many connections a worker must be able to hold: its share, and what RSS may do to it. */
+static int
+size_up(struct daemon *d)
+{
+	const struct global_conf *g = &d->model->global;
+	uint64_t n = d->plan.nworkers, share = g->maxconn, conns, need, there = available_mb();
+
+	if (n > 1)
+		share = share * 3 / (2 * n) + 1;
+	conns = 2 * share + CHECK_CONNS; // client and server side
+	d->wspec.max_streams = (uint32_t)sl_min(share + 64, (uint64_t)STREAMS_MAX);
+	need = n * (conns * CONN_BYTES + (uint64_t)d->wspec.max_streams * STREAM_BYTES) / 1048576;
+	if (conns > INT32_MAX || need > there) {
+		snprintf(d->err.text, sizeof(d->err.text),
+			"'maxconn %u' on %u threads needs %llu MiB for its connections, %llu MiB are "
+			"there: lower maxconn or give the machine more memory",
+			g->maxconn, (unsigned)n, (unsigned long long)need,
+			(unsigned long long)there);
+		return -ENOMEM;
+	}
+	d->worker_mb = (uint32_t)(need / n);
+	tcp_conf_default(&d->wspec.tcp);
+	d->wspec.tcp.max_conns = (uint32_t)conns;
+	d->wspec.idle_per_server = IDLE_PER_SERVER;
+	d->wspec.call_slots = g->ncall_slots;
+	d->wspec.busy_polling = g->busy_polling;
+	return 0;
+}
+
+static int
+plan_up(struct daemon *d)
+{
+	int rc = thread_allowed(&d->allowed);
+
+	if (rc < 0)
+		return fail(d, rc, "cannot read which CPUs this process may use");
+	rc = thread_plan(&d->model->global, &d->allowed, &d->plan, &d->err);
+	return rc < 0 ? rc : size_up(d);
+}
+
+/* ---- DPDK ---- */
+
+static void
+port_spec_of(struct port_spec *s, const struct port_conf *c)
+{
+	*s = (struct port_spec){ .name = c->name,
+		.device = c->device,
+		.addrs = c->addrs,
+		.naddrs = c->naddrs,
+		.gateway4 = c->gateway4,
+		.gateway6 = c->gateway6,
+		.mtu = c->mtu,
+		.vlan = c->vlan };
+}
+
+/* An error of a driver names the device; add where the configuration names it. */
+static void
+add_position(struct daemon *d)
+{
+	const struct port_conf *hit = d->model->nports > 0 ? &d->model->ports[0] : NULL;
+	char text[sizeof(d->err.text)];
+
+	for (uint32_t i = 0; i < d->model->nports; i++) {
+		const struct port_conf *c = &d->model->ports[i];
+		struct sl_str rest = c->device, err = sl_str_c(d->err.text);
+
+		while (rest.len > 0) {
+			struct sl_str part = sl_str_cut(&rest, ',');
+			int eq = sl_str_chr(part, '=');
+
+			if (eq >= 0) {
+				part.p += eq + 1;
+				part.len -= (uint32_t)eq + 1;
+			}
+			if (part.len > 2 && sl_str_find(err, part, false) >= 0) {
+				hit = c;
+				goto found;
+			}
+		}
+	}
+found:
+	if (hit == NULL || hit->device_pos.file == NULL)
+		return;
+	snprintf(text, sizeof(text), "[%s:%u] : port '%.*s' : %.400s", hit->device_pos.file,
+		hit->device_pos.line, SL_STR_ARG(hit->name), d->err.text);
+	memcpy(d->err.text, text, sizeof(text));
+}
+
+static int
+eal_up(struct daemon *d)
+{
+	const struct model *m = d->model;
+	struct eal_spec s = { .ports = d->spec,
+		.nports = m->nports,
+		.nworkers = d->plan.nworkers,
+		.worker_cpu = d->plan.worker_cpu,
+		.main_cpu = d->plan.main_cpu,
+		.extra = m->global.dpdk_eal,
+		.file_prefix = d->clean.prefix };
+	int rc;
+
+	if (m->nports > PORT_MAX)
+		return fail(d, -E2BIG, "too many 'port' sections: 16 at most");
+	for (uint32_t i = 0; i < m->nports; i++)
+		port_spec_of(&d->spec[i], &m->ports[i]);
+	// telemetry would follow it, and dpdk-telemetry.py would look elsewhere
+	unsetenv("RUNTIME_DIRECTORY");
+	umask(077); // of EAL's files and its telemetry socket
+	// EAL's helper threads stay where main is, away from the workers
+	rc = thread_pin(d->plan.main_cpu);
+	if (rc < 0)
+		return fail(d, rc, "cannot bind the main thread to its CPU");
+	rc = eal_start(&s, &d->huge, &d->err);
+	if (rc < 0)
+		add_position(d);
+	return rc;
+}
+
+static void
+eal_down(struct daemon *d sl_unused)
+{
+	eal_stop();
+}
+
+static int
+ports_up(struct daemon *d)
+{
+	uint32_t nports = d->model->nports;
+
+	d->ports = calloc(1, sizeof(*d->ports));
+	if (d->ports == NULL)
+		return fail(d, -ENOMEM, "no memory for the ports");
+	for (uint16_t w = 0; w < d->plan.nworkers; w++) {
+		unsigned lcore = w + 1u;
+
+		d->pool[w] = pool_create(w, nports, (int)rte_lcore_to_socket_id(lcore), &d->err);
+		if (d->pool[w] == NULL)
+			return -ENOMEM;
+	}
+	d->ports->nworkers = d->plan.nworkers;
+	for (uint32_t i = 0; i < nports; i++) {
+		int rc = port_start(d->ports, &d->spec[i], d->pool, d->plan.nworkers, &d->err);
+
+		if (rc < 0) {
+			add_position(d);
+			return rc;
+		}
+	}
+	port_finish(d->ports);
+	return 0;
+}
+
+static void
+ports_down(struct daemon *d)
+{
+	for (uint16_t i = 0; d->ports != NULL && i < d->ports->n; i++)
+		port_stop(d->ports, &d->ports->port[i]);
+	for (uint16_t w = 0; w < d->plan.nworkers; w++)
+		rte_mempool_free(d->pool[w]);
+	free(d->ports);
+	d->ports = NULL;
+}
+
+/* ---- shared state and workers ---- */
+
+static int
+shared_up(struct daemon *d)
+{
+	d->net = net_shared_new(d->ports);
+	d->bal = bal_shared_new(d->model->nservers, d->model->nproxies);
+	if (d->net == NULL || d->bal == NULL)
+		return fail(d, -ENOMEM, "no memory for neighbours and servers");
+	bal_shared_init_model(d->bal, d->model);
+	return 0;
+}
+
+static void
+shared_down(struct daemon *d)
+{
+	if (d->bal != NULL)
+		bal_shared_free(d->bal);
+	if (d->net != NULL)
+		net_shared_free(d->net);
+	d->bal = NULL;
+	d->net = NULL;
+}
+
+static int
+workers_up(struct daemon *d)
+{
+	const struct model *m = d->model;
+	struct worker_spec *s = &d->wspec;
+
+	s->net = d->net;
+	s->bal = d->bal;
+	s->secret[0] = rte_rand();
+	s->secret[1] = rte_rand();
+	for (uint16_t w = 0; w < d->plan.nworkers; w++) {
+		s->lcore = (struct lcore_spec){ .id = w,
+			.nlcores = d->plan.nworkers,
+			.nscripts = (uint16_t)m->global.script_threads,
+			.socket = (int)rte_lcore_to_socket_id(w + 1u),
+			.seed = rte_rand(),
+			.pool = d->pool[w],
+			.pool_size = pool_mbufs(m->nports),
+			.ports = d->ports,
+			.npx = m->nproxies,
+			.nbind = m->nbinds,
+			.nsrv = m->nservers };
+		d->lc[w] = worker_new(s, &d->err);
+		if (d->lc[w] == NULL)
+			return -ENOMEM;
+		d->nlc++;
+	}
+	if (lcore_mesh(d->lc, d->nlc) < 0)
+		return fail(d, -ENOMEM, "no memory for the rings between workers");
+	return 0;
+}
+
+static void
+workers_down(struct daemon *d)
+{
+	lcore_unmesh(d->lc, d->nlc);
+	while (d->nlc > 0)
+		worker_free(d->lc[--d->nlc]);
+}
+
+static int
+publish_up(struct daemon *d)
+{
+	// workers are not running: they open the listeners as their first act
+	epoch_publish(d->lc, d->nlc, d->model);
+	return 0;
+}
+
+static int
+io_up(struct daemon *d)
+{
+	d->io = io_loop_new(d->ev, d->lc, d->nlc, CHECK_CONNS);
+	return d->io != NULL ? 0 : fail(d, -ENOMEM, "no memory for health checks");
+}
+
+static void
+io_down(struct daemon *d)
+{
+	if (d->io != NULL)
+		io_loop_free(d->io);
+	d->io = NULL;
+}
+
+/* ---- scripts, telemetry, checks ---- */
+
+static void
+on_script_text(void *ctx, enum sl_level level, struct sl_str text)
+{
+	log_post(ctx, LOG_SCRIPT, level, text);
+}
+
+static int
+scripts_up(struct daemon *d)
+{
+	struct script_spec s = { .nthreads = (uint16_t)d->model->global.script_threads,
+		.lc = d->lc,
+		.nlcores = d->nlc,
+		.nice = d->plan.shared ? 19 : 0,
+		.log = on_script_text,
+		.log_ctx = d->log };
+	int rc;
+
+	if (d->model->lua == NULL)
+		return 0;
+	thread_pin_set(&d->plan.script); // they inherit it
+	rc = script_start(&s);
+	thread_pin(d->plan.main_cpu);
+	if (rc < 0)
+		return fail(d, rc, "cannot start the script threads");
+	script_publish(d->model->lua);
+	d->scripts = true;
+	return 0;
+}
+
+static void
+scripts_down(struct daemon *d)
+{
+	if (d->scripts)
+		script_stop();
+	d->scripts = false;
+}
+
+static int
+stats_up(struct daemon *d)
+{
+	struct stats_spec s = { .lc = d->lc,
+		.nlc = d->nlc,
+		.ports = d->ports,
+		.net = d->net,
+		.bal = d->bal,
+		.model = d->model,
+		.log = d->log,
+		.huge = d->huge };
+
+	return stats_open(&s) < 0 ? fail(d, -EINVAL, "telemetry: commands are taken") : 0;
+}
+
+static void
+stats_down(struct daemon *d sl_unused)
+{
+	stats_close();
+}
+
+static void
+on_server_text(void *ctx, enum sl_level level, const char *text)
+{
+	log_post(ctx, LOG_SERVER, level, sl_str_c(text));
+}
+
+static int
+checks_up(struct daemon *d)
+{
+	struct checks_spec s = { .ev = d->ev,
+		.io = d->io,
+		.lc = d->lc,
+		.nlc = d->nlc,
+		.bal = d->bal,
+		.model = d->model,
+		.say = on_server_text,
+		.say_ctx = d->log };
+
+	d->checks = checks_new(&s);
+	return d->checks != NULL ? 0 : fail(d, -ENOMEM, "no memory for health checks");
+}
+
+static void
+checks_down(struct daemon *d)
+{
+	checks_free(d->checks);
+	d->checks = NULL;
+}
+
+static int
+launch_up(struct daemon *d)
+{
+	for (uint16_t w = 0; w < d->nlc; w++) {
+		int rc = rte_eal_remote_launch(worker_main, d->lc[w], w + 1u);
+
+		if (rc < 0)
+			return fail(d, rc, "cannot start a worker on its CPU");
+		d->launched = true;
+	}
+	return 0;
+}
+
+static void
+launch_down(struct daemon *d)
+{
+	for (uint16_t w = 0; d->launched && w < d->nlc; w++) {
+		atomic_store_explicit(&d->lc[w]->stop, true, memory_order_release);
+		waker_wake(&d->lc[w]->waker);
+	}
+	for (uint16_t w = 0; d->launched && w < d->nlc; w++)
+		rte_eal_wait_lcore(w + 1u);
+	d->launched = false;
+}
+
+/* ---- the list ---- */
+
+static const struct step {
+	const char *what;
+	int (*up)(struct daemon *d);
+	void (*down)(struct daemon *d); // also after an `up` that failed half-way
+} steps[] = {
+	{ "event loop and log", loop_up, loop_down },
+	{ "placement and sizes", plan_up, NULL },
+	{ "DPDK", eal_up, eal_down },
+	{ "buffers and ports", ports_up, ports_down },
+	{ "neighbours and servers", shared_up, shared_down },
+	{ "workers", workers_up, workers_down },
+	{ "connections of control threads", io_up, io_down },
+	{ "configuration to workers", publish_up, NULL },
+	{ "script threads", scripts_up, scripts_down },
+	{ "telemetry", stats_up, stats_down },
+	{ "health checks", checks_up, checks_down },
+	{ "launch", launch_up, launch_down },
+};
+
+static void
+undo(struct daemon *d, size_t n)
+{
+	while (n-- > 0) {
+		if (steps[n].down != NULL)
+			steps[n].down(d);
+	}
+}
+
+int
+daemon_start(struct daemon *d)
+{
+	for (size_t i = 0; i < SL_ARRAY_SIZE(steps); i++) {
+		int rc = steps[i].up(d);
+
+		if (rc >= 0)
+			continue;
+		if (d->err.text[0] == '\0')
+			snprintf(d->err.text, sizeof(d->err.text), "%s: %s", steps[i].what,
+				strerror(-rc));
+		daemon_say(d, SL_ALERT, "%s", d->err.text);
+		undo(d, steps[i].up == eal_up ? i : i + 1);
+		return rc;
+	}
+	return 0;
+}
+
+void
+daemon_stop(struct daemon *d)
+{
+	// first the workers, so that nothing moves while its surroundings go; then the list
+	launch_down(d);
+	undo(d, SL_ARRAY_SIZE(steps) - 1);
+}
