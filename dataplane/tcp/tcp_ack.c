@@ -273,8 +273,11 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 	} else if (newly == 0 && wnd_before == tc->snd_wnd) {
 		return TV_OK; // most data segments of the peer end here
 	}
-	if (tcp_cc_algos[tc->cc]->delivered != NULL)
-		tcp_cc_algos[tc->cc]->delivered(lc, tc, acked + tc->sacked - sacked, us);
+	if (tcp_cc_algos[tc->cc]->delivered != NULL) {
+		// without SACK `sacked` is a guess, and may have been too high
+		int32_t bytes = (int32_t)(acked + tc->sacked - sacked);
+		tcp_cc_algos[tc->cc]->delivered(lc, tc, (uint32_t)sl_max(bytes, 0), us);
+	}
 	if (unlikely(newly > 0 || tc->dupacks > 0 || (tc->flags & TF_RECOVERY)))
 		detect_loss(lc, tc, newly);
 	if (unlikely(tc->sacked > 0) && !(tc->flags & TF_SACK))

@@ -152,6 +152,14 @@ pull_ooo(struct lcore *lc, struct tcp_conn *tc)
 	}
 }
 
+/* Does the piece extend one that is there? */
+static bool
+touches(struct rte_mbuf *before, struct rte_mbuf *at, uint32_t from, uint32_t to)
+{
+	return (before != NULL && seq_geq(pkt_of(before)->seq + pkt_of(before)->pay_len, from)) ||
+		(at != NULL && seq_leq(pkt_of(at)->seq, to));
+}
+
 /* Puts the piece where it belongs; what others hold already is cut away. Takes m. */
 static void
 insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct tcp_seg *s)
@@ -170,6 +178,12 @@ insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const stru
 	p->pay_len = s->len;
 	p->tx_flags = s->flags & RTE_TCP_FIN_FLAG ? TXF_FIN : 0;
 	tc->ooo_last = s->seq;
+	// every segment out of order is answered (RFC 5681 4.2). One ACK with SACK blocks tells of a
+	// burst, unless another hole would push blocks out of it that were never reported.
+	if ((tc->flags & TF_ACK_NOW) &&
+		(!(tc->flags & TF_SACK) || !touches(before, at, s->seq, end)))
+		(void)tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_ACK_FLAG);
+	tc->flags |= TF_ACK_NOW;
 	if (before != NULL) {
 		q = pkt_of(before);
 		uint32_t q_end = q->seq + q->pay_len;
@@ -272,7 +286,6 @@ tcp_data_input(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct
 	if (s->len > tc->rcv_mss)
 		tc->rcv_mss = s->len;
 	if (unlikely(!in_order)) {
-		tc->flags |= TF_ACK_NOW; // RFC 5681 4.2: so that the peer sees duplicates
 		insert_ooo(lc, tc, m, s);
 		return;
 	}

@@ -30,13 +30,16 @@ rcv_space(const struct lcore *lc, const struct tcp_conn *tc)
 	return space;
 }
 
-/* Worth a packet: the peer sees less than half, and gains two segments or half a buffer. */
+/*
+ * Worth a packet: the peer sees little, and gains two segments or half a buffer. Otherwise the window
+ * travels with the next acknowledgement.
+ */
 bool
 tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc)
 {
 	uint32_t cur = tc->rcv_adv - tc->rcv_nxt, space, buf = lc->tcp->conf.rcv_buf;
 
-	if (cur >= buf / 2 || (tc->flags & TF_FIN_RCVD))
+	if (cur >= sl_min(buf / 2, TCP_WND_LOW) || (tc->flags & TF_FIN_RCVD))
 		return false;
 	space = rcv_space(lc, tc);
 	return space > cur && space - cur >= sl_min(buf / 2, 2u * lc->tcp->payload_mss);

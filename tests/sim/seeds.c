@@ -314,6 +314,7 @@ draw(struct sl_rand *rnd, struct tcp_conf *conf, struct sim_link *link, struct r
 		conf[i].sack = rand_below(rnd, 4) != 0;
 		conf[i].timestamps = rand_below(rnd, 4) != 0;
 		conf[i].wscale = rand_below(rnd, 4) != 0;
+		conf[i].cc = (uint8_t)rand_below(rnd, TCP_CC_NR);
 		conf[i].syn_retries = 20;
 		conf[i].data_retries = 60; // ten losses in a row will come
 		conf[i].rto_max_ms = 5000;

@@ -111,6 +111,7 @@ void
 sim_conf(struct tcp_conf *c)
 {
 	tcp_conf_default(c);
+	c->rcv_buf = c->snd_buf = 128 * 1024;
 	c->max_conns = 64;
 	c->max_half_open = 16;
 	c->max_timewait = 64;
@@ -222,6 +223,7 @@ sim_close(struct sim *sim)
 	free(sim->heap);
 	free(sim->unused);
 	free(sim->stolen);
+	sim->frame = NULL;
 	return sim->why[0] == '\0' ? 0 : -EINVAL;
 }
 
@@ -506,7 +508,8 @@ iterate(struct sim *sim, int host)
 static uint64_t
 next_us(const struct sim *sim)
 {
-	uint64_t at = sim->now_us + 500000;
+	// a puppet acts between two steps: there time runs slowly
+	uint64_t at = sim->now_us + (sim->steal ? 1000 : 500000);
 
 	if (sim->nheap > 0)
 		at = sl_min(at, sim->frame[sim->heap[0]].at_us);
