@@ -273,6 +273,10 @@ px_main_message(struct lcore *lc, const struct xmsg *m)
 {
 	uint32_t slot = (uint32_t)m->w[1];
 
+	if ((m->w[0] & 0xffff) == XMSG_SRV_TOKEN) {
+		bal_message(lc, m);
+		return;
+	}
 	if ((m->w[0] & 0xffff) != XMSG_SERVER_STATE || slot >= lc->bal_shared->nslots)
 		return;
 	if (atomic_load(&lc->bal_shared->srv[slot].state) != SRV_UP)

@@ -222,7 +222,7 @@ test_queue_other_worker(void **state sl_unused)
 		assert_int_equal(atomic_load(&e.bal->px[1].waiters), 1);
 		atomic_store(&e.bal->srv[0].cur, 0);
 		if (by_message) {
-			bal_message(e.lc, &(struct xmsg){ .w = { XMSG_SRV_TOKEN, e.be.slot } });
+			px_main_message(e.lc, &(struct xmsg){ .w = { XMSG_SRV_TOKEN, e.be.slot } });
 			px_env_run(&e);
 		} else {
 			px_env_wait(&e, 10);
