@@ -113,7 +113,8 @@ advance(struct world *x, uint32_t ms)
 			assert_true(n <= budget);
 			assert_int_equal(n, x->fired - before);
 			check(x);
-		} while (wheel_next_ms(&x->w) == 0);
+			// a call may stop early; days behind, dates would order wrongly
+		} while (x->w.pos != x->now);
 	} else {
 		wheel_advance(&x->w, x->now, UINT32_MAX, x);
 	}
@@ -129,7 +130,7 @@ random_run(uint64_t seed, bool rearm)
 	start(&x, (sl_tick)(seed % 3 == 0 ? 0u - 70000u : seed * 2654435761u), seed);
 	x.rearm = rearm;
 	for (int op = 0; op < 1500; op++) {
-		uint32_t i = rand_below(&x.rnd, NR);
+		uint32_t i = rand_below(&x.rnd, NR), ms;
 
 		switch (rand_below(&x.rnd, 8)) {
 		case 0:
@@ -153,7 +154,8 @@ random_run(uint64_t seed, bool rearm)
 				advance(&x, wheel_next_ms(&x.w));
 			break;
 		default:
-			advance(&x, random_delay(&x.rnd) >> rand_below(&x.rnd, 31));
+			ms = random_delay(&x.rnd);
+			advance(&x, ms >> rand_below(&x.rnd, 31));
 			break;
 		}
 		check(&x);

@@ -567,6 +567,8 @@ segment(uint32_t payload)
 
 	assert_non_null(m);
 	d = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(20 + payload));
+	if (d == NULL) // gcc 12 follows the NULL into memset
+		return NULL;
 	memset(d, 0, 20 + payload);
 	put16(d, 1000);
 	put16(d + 2, 80);
