@@ -56,7 +56,7 @@ br_log(void *ctx, enum sl_level level, struct sl_str text)
 
 /* conf may be NULL. Script threads run afterwards; br_free() ends them. */
 static inline struct bridge *
-br_new(const char *text, const struct global_conf *conf, uint16_t nthreads)
+br_start(const char *text, const struct global_conf *conf, uint16_t nthreads, bool per_thread)
 {
 	struct bridge *b = calloc(1, sizeof(*b));
 	struct script_err err = { "" };
@@ -81,8 +81,8 @@ br_new(const char *text, const struct global_conf *conf, uint16_t nthreads)
 	assert_int_equal(script_gen_new(&b->gen), 0);
 	if (conf != NULL)
 		script_gen_conf(b->gen, conf);
-	if (load_text(b->gen, text, false, &err) < 0 ||
-		script_gen_ready(b->gen, nthreads, &err) < 0)
+	if (load_text(b->gen, text, per_thread, &err) < 0 ||
+		(!per_thread && script_gen_ready(b->gen, nthreads, &err) < 0))
 		fail_msg("%s", err.text);
 	b->model.lua = b->gen;
 	b->fe.mode = PX_HTTP;
@@ -90,6 +90,18 @@ br_new(const char *text, const struct global_conf *conf, uint16_t nthreads)
 	spec.lc = &b->lc;
 	assert_int_equal(script_start(&spec), 0);
 	return b;
+}
+
+static inline struct bridge *
+br_new(const char *text, const struct global_conf *conf, uint16_t nthreads)
+{
+	return br_start(text, conf, nthreads, false);
+}
+
+static inline struct bridge *
+br_new_per_thread(const char *text, const struct global_conf *conf, uint16_t nthreads)
+{
+	return br_start(text, conf, nthreads, true);
 }
 
 static inline void

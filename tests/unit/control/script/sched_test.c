@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Script threads behind real rings, with a worker played by the test: fairness, limits, errors,
+ * cancellation, memory, many calls. Nothing here depends on how fast the machine is.
+ */
+#include "tests/unit/lua/api/bridge.h"
+
+#define ACTION(name, body) \
+	"core.register_action('" name "', {'http-req'}, function(txn) " body " end)\n"
+#define FETCH(name, body) "core.register_fetches('" name "', function(txn) " body " end)\n"
+
+static const char scripts[] = ACTION("loop", "while true do end") ACTION(
+	"ploop", "while true do pcall(function() while true do end end) end") ACTION("xploop",
+	"while true do xpcall(function() while true do end end, function() end) end")
+	ACTION("coloop", "coroutine.wrap(function() while true do end end)()") ACTION("coploop",
+		"while true do coroutine.resume(coroutine.create(function()"
+		" while true do end end)) end") ACTION("sortloop",
+		"table.sort({1, 2, 3}, function() while true do end end)") ACTION("quick",
+		"txn:set_var('txn.q', 1)") ACTION("err", "local x = nil; return x.y") ACTION("errt",
+		"error({})") ACTION("deny", "return act.DENY") ACTION("yields",
+		"for i = 1, 5 do core.yield() end return act.STOP") ACTION("coyields",
+		"local w = coroutine.wrap(function() core.yield() coroutine.yield(1)"
+		" core.yield() return 2 end)"
+		" if w() == 1 and w() == 2 then return act.STOP end")
+		ACTION("plainyield", "coroutine.yield('x') return act.STOP") ACTION(
+			"long", "local n = 0 for i = 1, 1000000 do n = n + 1 end return act.STOP")
+			ACTION("eat", "local t = {} for i = 1, 1e9 do t[i] = i end") ACTION("eat2",
+				"t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t end")
+				ACTION("free", "t = nil collectgarbage() return act.STOP") FETCH(
+					"floop", "while true do end") FETCH("fget", "return 'v'")
+					FETCH("fyield", "core.yield() return 1") "g = 0\n"
+	/* check-then-set of a global: right only because fetches are not preempted */
+	FETCH("count", "local v = g for i = 1, 50000 do end g = v + 1 return g") ACTION("hog",
+		"for i = 1, 2000000 do end return act.STOP") "core.register_converters('up', function(s, a) return s:upper() .. (a or '') end)\n";
+
+static const struct global_conf no_limits = { .lua_forced_yield = 1000 };
+
+/* Everything below pushes to thread 0. */
+static struct call_slot *
+push(struct bridge *b, uint8_t kind, const char *fn)
+{
+	struct call_slot *s = br_slot(b, kind, fn, false);
+
+	br_push(b, s, 0);
+	return s;
+}
+
+static void
+test_results(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		uint8_t kind;
+		const char *fn;
+		enum call_end end;
+		int32_t act;
+	} rows[] = {
+		{ __LINE__, 'a', "quick", CALL_OK, 0 },
+		{ __LINE__, 'a', "deny", CALL_OK, 5 },
+		{ __LINE__, 'a', "err", CALL_ERROR, 0 },
+		{ __LINE__, 'a', "errt", CALL_ERROR, 0 },
+		{ __LINE__, 'a', "yields", CALL_OK, 1 },
+		{ __LINE__, 'a', "coyields", CALL_OK, 1 },
+		{ __LINE__, 'a', "plainyield", CALL_OK, 1 },
+		{ __LINE__, 'a', "long", CALL_OK, 1 },
+		{ __LINE__, 'f', "fget", CALL_OK, 0 },
+		{ __LINE__, 'f', "fyield", CALL_OK, 0 },
+	};
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+
+	for (int round = 0; round < 3; round++) { // coroutines are used again
+		for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+			struct call_slot *s = br_call(b, rows[i].kind, rows[i].fn, false);
+			if (s->end != rows[i].end || s->act != rows[i].act)
+				fail_msg("row at line %d: end %d, act %d, %s", rows[i].line, s->end,
+					s->act, s->error);
+		}
+	}
+	br_free(b);
+}
+
+/* Words of HAProxy 2.6, as its log has them. */
+static void
+test_error_text(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	struct call_slot *s = br_call(b, 'a', "err", false);
+
+	assert_non_null(strstr(s->error, "[state-id 0] runtime error: /tmp/sluice-lua-"));
+	assert_non_null(strstr(s->error, ": attempt to index a nil value (local 'x') from "));
+	br_call(b, 'a', "errt", false);
+	br_call(b, 'f', "fget", false); // the log line stands before a later answer
+	assert_non_null(strstr(b->logged, "1:Lua function 'err': [state-id 0] runtime error: "));
+	assert_non_null(strstr(b->logged, ": in function line 8.\n"));
+	assert_non_null(strstr(b->logged,
+		"1:Lua function 'errt': [state-id 0] unknown runtime error from [C]: in global"
+		" 'error', "));
+	assert_null(strstr(b->logged, "C function"));
+	br_free(b);
+}
+
+static void
+test_converter(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	struct call_slot *s = br_slot(b, 'c', "up", false);
+	char got[BR_TEXT];
+
+	s->input = (struct sample){ .type = T_STR, .s = SL_STR("abc") };
+	s->nargs = 1;
+	s->args[0] = SL_STR("-x");
+	br_push(b, s, 0);
+	assert_string_equal(br_result(br_wait(b), got, sizeof(got)), "str:ABC-x");
+	br_free(b);
+}
+
+/* Short calls end while endless ones run; the endless ones end by cancellation. */
+static void
+test_fairness(void **state sl_unused)
+{
+	static const char *const loops[] = { "loop", "loop", "coloop", "ploop", "coploop", "loop" };
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	struct call_slot *endless[SL_ARRAY_SIZE(loops)];
+	struct script_stats st;
+	uint32_t cancelled = 0;
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(loops); i++)
+		endless[i] = push(b, 'a', loops[i]);
+	for (int i = 0; i < 50; i++) {
+		b->next = 10 + (uint32_t)i % 50; // not the slots that are under way
+		struct call_slot *s = push(b, 'a', i % 2 ? "long" : "quick");
+		assert_ptr_equal(br_wait(b), s);
+		assert_int_equal(s->end, CALL_OK);
+	}
+	script_get_stats(0, &st);
+	assert_int_equal(st.running, SL_ARRAY_SIZE(loops));
+	br_cancel(b, endless[0], endless[0]->seq + 1); // of another call: no effect
+	for (size_t i = 0; i < SL_ARRAY_SIZE(loops); i++)
+		br_cancel(b, endless[i], endless[i]->seq);
+	while (cancelled < SL_ARRAY_SIZE(loops)) {
+		assert_int_equal(br_wait(b)->end, CALL_CANCELLED);
+		cancelled++;
+	}
+	b->next = 0;
+	assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
+	script_get_stats(0, &st);
+	assert_int_equal(st.cancelled, SL_ARRAY_SIZE(loops));
+	br_free(b);
+}
+
+/* A cancellation that comes after the answer must not hit the slot's next call. */
+static void
+test_late_cancel(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	struct call_slot *s = br_call(b, 'a', "quick", false);
+	uint32_t seq = s->seq;
+
+	b->next = 0;
+	assert_ptr_equal(push(b, 'a', "long"), s);
+	br_cancel(b, s, seq);
+	assert_ptr_equal(br_wait(b), s);
+	assert_int_equal(s->end, CALL_OK);
+	br_free(b);
+}
+
+/* No way around the limits; the state serves on afterwards. */
+static void
+test_limits(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		uint8_t kind;
+		const char *fn;
+	} rows[] = {
+		{ __LINE__, 'a', "loop" },
+		{ __LINE__, 'a', "ploop" },
+		{ __LINE__, 'a', "xploop" },
+		{ __LINE__, 'a', "coloop" },
+		{ __LINE__, 'a', "coploop" },
+		{ __LINE__, 'a', "sortloop" },
+		{ __LINE__, 'f', "floop" },
+	};
+	static const struct {
+		struct global_conf conf;
+		const char *why;
+	} limits[] = {
+		{ { .lua_session_timeout_ms = 10 }, "execution timeout" },
+		{ { .lua_max_instructions = 100000 }, "instruction limit" },
+	};
+
+	for (size_t k = 0; k < SL_ARRAY_SIZE(limits); k++) {
+		struct bridge *b = br_new(scripts, &limits[k].conf, 1);
+		for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+			struct call_slot *s = br_call(b, rows[i].kind, rows[i].fn, false);
+			// message handlers and sort may replace the text, nothing replaces the end
+			if (s->end != CALL_EXHAUSTED)
+				fail_msg("row at line %d: end %d, %s", rows[i].line, s->end,
+					s->error);
+			if (i == 0)
+				assert_non_null(strstr(s->error, limits[k].why));
+			assert_int_equal(br_call(b, 'a', "deny", false)->act, 5);
+		}
+		br_free(b);
+	}
+}
+
+/* Only what cannot yield has a burst: an action that loops is sliced and goes on. */
+static void
+test_burst(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_burst_timeout_ms = 20 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+	struct call_slot *s = br_call(b, 'f', "floop", false);
+
+	assert_int_equal(s->end, CALL_EXHAUSTED);
+	assert_non_null(strstr(s->error, "burst timeout"));
+	s = push(b, 'a', "hog");
+	assert_ptr_equal(br_wait(b), s);
+	assert_int_equal(s->end, CALL_OK);
+	br_free(b);
+}
+
+/* The same script ends at the same count, whatever else runs. */
+static void
+test_deterministic(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_forced_yield = 1000,
+		.lua_max_instructions = 50500 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+
+	for (int i = 0; i < 10; i++) {
+		b->next = 0;
+		struct call_slot *s = push(b, 'a', "loop");
+		for (int k = 0; k < i; k++)
+			push(b, 'a', "quick");
+		for (int k = 0; k <= i; k++)
+			br_wait(b);
+		assert_int_equal(s->end, CALL_EXHAUSTED);
+		assert_int_equal(s->instructions, 51000);
+	}
+	br_free(b);
+}
+
+static void
+test_fetches_are_whole(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+
+	push(b, 'a', "long");
+	for (int i = 0; i < 20; i++)
+		push(b, 'f', "count");
+	for (int i = 0; i < 21; i++)
+		br_wait(b);
+	struct call_slot *s = br_call(b, 'f', "count", false);
+	assert_int_equal(s->value.i, 21);
+	br_free(b);
+}
+
+static void
+test_memory(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_maxmem_mb = 4 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+
+	for (int i = 0; i < 3; i++) {
+		struct call_slot *s = br_call(b, 'a', "eat", false);
+		assert_int_equal(s->end, CALL_ERROR);
+		assert_string_equal(s->error, "out of memory error");
+		assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
+	}
+	/* a global holds it all: calls fail, none of them takes the thread down */
+	assert_int_equal(br_call(b, 'a', "eat2", false)->end, CALL_ERROR);
+	for (int i = 0; i < 100; i++)
+		br_call(b, 'f', "fget", false);
+	assert_int_equal(br_call(b, 'a', "free", false)->end, CALL_OK);
+	assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
+	br_free(b);
+}
+
+static void
+test_many_calls(void **state sl_unused)
+{
+	static const char one[] = ACTION("one", "txn:set_var('txn.v', txn.sf:req_hdr('host'))");
+	const uint32_t total = 100000;
+	struct bridge *b = br_new(one, NULL, 1);
+	uint32_t sent = 0, done = 0;
+	struct script_stats st;
+
+	while (done < total) {
+		while (sent < total && sent - done < BR_SLOTS && !b->slots[sent % BR_SLOTS].busy) {
+			push(b, 'a', "one");
+			sent++;
+		}
+		struct call_slot *s = br_wait(b);
+		assert_int_equal(s->end, CALL_OK);
+		assert_true(sl_str_eq(s->first->value.s, SL_STR("www.example.com")));
+		done++;
+	}
+	script_get_stats(0, &st);
+	assert_int_equal(st.calls, total);
+	assert_int_equal(st.running, 0);
+	br_free(b);
+}
+
+/* lua-load-per-thread: each thread has its own state; its calls go there. */
+static void
+test_two_threads(void **state sl_unused)
+{
+	static const char text[] = FETCH("who", "return core.thread");
+	struct bridge *b = br_new_per_thread(text, NULL, 2);
+
+	for (uint16_t i = 0; i < 6; i++) {
+		struct call_slot *s = br_slot(b, 'f', "who", false);
+		br_push(b, s, i % 2);
+		assert_ptr_equal(br_wait(b), s);
+		assert_int_equal(s->value.i, i % 2 + 1);
+	}
+	br_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_error_text),
+		cmocka_unit_test(test_converter),
+		cmocka_unit_test(test_fairness),
+		cmocka_unit_test(test_late_cancel),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_burst),
+		cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_fetches_are_whole),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_many_calls),
+		cmocka_unit_test(test_two_threads),
+	};
+	const char *dup;
+
+	if (expr_init(&dup) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,655 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Call slots from the worker's side. The test plays the script thread and the flow: call.c is
+ * compiled in, what it needs of streams is below.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "dataplane/proxy/call.h"
+#include "dataplane/proxy/stream.h"
+
+#define NSLOTS   4u
+#define NSTREAMS 16u
+
+static struct world {
+	struct lcore *lc;
+	struct xmsg ring[2][64];
+	struct call_lcore *calls;
+	struct pool streams;
+	void *mem;
+	struct arena_map *map;
+	struct model model;
+	struct proxy fe;
+	struct session ses;
+	/* what the flow was told */
+	struct stream *told;
+	struct call_result result;
+	struct sample value;
+	uint32_t ntold;
+} w;
+
+/* ---- the flow's side of call_priv.h ---- */
+
+struct call_lcore **
+px_calls(struct lcore *lc sl_unused)
+{
+	return &w.calls;
+}
+
+struct sl_handle
+stream_handle(const struct stream *s)
+{
+	return pool_handle(&w.streams, s);
+}
+
+struct stream *
+stream_lookup(struct lcore *lc sl_unused, struct sl_handle h)
+{
+	return pool_lookup(&w.streams, h);
+}
+
+int
+stream_set_var(
+	struct stream *s, enum var_scope scope, struct sl_str name, const struct sample *value)
+{
+	return var_set(&s->vars, &s->arena, scope, name, value);
+}
+
+void
+stream_unset_var(struct stream *s, enum var_scope scope, struct sl_str name)
+{
+	var_unset(&s->vars, scope, name);
+}
+
+static void
+tell(struct stream *s, const struct call_result *r)
+{
+	w.told = s;
+	w.result = *r;
+	if (r->value != NULL)
+		w.value = *r->value;
+	w.ntold++;
+}
+
+void
+stream_call_done(struct lcore *lc sl_unused, struct stream *s, const struct call_result *r)
+{
+	tell(s, r);
+}
+
+enum act_ret
+stream_call_now(struct stream *s, const struct call_result *r, struct sample *out)
+{
+	tell(s, r);
+	out->type = T_ANY;
+	return r->verdict == CALLV_CONT ? ACT_CONT : ACT_DONE;
+}
+
+void
+stream_set_call_deadline(struct stream *s, sl_tick at)
+{
+	s->call_exp = at;
+}
+
+/* ---- set-up ---- */
+
+static int
+setup(void **state sl_unused)
+{
+	struct px_spec spec = { .nscripts = 1, .call_slots = NSLOTS };
+
+	memset(&w, 0, sizeof(w));
+	w.lc = aligned_alloc(SL_CACHE_LINE, SL_ALIGN_UP(sizeof(*w.lc), (size_t)SL_CACHE_LINE));
+	memset(w.lc, 0, sizeof(*w.lc));
+	w.lc->nscripts = 1;
+	lcore_set_clock(w.lc, 5000000, 0);
+	xring_init(&w.lc->script[0].to, w.ring[0], 64);
+	xring_init(&w.lc->script[0].from, w.ring[1], 64);
+	w.mem = calloc(1, pool_bytes(NSTREAMS, sizeof(struct stream)));
+	pool_init(&w.streams, w.mem, NSTREAMS, sizeof(struct stream));
+	w.map = arena_map_new();
+	w.fe.mode = PX_HTTP;
+	assert_int_equal(call_attach(w.lc, &spec), 0);
+	return 0;
+}
+
+static int
+teardown(void **state sl_unused)
+{
+	call_detach(w.lc);
+	arena_map_free(w.map);
+	free(w.mem);
+	free(w.lc);
+	return 0;
+}
+
+static struct http_msg *
+make_head(struct stream *s, struct http_msg *m, const char *text, uint32_t pad, bool request)
+{
+	struct arena *a = &s->arena;
+	struct h1_parser p = { 0 };
+	uint32_t len = (uint32_t)strlen(text), n = 0;
+	char *base = arena_alloc(a, len + pad + 8 + HTTP_REWRITE);
+
+	memcpy(base, text, len - 2);
+	n = len - 2;
+	if (pad >= 5) { // a header of that many bytes
+		memcpy(base + n, "P: ", 3);
+		memset(base + n + 3, 'x', pad - 5);
+		memcpy(base + n + pad - 2, "\r\n", 2);
+		n += pad;
+	}
+	memcpy(base + n, "\r\n", 2);
+	n += 2;
+	http_msg_init(
+		m, arena_alloc(a, HTTP_MAX_HDR * sizeof(struct http_field)), HTTP_MAX_HDR, request);
+	assert_int_equal(request ? h1_parse_request(&p, m, base, n)
+				 : h1_parse_response(&p, m, base, n, HTTP_GET),
+		n);
+	m->cap = n + HTTP_REWRITE;
+	m->flags |= HTTP_F_OWNED;
+	return m;
+}
+
+static struct stream *
+new_stream(uint32_t pad)
+{
+	struct stream *s = pool_new(&w.streams);
+
+	assert_non_null(s);
+	arena_init(&s->arena, arena_map_src(w.map));
+	s->lc = w.lc;
+	s->model = &w.model;
+	s->fe = &w.fe;
+	s->ses = &w.ses;
+	s->view.vars = &s->vars;
+	s->view.stream = s;
+	s->view.req =
+		make_head(s, &s->req, "GET /p HTTP/1.1\r\nHost: h\r\nA: 1\r\n\r\n", pad, true);
+	return s;
+}
+
+static void
+add_response(struct stream *s, uint32_t pad)
+{
+	s->phase = ST_RES_RULES_BE;
+	s->view.res = make_head(s, &s->res, "HTTP/1.1 200 OK\r\nB: 2\r\n\r\n", pad, false);
+}
+
+static const struct prog_call plain = { .fn = 3, .kind = 'a' };
+
+static enum act_ret
+start(struct stream *s, const struct prog_call *c)
+{
+	struct sample out;
+
+	return call_start(s, c, NULL, &out);
+}
+
+/* The next message to the script thread; its type. */
+static uint16_t
+taken(struct call_slot **slot, uint32_t *seq)
+{
+	struct xmsg m;
+
+	if (!xring_pop(&w.lc->script[0].from, &m))
+		return XMSG_NONE;
+	*slot = (struct call_slot *)(uintptr_t)m.w[1];
+	if (seq != NULL)
+		*seq = (uint32_t)m.w[2];
+	return (uint16_t)m.w[0];
+}
+
+static struct call_slot *
+take(void)
+{
+	struct call_slot *slot = NULL;
+
+	assert_int_equal(taken(&slot, NULL), XMSG_CALL);
+	return slot;
+}
+
+static void
+done(struct call_slot *slot, enum call_end end)
+{
+	struct xmsg m = { .w = { XMSG_CALL_DONE, (uintptr_t)slot } };
+
+	slot->end = end;
+	px_script_message(w.lc, 0, &m);
+}
+
+static uint64_t
+stat(enum lc_stat s)
+{
+	return counter_get(&w.lc->stat[s]);
+}
+
+/* ---- tests ---- */
+
+static void
+test_brim(void **state sl_unused)
+{
+	struct stream *s[NSLOTS + 3];
+	struct call_slot *slot[NSLOTS];
+
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(s); i++) {
+		s[i] = new_stream(0);
+		assert_int_equal(start(s[i], &plain), ACT_SUSPEND);
+		assert_int_equal(s[i]->call_exp, w.lc->now + CALL_DEADLINE_MS);
+	}
+	assert_int_equal(stat(STAT_LUA_CALLS), NSLOTS);
+	assert_int_equal(stat(STAT_LUA_NO_SLOT), 3);
+	assert_int_equal(w.lc->calls_out, NSLOTS);
+	assert_true(w.lc->script[0].dirty);
+	for (uint32_t i = 0; i < NSLOTS; i++)
+		slot[i] = take();
+	/* the second waiter leaves; the first and third get the next free slots, in order */
+	call_cancel(w.lc, s[NSLOTS + 1]);
+	for (uint32_t i = 0; i < 2; i++) {
+		slot[i]->act = 0;
+		done(slot[i], CALL_OK);
+		assert_ptr_equal(w.told, s[i]);
+		assert_int_equal(w.result.verdict, CALLV_CONT);
+		struct call_slot *next = take();
+		assert_ptr_equal(stream_lookup(w.lc, next->stream), s[NSLOTS + 2 * i]);
+		slot[i] = next;
+	}
+	for (uint32_t i = 0; i < NSLOTS; i++)
+		done(slot[i], CALL_OK);
+	assert_int_equal(w.ntold, NSLOTS + 2);
+	assert_int_equal(w.lc->calls_out, 0);
+	assert_int_equal(stat(STAT_LUA_REPLIES), NSLOTS + 2);
+	assert_null(px_call_slot(w.lc, 0, NSLOTS));
+	for (uint32_t i = 0; i < NSLOTS; i++)
+		assert_false(px_call_slot(w.lc, 0, i)->busy);
+}
+
+static void
+test_overload(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		struct call_rule rule;
+		uint8_t global;
+		enum call_verdict verdict;
+		uint16_t status;
+	} rows[] = {
+		{ __LINE__, { .on_overload = CALL_POLICY_CONT }, 0, CALLV_CONT, 0 },
+		{ __LINE__, { .on_overload = CALL_POLICY_DENY }, 0, CALLV_DENY, 0 },
+		{ __LINE__, { .on_overload = CALL_POLICY_STATUS, .overload_status = 429 }, 0,
+			CALLV_ERROR, 429 },
+		{ __LINE__, { 0 }, CALL_POLICY_DENY, CALLV_DENY, 0 },
+		{ __LINE__, { .on_overload = CALL_POLICY_CONT }, CALL_POLICY_DENY, CALLV_CONT, 0 },
+	};
+
+	for (uint32_t i = 0; i < NSLOTS; i++)
+		start(new_stream(0), &plain);
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct prog_call c = { .fn = 3, .kind = 'a', .priv = &rows[i].rule };
+		w.model.global.lua_on_overload = rows[i].global;
+		assert_int_equal(start(new_stream(0), &c),
+			rows[i].verdict == CALLV_CONT ? ACT_CONT : ACT_DONE);
+		if (w.result.verdict != rows[i].verdict || w.result.status != rows[i].status)
+			fail_msg("row at line %d: verdict %d %d", rows[i].line, w.result.verdict,
+				w.result.status);
+	}
+	assert_int_equal(w.lc->calls_out, NSLOTS);
+}
+
+static void
+test_deadline(void **state sl_unused)
+{
+	static const struct call_rule deny = { .deadline_ms = 250,
+		.on_overload = CALL_POLICY_DENY };
+	const struct prog_call guarded = { .fn = 3, .kind = 'a', .priv = &deny };
+	struct stream *running, *guard, *waiting;
+	struct call_slot *slot, *again;
+	uint32_t seq, first;
+
+	running = new_stream(0);
+	start(running, &plain);
+	guard = new_stream(0);
+	start(guard, &guarded);
+	assert_int_equal(guard->call_exp, w.lc->now + 250);
+	for (uint32_t i = 2; i < NSLOTS; i++)
+		start(new_stream(0), &plain);
+	waiting = new_stream(0);
+	start(waiting, &plain);
+	slot = take();
+	assert_int_equal(slot->deadline_us, w.lc->now_us + CALL_DEADLINE_MS * 1000);
+	first = slot->seq;
+	for (uint32_t i = 1; i < NSLOTS; i++)
+		take();
+	/* never started: 503, and its place in the queue is gone */
+	call_deadline(w.lc, waiting);
+	assert_int_equal(w.result.verdict, CALLV_ERROR);
+	assert_int_equal(w.result.status, 503);
+	assert_int_equal(taken(&again, NULL), XMSG_NONE);
+	/* started: the same, and the script is told */
+	call_deadline(w.lc, running);
+	assert_int_equal(w.result.status, 503);
+	assert_int_equal(taken(&again, &seq), XMSG_CALL_CANCEL);
+	assert_ptr_equal(again, slot);
+	assert_int_equal(seq, first);
+	call_deadline(w.lc, guard);
+	assert_int_equal(w.result.verdict, CALLV_DENY);
+	assert_int_equal(stat(STAT_LUA_DEADLINE), 3);
+	/* its verdict comes too late, also if the stream calls again meanwhile */
+	assert_int_equal(w.lc->calls_out, NSLOTS);
+	w.ntold = 0;
+	slot->act = 5;
+	call_add_write(slot, CW_REQ_SET_HDR, VAR_TXN, SL_STR("Late"),
+		&(struct sample){ .type = T_STR, .s = SL_STR("x") });
+	done(slot, CALL_OK);
+	assert_int_equal(w.ntold, 0);
+	assert_int_equal(stat(STAT_LUA_LATE), 1);
+	assert_null(http_hdr_get(&running->req, SL_STR("late")).p);
+	start(running, &plain);
+	assert_ptr_equal(running->call.slot, slot); // the slot serves on
+	assert_int_equal(running->call.seq, first + 1);
+}
+
+/* The stream's number was given to another one while the script ran. */
+static void
+test_stale(void **state sl_unused)
+{
+	struct stream *s = new_stream(0), *other;
+	struct call_slot *slot, *cancel;
+
+	start(s, &plain);
+	slot = take();
+	call_cancel(w.lc, s);
+	assert_int_equal(taken(&cancel, NULL), XMSG_CALL_CANCEL);
+	pool_free(&w.streams, s);
+	other = new_stream(0);
+	assert_ptr_equal(other, s);
+	call_add_write(slot, CW_REQ_DEL_HDR, VAR_TXN, SL_STR("Host"), NULL);
+	done(slot, CALL_OK);
+	assert_int_equal(w.ntold, 0);
+	assert_int_equal(stat(STAT_LUA_LATE), 1);
+	assert_non_null(http_hdr_get(&other->req, SL_STR("host")).p);
+	assert_int_equal(w.lc->calls_out, 0);
+}
+
+static struct sample
+str(const char *t)
+{
+	return (struct sample){ .type = T_STR, .s = sl_str_c(t) };
+}
+
+static void
+test_writes(void **state sl_unused)
+{
+	struct stream *s = new_stream(0);
+	struct call_slot *slot;
+	struct sample v;
+
+	start(s, &plain);
+	slot = take();
+	v = str("2");
+	call_add_write(slot, CW_REQ_ADD_HDR, VAR_TXN, SL_STR("A"), &v);
+	v = str("new");
+	call_add_write(slot, CW_REQ_SET_HDR, VAR_TXN, SL_STR("Host"), &v);
+	v = str("/q");
+	call_add_write(slot, CW_REQ_PATH, VAR_TXN, SL_STR(""), &v);
+	v = str("x=1");
+	call_add_write(slot, CW_REQ_QUERY, VAR_TXN, SL_STR(""), &v);
+	v = str("PUT");
+	call_add_write(slot, CW_REQ_METHOD, VAR_TXN, SL_STR(""), &v);
+	v = str("val");
+	call_add_write(slot, CW_SET_VAR, VAR_TXN, SL_STR("n"), &v);
+	call_add_write(slot, CW_SET_VAR, VAR_REQ, SL_STR("gone"), &v);
+	call_add_write(slot, CW_UNSET_VAR, VAR_REQ, SL_STR("gone"), NULL);
+	call_add_write(slot, CW_RES_SET_HDR, VAR_TXN, SL_STR("B"), &v); // no response: no effect
+	slot->act = 0;
+	done(slot, CALL_ERROR); // what was done before the error stays, as in HAProxy
+	assert_int_equal(w.result.verdict, CALLV_CONT);
+	memset(slot->data, 'Z', CALL_DATA); // nothing may point there now
+	assert_int_equal(http_hdr_count_values(&s->req, SL_STR("a")), 2);
+	assert_true(sl_str_eq(http_hdr_get(&s->req, SL_STR("host")), SL_STR("new")));
+	assert_true(sl_str_eq(http_str(&s->req, s->req.uri), SL_STR("/q?x=1")));
+	assert_int_equal(s->req.meth, HTTP_PUT);
+	assert_true(sl_str_eq(var_get(&s->vars, VAR_TXN, SL_STR("n"))->s, SL_STR("val")));
+	assert_null(var_get(&s->vars, VAR_REQ, SL_STR("gone")));
+	assert_int_equal(stat(STAT_LUA_ERRORS), 1);
+}
+
+static void
+test_verdicts(void **state sl_unused)
+{
+	static const struct call_rule deny = { .on_error = CALL_POLICY_DENY };
+	static const struct call_rule st = { .on_error = CALL_POLICY_STATUS, .error_status = 418 };
+	static const struct {
+		int line;
+		const struct call_rule *rule;
+		enum call_end end;
+		int32_t act;
+		bool res;
+		enum call_verdict verdict;
+		uint16_t status;
+	} rows[] = {
+		{ __LINE__, NULL, CALL_OK, 0, false, CALLV_CONT, 0 },
+		{ __LINE__, NULL, CALL_OK, 1, false, CALLV_STOP, 0 },
+		{ __LINE__, NULL, CALL_OK, 3, false, CALLV_ERROR, 0 },
+		{ __LINE__, NULL, CALL_OK, 4, false, CALLV_DONE, 0 },
+		{ __LINE__, NULL, CALL_OK, 5, false, CALLV_DENY, 0 },
+		{ __LINE__, NULL, CALL_OK, 6, false, CALLV_ABORT, 0 },
+		{ __LINE__, NULL, CALL_OK, 7, false, CALLV_ERROR, 400 },
+		{ __LINE__, NULL, CALL_OK, 7, true, CALLV_ERROR, 502 },
+		{ __LINE__, NULL, CALL_OK, 99, false, CALLV_CONT, 0 },
+		{ __LINE__, NULL, CALL_OK, -1, false, CALLV_CONT, 0 },
+		{ __LINE__, NULL, CALL_ERROR, 5, false, CALLV_CONT, 0 },
+		{ __LINE__, NULL, CALL_EXHAUSTED, 5, false, CALLV_CONT, 0 },
+		{ __LINE__, &deny, CALL_OK, 0, false, CALLV_CONT, 0 },
+		{ __LINE__, &deny, CALL_ERROR, 0, false, CALLV_DENY, 0 },
+		{ __LINE__, &deny, CALL_EXHAUSTED, 0, false, CALLV_DENY, 0 },
+		{ __LINE__, &st, CALL_EXHAUSTED, 0, false, CALLV_ERROR, 418 },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct prog_call c = { .fn = 1, .kind = 'a', .priv = rows[i].rule };
+		struct stream *s = new_stream(0);
+		if (rows[i].res)
+			add_response(s, 0);
+		start(s, &c);
+		struct call_slot *slot = take();
+		slot->act = rows[i].act;
+		done(slot, rows[i].end);
+		if (w.told != s || w.result.verdict != rows[i].verdict ||
+			w.result.status != rows[i].status)
+			fail_msg("row at line %d: verdict %d %d", rows[i].line, w.result.verdict,
+				w.result.status);
+		pool_free(&w.streams, s);
+	}
+}
+
+static void
+test_values(void **state sl_unused)
+{
+	static const struct prog_call fetch = {
+		.fn = 1, .kind = 'f', .nargs = 1, .args = { { "one", 3 } }
+	};
+	static const struct prog_call conv = { .fn = 1, .kind = 'c' };
+	struct stream *s = new_stream(0);
+	struct sample in = { .type = T_SINT, .i = 12 }, out;
+	struct call_slot *slot;
+
+	start(s, &fetch);
+	slot = take();
+	assert_int_equal(slot->nargs, 1);
+	assert_true(sl_str_eq(slot->args[0], SL_STR("one")));
+	slot->value = (struct sample){ .type = T_STR, .s = call_str(slot, SL_STR("back")) };
+	done(slot, CALL_OK);
+	memset(slot->data, 'Z', CALL_DATA);
+	assert_true(sl_str_eq(w.value.s, SL_STR("back")));
+	/* nothing returned, an error: no value */
+	for (int i = 0; i < 2; i++) {
+		start(s, &fetch);
+		slot = take();
+		slot->value.type = T_ANY;
+		done(slot, i == 0 ? CALL_OK : CALL_ERROR);
+		assert_int_equal(w.result.verdict, CALLV_CONT);
+		assert_null(w.result.value);
+	}
+	/* a converter gets text */
+	assert_int_equal(call_start(s, &conv, &in, &out), ACT_SUSPEND);
+	slot = take();
+	assert_int_equal(slot->input.type, T_STR);
+	assert_true(sl_str_eq(slot->input.s, SL_STR("12")));
+	slot->value = (struct sample){ .type = T_STR, .s = call_str(slot, SL_STR("abc")) };
+	/* the arena refuses the copy */
+	s->arena.fail_in = 1;
+	done(slot, CALL_OK);
+	assert_int_equal(w.result.verdict, CALLV_ERROR);
+}
+
+static void
+test_snapshot(void **state sl_unused)
+{
+	struct stream *s = new_stream(0);
+	struct sample v = str("val");
+	struct call_slot *slot;
+	char name[8];
+
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		assert_int_equal(stream_set_var(s, VAR_TXN, sl_str_c(name), &v), 0);
+	}
+	s->view.unique = 77;
+	start(s, &plain);
+	slot = take();
+	s->req.base[0] = 'Z'; // the copy is its own
+	assert_int_equal(slot->fn, 3);
+	assert_int_equal(slot->point, EVAL_HTTP_REQ);
+	assert_null(slot->view.stream);
+	assert_null(slot->view.res);
+	assert_int_equal(slot->view.unique, 77);
+	assert_true(sl_str_eq(http_str(&slot->req, slot->req.method), SL_STR("GET")));
+	assert_true(sl_str_eq(http_hdr_get(slot->view.req, SL_STR("host")), SL_STR("h")));
+	assert_int_equal(http_hdr_set(&slot->req, SL_STR("Host"), SL_STR("other")), 0);
+	assert_true(sl_str_eq(http_hdr_get(&s->req, SL_STR("host")), SL_STR("h")));
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		const struct sample *c = var_get(slot->view.vars, VAR_TXN, sl_str_c(name));
+		assert_true(sl_str_eq(c->s, SL_STR("val")));
+		assert_true((const uint8_t *)c->s.p >= slot->data &&
+			(const uint8_t *)c->s.p < slot->data + CALL_DATA);
+	}
+	done(slot, CALL_OK);
+	add_response(s, 0);
+	start(s, &plain);
+	slot = take();
+	assert_int_equal(slot->point, EVAL_HTTP_RES);
+	assert_int_equal(slot->view.res->status, 200);
+}
+
+/* Every allocation of the snapshot refused once: by heads that grow until they no longer fit. */
+static void
+test_too_large(void **state sl_unused)
+{
+	static const struct call_rule deny = { .on_error = CALL_POLICY_DENY };
+	const struct prog_call c = { .fn = 3, .kind = 'a', .priv = &deny };
+	struct stream *s = new_stream(13000);
+	struct sample v = str("0123456789");
+	uint32_t fit = 0, refused = 0;
+	char name[8];
+
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		assert_int_equal(stream_set_var(s, VAR_REQ, sl_str_c(name), &v), 0);
+	}
+	for (uint32_t pad = 5; pad < 13000; pad += 8) {
+		add_response(s, pad);
+		if (start(s, &c) == ACT_SUSPEND) {
+			assert_int_equal(refused, 0);
+			done(take(), CALL_OK);
+			fit++;
+		} else {
+			assert_int_equal(w.result.verdict, CALLV_DENY);
+			refused++;
+		}
+		assert_int_equal(w.lc->calls_out, 0);
+	}
+	assert_true(fit > 100 && refused > 100);
+	assert_int_equal(stat(STAT_LUA_ERRORS), refused);
+	for (uint32_t i = 0; i < NSLOTS; i++)
+		assert_false(px_call_slot(w.lc, 0, i)->busy);
+	/* too many variables */
+	s = new_stream(0);
+	for (int i = 0; i <= CALL_MAX_VARS; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		assert_int_equal(stream_set_var(s, VAR_REQ, sl_str_c(name), &v), 0);
+	}
+	assert_int_equal(start(s, &c), ACT_DONE);
+}
+
+/* The slot's bump memory. */
+static void
+test_memory(void **state sl_unused)
+{
+	struct call_slot *slot = px_call_slot(w.lc, 0, 0);
+	struct sample big = { .type = T_STR };
+	static char text[CALL_DATA];
+	struct call_arena a;
+	uint32_t n = 0;
+
+	slot->used = 0;
+	assert_null(call_alloc(slot, CALL_DATA + 1));
+	assert_null(call_alloc(slot, UINT32_MAX));
+	assert_non_null(call_alloc(slot, CALL_DATA));
+	assert_null(call_alloc(slot, 1));
+	slot->used = 0;
+	call_arena_init(&a, slot);
+	while (arena_alloc(&a.arena, 100) != NULL)
+		n++;
+	assert_true(n > 150);
+	assert_true(a.arena.failed);
+	/* a write that does not fit leaves nothing behind */
+	slot->used = 0;
+	slot->first = slot->last = NULL;
+	big.s = sl_str_make(text, CALL_DATA - 200);
+	assert_int_equal(call_add_write(slot, CW_SET_VAR, VAR_TXN, SL_STR("a"), &big), 0);
+	assert_int_equal(call_add_write(slot, CW_SET_VAR, VAR_TXN, SL_STR("b"), &big), -ENOSPC);
+	assert_ptr_equal(slot->first, slot->last);
+	assert_null(slot->first->next);
+}
+
+static void
+test_no_threads(void **state sl_unused)
+{
+	struct px_spec none = { .nscripts = 0, .call_slots = NSLOTS };
+	struct px_spec many = { .nscripts = 1, .call_slots = CALL_MAX_SLOTS + 1 };
+
+	call_detach(w.lc);
+	assert_int_equal(call_attach(w.lc, &many), -EINVAL);
+	assert_int_equal(call_attach(w.lc, &none), 0);
+	assert_int_equal(start(new_stream(0), &plain), ACT_CONT);
+	assert_int_equal(w.result.verdict, CALLV_CONT);
+	assert_int_equal(stat(STAT_LUA_ERRORS), 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_brim, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_verdicts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_threads, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
