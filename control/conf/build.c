@@ -44,6 +44,11 @@ resolve(struct conf *c, struct conf_px *px, struct sl_str name, const char *what
 			SL_STR_ARG(px->p->name), what, SL_STR_ARG(name));
 		return NULL;
 	}
+	if (be == px) {
+		conf_error_at(c, pos, "Proxy '%.*s': loop detected for %s: '%.*s'.",
+			SL_STR_ARG(px->p->name), what, SL_STR_ARG(name));
+		return NULL;
+	}
 	if (be->p->mode == PX_HTTP && px->p->mode == PX_TCP) {
 		conf_error_at(c, pos,
 			"not supported yet by sluice: %s '%.*s' in mode tcp with backend '%.*s' "

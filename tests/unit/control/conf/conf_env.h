@@ -15,10 +15,10 @@
 #include "dataplane/base/buf.h"
 
 /* A port that the addresses of the tests belong to; behind the text, so that lines count from 1. */
-#define PORTS                                                  \
+#define PORTS                                                 \
 	"port lan\n device net_ring0\n address 10.1.0.1/24\n" \
 	" address fd00::1/64\n gateway 10.1.0.254\n"
-#define DEFAULTS                                                                                 \
+#define DEFAULTS \
 	"defaults\n mode http\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n"
 
 struct conf_run {
@@ -35,7 +35,7 @@ conf_run_message(void *ctx, enum sl_level level, const char *text)
 	struct conf_run *r = ctx;
 
 	sl_buf_printf(&r->log, "%s %s\n",
-		level <= SL_ERR         ? "ALERT"
+		level <= SL_ERR               ? "ALERT"
 			: level == SL_WARNING ? "WARNING"
 					      : "NOTICE",
 		text);
@@ -59,8 +59,13 @@ conf_run_with(struct conf_run *r, const char *text, uint32_t fail_mem, uint32_t 
 	char path[2][64];
 	int fd[2] = { conf_run_file(text, path[0]), conf_run_file(PORTS, path[1]) };
 	const char *files[2] = { path[0], path[1] };
-	const struct conf_spec spec = { .files = files, .nfiles = 2, .message = conf_run_message,
-		.ctx = r, .generation = 1, .fail_mem = fail_mem, .fail_tmp = fail_tmp };
+	const struct conf_spec spec = { .files = files,
+		.nfiles = 2,
+		.message = conf_run_message,
+		.ctx = r,
+		.generation = 1,
+		.fail_mem = fail_mem,
+		.fail_tmp = fail_tmp };
 
 	sl_buf_init(&r->log, r->text, sizeof(r->text));
 	r->rc = conf_load(&spec, &r->m, &r->n);

@@ -13,9 +13,12 @@ struct kw_case {
 	const char *says; // part of the message
 };
 
-#define ROW(kind, name, good, bad, says) { __LINE__, kind, name, good, bad, says }
-#define NUM "expects an integer argument"
-#define RANGE "must be between"
+#define ROW(kind, name, good, bad, says)              \
+	{                                             \
+		__LINE__, kind, name, good, bad, says \
+	}
+#define NUM     "expects an integer argument"
+#define RANGE   "must be between"
 #define SURPLUS "cannot handle unexpected argument"
 
 // clang-format off
@@ -204,7 +207,7 @@ static const struct kw_case cases[] = {
 };
 // clang-format on
 
-#define PROXY DEFAULTS " option httpchk\nlisten f\n bind :80\n log global\n server s 10.1.0.11:80\n"
+#define PROXY   DEFAULTS " option httpchk\nlisten f\n bind :80\n log global\n server s 10.1.0.11:80\n"
 
 static void
 make(char *out, size_t size, const struct kw_case *k, const char *args)
@@ -280,8 +283,10 @@ test_ports(void **state sl_unused)
 		for (uint32_t bad = 0; bad < 2 && strcmp(k->kind, "port") == 0; bad++) {
 			char text[2048], path[64];
 			const char *files[] = { path };
-			const struct conf_spec spec = { .files = files, .nfiles = 1,
-				.message = conf_run_message, .ctx = &run };
+			const struct conf_spec spec = { .files = files,
+				.nfiles = 1,
+				.message = conf_run_message,
+				.ctx = &run };
 			int fd;
 
 			if (args[bad] == NULL)

@@ -125,8 +125,10 @@ test_table(void **state sl_unused)
 		int n = lex(guard_end(&g, rows[i].in, len), len, &mem, word, 16, &err);
 
 		if (rows[i].out == NULL) {
-			if (n != -EINVAL || strcmp(err.what, rows[i].what) != 0 || err.at != rows[i].at)
-				fail_msg("line %d: %d, %s at %u", rows[i].line, n, err.what, err.at);
+			if (n != -EINVAL || strcmp(err.what, rows[i].what) != 0 ||
+				err.at != rows[i].at)
+				fail_msg(
+					"line %d: %d, %s at %u", rows[i].line, n, err.what, err.at);
 			continue;
 		}
 		if (n < 0)
