@@ -191,6 +191,58 @@ out:
 	return rc;
 }
 
+static int
+get_channels(struct sl_str device, struct ethtool_channels *ch)
+{
+	struct sl_str v = pmd_arg(device, "iface");
+	char iface[IFNAMSIZ] = "";
+	int fd, rc;
+
+	memset(ch, 0, sizeof(*ch));
+	ch->cmd = ETHTOOL_GCHANNELS;
+	if (v.len == 0 || v.len >= IFNAMSIZ)
+		return -EINVAL;
+	memcpy(iface, v.p, v.len);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	rc = ethtool_call(fd, iface, ch);
+	close(fd);
+	return rc;
+}
+
+/* The driver asks the same question, and refuses more queues than it gets for an answer. */
+uint16_t
+check_channels(struct sl_str device)
+{
+	struct ethtool_channels ch;
+	int rc = get_channels(device, &ch);
+
+	if (rc == -EOPNOTSUPP || (rc == 0 && ch.max_combined == 0))
+		return 1;
+	return rc == 0 ? (uint16_t)sl_max(ch.combined_count, 1u) : UINT16_MAX;
+}
+
+/* What arrives at a queue without a socket goes to the kernel, unseen by us. */
+int
+check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err)
+{
+	struct ethtool_channels ch;
+	uint16_t opened = sl_min(nworkers, check_channels(s->device));
+	uint32_t there;
+
+	if (get_channels(s->device, &ch) < 0)
+		return 0;
+	there = ch.combined_count + ch.rx_count;
+	if (there <= opened)
+		return 0;
+	return port_fail(err, -EINVAL,
+		"port '%.*s': its interface receives on %u queues, of which %u are opened: run "
+		"'ethtool -L %.*s %s %u'",
+		SL_STR_ARG(s->name), there, opened, SL_STR_ARG(pmd_arg(s->device, "iface")),
+		ch.combined_count > 0 ? "combined" : "rx", opened);
+}
+
 uint64_t
 check_memory_mb(void)
 {

@@ -31,6 +31,7 @@ void toeplitz_make_key(uint8_t key[PORT_RSS_KEY], bool fixed);
 #define PMD_Q_WIRE 0x08u       // null device behind a wire
 #define PMD_Q_REFUSE 0x10u     // cannot work; see `text`
 #define PMD_Q_FILL 0x20u       // holds a second ring of buffers (fill ring)
+#define PMD_Q_OTHER_MAC 0x40u  // its address is the kernel's end of the device: take another
 
 struct pmd_quirk {
 	const char *prefix; // of the device's name
@@ -38,7 +39,7 @@ struct pmd_quirk {
 	/* Adds arguments that the user left out. NULL: none. */
 	void (*args)(struct sl_buf *b, struct sl_str device, uint16_t nworkers);
 	/* Checks before EAL; 0 or -Exxx with a text. NULL: none. */
-	int (*check)(const struct port_spec *s, struct port_err *err);
+	int (*check)(const struct port_spec *s, uint16_t nworkers, struct port_err *err);
 	const char *text;
 };
 /* Never NULL: a device that is not in the table has an empty row. */
@@ -54,6 +55,9 @@ int check_iface(const struct port_spec *s, struct port_err *err);
 int check_cap(const struct port_spec *s, unsigned int cap, const char *what, struct port_err *err);
 int check_tun(const struct port_spec *s, struct port_err *err);
 int check_veth(const struct port_spec *s, struct port_err *err);
+/* Queues that AF_XDP can open on the device's interface; UINT16_MAX: cannot tell. */
+uint16_t check_channels(struct sl_str device);
+int check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err);
 uint64_t check_memory_mb(void);    // available
 uint64_t check_hugepages_mb(void); // free and mounted
 

@@ -105,8 +105,10 @@ add_extra(struct args *a, struct sl_str extra)
 static void
 add_logging(struct args *a, const struct eal_spec *s)
 {
-	add(a, "--log-level=*:%s", s->in_test ? "critical" : "warning");
-	// on every start: "failed to create multiq qdisc", which does no harm
+	// on every start: "failed to create multiq qdisc", which does no harm. For types that
+	// register later EAL takes the first option that fits, for the others the last
+	add(a, "--log-level=pmd.net.tap:critical");
+	add(a, "--log-level=*:%s", s->in_test ? "critical" : "error");
 	add(a, "--log-level=pmd.net.tap:critical");
 	if (s->in_test)
 		add(a, "--no-telemetry");
@@ -133,7 +135,7 @@ check_devices(const struct eal_spec *s, struct port_err *err)
 {
 	for (uint32_t i = 0; i < s->nports; i++) {
 		const struct pmd_quirk *q = pmd_quirk(s->ports[i].device);
-		int rc = q->check != NULL ? q->check(&s->ports[i], err) : 0;
+		int rc = q->check != NULL ? q->check(&s->ports[i], (uint16_t)s->nworkers, err) : 0;
 		if (rc < 0)
 			return rc;
 	}

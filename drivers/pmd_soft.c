@@ -47,7 +47,7 @@ static void
 args_af_xdp(struct sl_buf *b, struct sl_str device, uint16_t nworkers)
 {
 	add_arg(b, device, "start_queue", 0);
-	add_arg(b, device, "queue_count", nworkers);
+	add_arg(b, device, "queue_count", sl_min(nworkers, check_channels(device)));
 	add_arg(b, device, "busy_budget", 0);
 }
 
@@ -63,7 +63,7 @@ args_af_packet(struct sl_buf *b, struct sl_str device, uint16_t nworkers)
 }
 
 static int
-check_af_xdp(const struct port_spec *s, struct port_err *err)
+check_af_xdp(const struct port_spec *s, uint16_t nworkers, struct port_err *err)
 {
 	int rc = check_iface(s, err);
 
@@ -71,11 +71,13 @@ check_af_xdp(const struct port_spec *s, struct port_err *err)
 		rc = check_cap(s, CAP_NET_RAW, "AF_XDP sockets", err);
 	if (rc == 0)
 		rc = check_cap(s, CAP_NET_ADMIN, "XDP programs", err);
+	if (rc == 0)
+		rc = check_queues(s, nworkers, err);
 	return rc == 0 ? check_veth(s, err) : rc;
 }
 
 static int
-check_af_packet(const struct port_spec *s, struct port_err *err)
+check_af_packet(const struct port_spec *s, uint16_t nworkers sl_unused, struct port_err *err)
 {
 	int rc = check_iface(s, err);
 
@@ -85,7 +87,13 @@ check_af_packet(const struct port_spec *s, struct port_err *err)
 }
 
 static int
-check_refuse(const struct port_spec *s, struct port_err *err)
+check_tap(const struct port_spec *s, uint16_t nworkers sl_unused, struct port_err *err)
+{
+	return check_tun(s, err);
+}
+
+static int
+check_refuse(const struct port_spec *s, uint16_t nworkers sl_unused, struct port_err *err)
 {
 	return port_fail(err, -ENOTSUP, "port '%.*s': device '%.*s': %s", SL_STR_ARG(s->name),
 		SL_STR_ARG(s->device), pmd_quirk(s->device)->text);
@@ -96,7 +104,7 @@ static const struct pmd_quirk quirks[] = {
 	{ "net_af_xdp", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_SINGLE_SEG | PMD_Q_FILL,
 		args_af_xdp, check_af_xdp, NULL },
 	{ "net_af_packet", PMD_Q_SOFT | PMD_Q_NO_RSS, args_af_packet, check_af_packet, NULL },
-	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, check_tun, NULL },
+	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC, NULL, check_tap, NULL },
 	{ "net_memif", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "net_pcap", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "net_null", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },

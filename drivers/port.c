@@ -218,6 +218,10 @@ set_mac(struct port *p, uint32_t quirks)
 		rte_eth_dev_default_mac_addr_set(p->ethdev, &mac);
 	}
 	rte_eth_macaddr_get(p->ethdev, &p->mac);
+	if (quirks & PMD_Q_OTHER_MAC) {
+		p->mac.addr_bytes[0] |= RTE_ETHER_LOCAL_ADMIN_ADDR;
+		p->mac.addr_bytes[4] ^= 0x80;
+	}
 }
 
 /* What this thread took through its own cache belongs to the workers from now on. */

@@ -187,7 +187,7 @@ refused(void **state)
 		struct port_spec s = { .name = SL_STR("lan"), .device = sl_str_c(rows[i].device) };
 		struct port_err err = { .text = "" };
 
-		assert_true(pmd_quirk(s.device)->check(&s, &err) < 0);
+		assert_true(pmd_quirk(s.device)->check(&s, 1, &err) < 0);
 		if (strstr(err.text, rows[i].says) == NULL || strstr(err.text, "'lan'") == NULL)
 			fail_msg("row of line %d: %s", rows[i].line, err.text);
 	}
