@@ -9,29 +9,38 @@
 	"core.register_action('" name "', {'http-req'}, function(txn) " body " end)\n"
 #define FETCH(name, body) "core.register_fetches('" name "', function(txn) " body " end)\n"
 
-static const char scripts[] = ACTION("loop", "while true do end") ACTION(
-	"ploop", "while true do pcall(function() while true do end end) end") ACTION("xploop",
-	"while true do xpcall(function() while true do end end, function() end) end")
-	ACTION("coloop", "coroutine.wrap(function() while true do end end)()") ACTION("coploop",
-		"while true do coroutine.resume(coroutine.create(function()"
-		" while true do end end)) end") ACTION("sortloop",
-		"table.sort({1, 2, 3}, function() while true do end end)") ACTION("quick",
-		"txn:set_var('txn.q', 1)") ACTION("err", "local x = nil; return x.y") ACTION("errt",
-		"error({})") ACTION("deny", "return act.DENY") ACTION("yields",
-		"for i = 1, 5 do core.yield() end return act.STOP") ACTION("coyields",
-		"local w = coroutine.wrap(function() core.yield() coroutine.yield(1)"
-		" core.yield() return 2 end)"
+// clang-format off
+static const char scripts[] =
+	ACTION("loop", "while true do end")
+	ACTION("ploop", "while true do pcall(function() while true do end end) end")
+	ACTION("xploop",
+		"while true do xpcall(function() while true do end end, function() end) end")
+	ACTION("coloop", "coroutine.wrap(function() while true do end end)()")
+	ACTION("coploop", "while true do"
+		" coroutine.resume(coroutine.create(function() while true do end end)) end")
+	ACTION("sortloop", "table.sort({1, 2, 3}, function() while true do end end)")
+	ACTION("quick", "txn:set_var('txn.q', 1)")
+	ACTION("err", "local x = nil; return x.y")
+	ACTION("errt", "error({})")
+	ACTION("deny", "return act.DENY")
+	ACTION("yields", "for i = 1, 5 do core.yield() end return act.STOP")
+	ACTION("coyields", "local w = coroutine.wrap(function()"
+		" core.yield() coroutine.yield(1) core.yield() return 2 end)"
 		" if w() == 1 and w() == 2 then return act.STOP end")
-		ACTION("plainyield", "coroutine.yield('x') return act.STOP") ACTION(
-			"long", "local n = 0 for i = 1, 1000000 do n = n + 1 end return act.STOP")
-			ACTION("eat", "local t = {} for i = 1, 1e9 do t[i] = i end") ACTION("eat2",
-				"t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t end")
-				ACTION("free", "t = nil collectgarbage() return act.STOP") FETCH(
-					"floop", "while true do end") FETCH("fget", "return 'v'")
-					FETCH("fyield", "core.yield() return 1") "g = 0\n"
+	ACTION("plainyield", "coroutine.yield('x') return act.STOP")
+	ACTION("long", "local n = 0 for i = 1, 1000000 do n = n + 1 end return act.STOP")
+	ACTION("eat", "local t = {} for i = 1, 1e9 do t[i] = i end")
+	ACTION("eat2", "t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t end")
+	ACTION("free", "t = nil collectgarbage() return act.STOP")
+	FETCH("floop", "while true do end")
+	FETCH("fget", "return 'v'")
+	FETCH("fyield", "core.yield() return 1")
+	"g = 0\n"
 	/* check-then-set of a global: right only because fetches are not preempted */
-	FETCH("count", "local v = g for i = 1, 50000 do end g = v + 1 return g") ACTION("hog",
-		"for i = 1, 2000000 do end return act.STOP") "core.register_converters('up', function(s, a) return s:upper() .. (a or '') end)\n";
+	FETCH("count", "local v = g for i = 1, 50000 do end g = v + 1 return g")
+	ACTION("hog", "for i = 1, 2000000 do end return act.STOP")
+	"core.register_converters('up', function(s, a) return s:upper() .. (a or '') end)\n";
+// clang-format on
 
 static const struct global_conf no_limits = { .lua_forced_yield = 1000 };
 
