@@ -62,7 +62,7 @@ tcp_timewait_enter(struct lcore *lc, struct tcp_conn *tc)
 
 	stat_inc(lc, STAT_TCP_TIMEWAIT);
 	tc->state = TCP_TIME_WAIT;
-	if (w == NULL) {
+	if (w == NULL && tl->tw_fifo.head != TCP_NONE) {
 		tcp_timewait_del(lc, tl->tw_fifo.head);
 		w = pool_new(&tl->tws);
 	}
