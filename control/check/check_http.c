@@ -74,7 +74,7 @@ http_data(struct check *c, const void *p, uint32_t n)
 	if (rc == -EAGAIN && c->head_len < sizeof(c->head))
 		return false;
 	if (rc < 0)
-		return end(c, CHK_L7RSP, 0, SL_STR("<no status line>"));
+		return end(c, CHK_L7RSP, 0, SL_STR(""));
 	return end(c, code >= 200 && code < 400 ? CHK_L7OK : CHK_L7STS, code, reason);
 }
 
