@@ -259,7 +259,7 @@ tcp_table_del(struct tcp_table *t, uint64_t hash, struct tcp_ref ref)
 	sl_assert(hole != NULL);
 	if (hole == NULL)
 		return;
-	last = hole;
+	last = &t->b[hash & t->mask]; // from the start: an emptied overflow bucket is unlinked
 	while (last->next != TCP_NONE) {
 		before = last;
 		last = &t->b[last->next];
