@@ -122,13 +122,20 @@ put_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, struct cha
 	return chain_copy_in_mss(lc, out, ml->scratch, n, unit);
 }
 
-/* The body's first buffer moves into the last segment of the head if it fits there whole. */
+#define SMALL 256 // bytes that are cheaper copied than sent as a segment of their own
+
+/*
+ * The body's first buffer moves into the last segment of the head if it fits there whole, and so do
+ * small ones behind it (chunk framing).
+ */
 static void
 join(struct chain *out, struct chain *body, uint32_t unit)
 {
-	struct rte_mbuf *last = out->tail, *first = body->head;
+	struct rte_mbuf *last = out->tail, *first;
+	bool any = false;
 
-	if (first != NULL && last != NULL && (uint32_t)last->data_len + first->data_len <= unit &&
+	while (last != NULL && (first = body->head) != NULL && (!any || first->data_len <= SMALL) &&
+		(uint32_t)last->data_len + first->data_len <= unit &&
 		rte_pktmbuf_tailroom(last) >= first->data_len) {
 		first = chain_pop(body);
 		memcpy(rte_pktmbuf_mtod_offset(last, char *, last->data_len),
@@ -136,6 +143,7 @@ join(struct chain *out, struct chain *body, uint32_t unit)
 		last->data_len = (uint16_t)(last->data_len + first->data_len);
 		out->len += first->data_len;
 		rte_pktmbuf_free(first);
+		any = true;
 	}
 	chain_append(out, body);
 }
