@@ -23,6 +23,8 @@ options_print(enum sl_level level, const char *who, const char *text)
 		: level == SL_WARNING       ? "WARNING] "
 					    : "NOTICE]  ";
 
+	if (who == NULL)
+		who = "";
 	fprintf(stderr, "[%s (%d) : %s%s%s\n", label, (int)getpid(), who,
 		who[0] == '\0' ? "" : " : ", text);
 }

@@ -40,5 +40,5 @@ int options_apply(const struct options *o);
  * to run; 1: exit with o->status (-c, errors, -dW, no listener).
  */
 int options_load(struct options *o, struct model **out);
-/* One message in HAProxy's form, to stderr. who: "config", or "" for none. */
+/* One message in HAProxy's form, to stderr. who: "config"; "" or NULL for none. */
 void options_print(enum sl_level level, const char *who, const char *text);

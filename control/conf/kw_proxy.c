@@ -144,7 +144,10 @@ kw_option(struct conf *c, const struct conf_args *a)
 	return 0;
 }
 
-/* "option redispatch [interval]": sluice redispatches on the last retry, HAProxy's default. */
+/*
+ * "option redispatch [interval]": balanced by round robin, a request goes to another server at the
+ * first failure, whatever the interval, as in HAProxy; an interval of 0 switches it off.
+ */
 static int
 kw_redispatch(struct conf *c, const struct conf_args *a)
 {
@@ -155,14 +158,11 @@ kw_redispatch(struct conf *c, const struct conf_args *a)
 			SL_STR_ARG(a->word[0]));
 		return -EINVAL;
 	}
-	if (n != -1) {
-		conf_error(c,
-			"not supported yet by sluice: 'option redispatch %.*s': only the last "
-			"retry goes to another server.",
-			SL_STR_ARG(a->word[0]));
-		return -EINVAL;
-	}
-	return kw_option(c, a);
+	if (a->no || a->to_default || n == 0)
+		c->px->p->options &= ~PX_O_REDISPATCH;
+	else
+		c->px->p->options |= PX_O_REDISPATCH;
+	return 0;
 }
 
 static int
@@ -236,9 +236,9 @@ SL_CFG_PROXY(
 	{ "option httpclose", CONF_ANY_PX, 0, 0, kw_option, "",
 		"one request per connection, on both sides", BITS(PX_O_CLOSE, CLOSE_ALL),
 		CONF_KW_NO },
-	{ "option redispatch", CONF_ANY_PX, 0, 1, kw_redispatch, "",
-		"the last retry goes to another server", BITS(PX_O_REDISPATCH, 0),
-		CONF_KW_NO | CONF_KW_BE },
+	{ "option redispatch", CONF_ANY_PX, 0, 1, kw_redispatch, "[<interval>]",
+		"a request goes to another server when one cannot be reached",
+		.flags = CONF_KW_NO | CONF_KW_BE },
 	{ "option forwardfor", CONF_ANY_PX, 0, CONF_MANY, kw_forwardfor,
 		"[except <network>] [header <name>] [if-none]",
 		"the client's address in a header for servers" },

@@ -3,8 +3,9 @@
  * One line of configuration -> words.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 2.2 and 2.3, and its behaviour
- * where the manual is silent: an unknown escape keeps its backslash, "\$" is an escape inside
- * double quotes only, a carriage return ends the line, there is no continuation of lines.
+ * where the manual is silent or wrong: an unknown escape keeps its backslash (so does that of a tab),
+ * "\$" is an escape inside double quotes only, a carriage return right behind a word or inside
+ * quotes ends the line, there is no continuation of lines.
  * Not here: what the words mean (parser.c).
  */
 #include "control/conf/conf_priv.h"
@@ -96,7 +97,6 @@ escape(struct lexer *lx, uint32_t at, bool quoted)
 
 	switch (ch) {
 	case ' ':
-	case '\t':
 	case '#':
 	case '\\':
 	case '\'':
@@ -238,6 +238,8 @@ quoted(struct lexer *lx, uint32_t at)
 
 		if (s.p[i] == q)
 			return (int)i;
+		if (s.p[i] == '\r')
+			break;
 		if (q == '"' && s.p[i] == '\\')
 			rc = escape(lx, i, true);
 		else if (q == '"' && s.p[i] == '$')
@@ -265,10 +267,15 @@ lex_line(const struct lex_in *in, struct arena *mem, struct sl_str *word, uint32
 		switch (s.p[i]) {
 		case ' ':
 		case '\t':
+		case '\v':
+		case '\f':
 			word_end(&lx);
 			break;
-		case '#':
 		case '\r':
+			if (lx.out.open)
+				s.len = i;
+			break;
+		case '#':
 			s.len = i;
 			break;
 		case '\\':

@@ -147,7 +147,7 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "option http-server-close", "", "x", SURPLUS),
 	ROW("proxy", "option httpclose", "", "x", SURPLUS),
 	ROW("proxy", "option redispatch", "", "x", "invalid interval 'x'"),
-	ROW("proxy", "option redispatch", "-1", "3", "not supported yet"),
+	ROW("proxy", "option redispatch", "1", "1 2", SURPLUS),
 	ROW("proxy", "option forwardfor", "except 10.0.0.0/8 header X-Client if-none", "foo", "got 'foo'"),
 	ROW("proxy", "option forwardfor", "", "except", "expects <address>[/mask]"),
 	ROW("proxy", "option forwardfor", "if-none", "except 1.2.3", "got 1.2.3"),
