@@ -21,9 +21,13 @@ px_env_group_setup(void **state sl_unused)
 		(char[]){ "--no-pci" }, (char[]){ "--no-telemetry" }, (char[]){ "--iova-mode=va" },
 		(char[]){ "-m" }, (char[]){ "96" }, (char[]){ "--log-level=*:critical" }, prefix,
 		NULL };
-	struct lcore_spec spec = {
-		.nlcores = 1, .socket = -1, .seed = 1, .npx = 4, .nbind = 4, .nsrv = 8
-	};
+	struct lcore_spec spec = { .nlcores = 1,
+		.socket = -1,
+		.nscripts = 1,
+		.seed = 1,
+		.npx = 4,
+		.nbind = 4,
+		.nsrv = 8 };
 	const char *dup;
 
 	snprintf(prefix, sizeof(prefix), "--file-prefix=slpx%d", (int)getpid());
@@ -157,6 +161,7 @@ px_env_init(struct px_env *e)
 		.nbinds = 1,
 		.nservers = ENV_SERVERS + 1 };
 	e->client = addr_of("192.0.2.7", 40000);
+	e->call_slots = 2;
 	e->now_us = 1000000;
 	e->mbufs = rte_mempool_in_use_count(e->lc->pool);
 	fake_net_init(&e->net, e->lc);
@@ -173,6 +178,22 @@ on_error(void *ctx, struct sl_str word, const char *text)
 
 	snprintf(e->error, sizeof(e->error), "%.*s: %s", SL_STR_ARG(word), text);
 }
+
+/* lua.anything exists, everywhere, without arguments. */
+static int
+lookup(void *ctx sl_unused, char kind sl_unused, struct sl_str name sl_unused, uint32_t *points)
+{
+	*points = EVAL_ANY;
+	return 1;
+}
+
+static int
+nargs(void *ctx sl_unused, int fn sl_unused)
+{
+	return 0;
+}
+
+static const struct expr_extern env_extern = { .lookup = lookup, .nargs = nargs };
 
 /* Blank-separated words; "…" keeps blanks. */
 static uint32_t
@@ -218,6 +239,13 @@ add_rule(struct px_env *e, struct expr_comp *comp, struct prog_builder *b, const
 	}
 	for (uint32_t i = 1; i < at; i++)
 		args[ap.nword++] = word[i];
+	if (sl_str_starts(word[0], SL_STR("lua."), false)) {
+		if (act_lua_parse(&ap, word[0]) < 0)
+			return -EINVAL;
+		if (jump >= 0)
+			prog_patch(b, (uint32_t)jump);
+		return 0;
+	}
 	row = registry_find(action_rows(), word[0]);
 	if (row == NULL) {
 		on_error(e, word[0], "no such action");
@@ -241,7 +269,9 @@ px_env_rules(struct px_env *e, enum eval_point point, const char *const *rules)
 	struct prog_builder *b;
 
 	*diag = (struct expr_diag){ .error = on_error, .ctx = e };
-	*comp = (struct expr_comp){ .mem = &e->mem, .diag = diag, .point = point };
+	*comp = (struct expr_comp){
+		.mem = &e->mem, .ext = &env_extern, .diag = diag, .point = point
+	};
 	b = prog_begin(comp);
 	e->error[0] = '\0';
 	for (uint32_t i = 0; rules[i] != NULL; i++)
@@ -254,7 +284,9 @@ const struct prog *
 px_env_cond(struct px_env *e, const char *cond)
 {
 	struct expr_diag diag = { .error = on_error, .ctx = e };
-	struct expr_comp comp = { .mem = &e->mem, .diag = &diag, .point = EVAL_BE_SWITCH };
+	struct expr_comp comp = {
+		.mem = &e->mem, .ext = &env_extern, .diag = &diag, .point = EVAL_BE_SWITCH
+	};
 	struct prog_builder *b = prog_begin(&comp);
 	struct sl_str word[32];
 	uint32_t n = split(cond, word, 32);
@@ -268,9 +300,11 @@ px_env_cond(struct px_env *e, const char *cond)
 void
 px_env_start(struct px_env *e)
 {
-	struct px_spec spec = {
-		.max_streams = 256, .transport = &fake_transport, .log_records = 256
-	};
+	struct px_spec spec = { .max_streams = 256,
+		.transport = &fake_transport,
+		.log_records = 256,
+		.nscripts = 1,
+		.call_slots = e->call_slots };
 	struct lcore *lc = e->lc;
 
 	lcore_set_clock(lc, e->now_us, 1600000000000000ull + e->now_us);
@@ -303,6 +337,9 @@ px_env_end(struct px_env *e)
 	}
 	px_env_run(e);
 	px_env_wait(e, 60000);
+	// the script thread gives back what it still holds
+	for (struct call_slot *c; (c = px_env_call(e)) != NULL;)
+		px_env_reply(e, c);
 	assert_int_equal(px_streams(lc), 0);
 	assert_int_equal(px_sessions(lc), 0);
 	assert_int_equal(lc->px->small.used, 0);
@@ -471,6 +508,26 @@ px_env_log(struct px_env *e)
 	r = *p;
 	logring_done(e->lc->logring);
 	return &r;
+}
+
+struct call_slot *
+px_env_call(struct px_env *e)
+{
+	struct xmsg m;
+
+	while (xring_pop(&e->lc->script[0].from, &m))
+		if ((m.w[0] & 0xffff) == XMSG_CALL)
+			return (struct call_slot *)(uintptr_t)m.w[1];
+		else
+			e->cancels++;
+	return NULL;
+}
+
+void
+px_env_reply(struct px_env *e, struct call_slot *c)
+{
+	px_script_message(e->lc, 0, &(struct xmsg){ .w = { XMSG_CALL_DONE, (uintptr_t)c } });
+	px_env_run(e);
 }
 
 struct fake *

@@ -46,7 +46,9 @@ struct px_env {
 	void (*on_server)(struct px_env *e, struct fake *f);
 	enum fake_answer connect[ENV_SERVERS]; // by server
 	uint32_t connects[ENV_SERVERS];
-	uint32_t mbufs; // in use before
+	uint32_t call_slots;
+	uint32_t cancels; // seen by px_env_call()
+	uint32_t mbufs;   // in use before
 	char error[200];
 };
 
@@ -70,5 +72,8 @@ void px_env_wait(struct px_env *e, uint32_t ms);
 const char *px_env_got(struct fake *f);
 /* The next record, or NULL; copied. */
 const struct logrec *px_env_log(struct px_env *e);
+/* The test as script thread: the next call, or NULL; its answer, once the slot says what. */
+struct call_slot *px_env_call(struct px_env *e);
+void px_env_reply(struct px_env *e, struct call_slot *c);
 /* The i-th live connection to a server, counting from 0; NULL. */
 struct fake *px_env_backend(struct px_env *e, uint32_t i);
