@@ -7,8 +7,11 @@
  * turns, and only the worker's turns are counted. The figure is wall TSC of the worker ÷ requests,
  * empty polls included. Every byte of every answer is checked.
  *
- *   sluice-bench [-c conns] [-w window] [-n requests] [-b body] [-r runs] [-C] [-q] [-f EXTRA]
+ *   sluice-bench [-c conns] [-w window] [-n requests] [-b body] [-r runs] [-v US] [-C] [-q]
+ *                [-f EXTRA] [-m CYCLES]
  *
+ *   -v  a virtual clock: each turn takes so many microseconds, so that the instructions executed
+ *       are the same in every run (valgrind --tool=callgrind --toggle-collect=worker_iterate)
  *   -C  a new connection on both sides for each request
  *   -f  a file with more lines for the frontend
  *   -m  fail (exit code 1) if the median is above this many cycles
@@ -28,7 +31,7 @@
 #define MAX_RUNS 99
 
 static struct {
-	uint32_t conns, window, body, runs;
+	uint32_t conns, window, body, runs, turn_us;
 	uint64_t requests;
 	double limit;
 	bool close, quiet;
@@ -174,11 +177,16 @@ static int
 run(struct lcore *lc, struct gen *g, uint64_t until, struct turn *t)
 {
 	uint64_t hz = rte_get_tsc_hz(), last_done = 0, last_tsc = rte_rdtsc();
+	uint64_t start_us = lc->now_us, start_tsc = last_tsc;
 
 	while (gen_stats(g)->done < until || !gen_connected(g)) {
-		uint64_t now = rte_rdtsc(), a, us = (uint64_t)((double)now * 1e6 / (double)hz);
+		uint64_t now = rte_rdtsc(), a, us;
 		bool busy;
 
+		if (opt.turn_us != 0)
+			us = lc->now_us + opt.turn_us;
+		else
+			us = start_us + (uint64_t)((double)(now - start_tsc) * 1e6 / (double)hz);
 		gen_poll(g, us);
 		lcore_set_clock(lc, us, us);
 		a = rte_rdtsc();
@@ -271,7 +279,7 @@ main(int argc, char **argv)
 	struct gen *g;
 	int c, rc;
 
-	while ((c = getopt(argc, argv, "c:w:n:b:r:Cqf:m:")) != -1) {
+	while ((c = getopt(argc, argv, "c:w:n:b:r:v:Cqf:m:")) != -1) {
 		switch (c) {
 		case 'c':
 			opt.conns = (uint32_t)strtoul(optarg, NULL, 10);
@@ -287,6 +295,9 @@ main(int argc, char **argv)
 			break;
 		case 'r':
 			opt.runs = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'v':
+			opt.turn_us = (uint32_t)strtoul(optarg, NULL, 10);
 			break;
 		case 'C':
 			opt.close = true;
@@ -320,6 +331,10 @@ main(int argc, char **argv)
 	if (lc == NULL) {
 		fprintf(stderr, "bench: %s\n", err.text);
 		return 1;
+	}
+	if (opt.turn_us != 0) {
+		uint64_t us = SL_ALIGN_UP(lc->now_us, UINT64_C(65536000)); // slots of the wheel
+		lcore_set_clock(lc, us, us);
 	}
 	epoch_publish(&lc, 1, m);
 	epoch_quiescent(lc);
