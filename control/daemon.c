@@ -3,7 +3,7 @@
  * The event loop of main: signals, links, log records, and how the daemon ends.
  *
  * Runs on: main. SIGTERM and SIGINT end at once (143 and 130 as HAProxy's shell-visible codes);
- * SIGUSR1 stops accepting and ends when the last stream has; SIGHUP is noted. An alarm ends a
+ * SIGUSR1 stops accepting and ends when the last client has gone; SIGHUP is noted. An alarm ends a
  * shutdown that hangs: the parent cleans up either way.
  */
 #include "control/daemon.h"
@@ -54,7 +54,7 @@ soft_stop(struct running *r)
 	if (r->soft)
 		return;
 	r->soft = true;
-	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last stream has ended");
+	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last connection has");
 	for (uint16_t w = 0; w < d->nlc; w++) {
 		atomic_store_explicit(&d->lc[w]->asked_stop_accept, true, memory_order_release);
 		waker_wake(&d->lc[w]->waker);
@@ -81,14 +81,15 @@ on_signal(struct ev_loop *ev, struct ev_signal *s, int events sl_unused)
 	}
 }
 
-static uint64_t
-streams(const struct daemon *d)
+/* A soft stop ends when the last client has gone: HAProxy's meaning of SIGUSR1. */
+static bool
+is_drained(const struct daemon *d)
 {
-	uint64_t n = 0;
+	uint64_t n = atomic_load_explicit(&d->bal->conns, memory_order_relaxed);
 
 	for (uint16_t w = 0; w < d->nlc; w++)
-		n += counter_get(&d->lc[w]->gauge_streams) + counter_get(&d->lc[w]->gauge_conns);
-	return n;
+		n += counter_get(&d->lc[w]->gauge_streams);
+	return n == 0;
 }
 
 static void
@@ -100,7 +101,7 @@ on_log(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
 
 	t->repeat = n > 0 ? LOG_TICK : LOG_IDLE;
 	ev_timer_again(ev, t);
-	if (r->soft && streams(d) == 0) {
+	if (r->soft && is_drained(d)) {
 		r->code = 0;
 		ev_break(ev, EVBREAK_ALL);
 	}

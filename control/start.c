@@ -177,8 +177,12 @@ add_position(struct daemon *d)
 found:
 	if (hit == NULL || hit->device_pos.file == NULL)
 		return;
-	snprintf(text, sizeof(text), "[%s:%u] : port '%.*s' : %.400s", hit->device_pos.file,
-		hit->device_pos.line, SL_STR_ARG(hit->name), d->err.text);
+	if (strncmp(d->err.text, "port '", 6) == 0)
+		snprintf(text, sizeof(text), "[%s:%u] : %.400s", hit->device_pos.file,
+			hit->device_pos.line, d->err.text);
+	else
+		snprintf(text, sizeof(text), "[%s:%u] : port '%.*s' : %.400s", hit->device_pos.file,
+			hit->device_pos.line, SL_STR_ARG(hit->name), d->err.text);
 	memcpy(d->err.text, text, sizeof(text));
 }
 

@@ -86,7 +86,7 @@ step=start
 sluice=$!
 pids+=($sluice)
 for _ in $(seq 200); do
-	! grep -q ' ready' "$dir/err" || break
+	! grep -qs ' ready' "$dir/err" || break
 	kill -0 $sluice 2>/dev/null || fail "the daemon ended at start"
 	sleep 0.05
 done
@@ -160,7 +160,7 @@ for how in daemon parent; do
 	sluice=$!
 	pids+=($sluice)
 	for _ in $(seq 200); do
-		! grep -q ' ready' "$dir/err" || break
+		! grep -qs ' ready' "$dir/err" || break
 		sleep 0.05
 	done
 	child=$(cat /proc/$sluice/task/$sluice/children)
