@@ -142,6 +142,8 @@ check_devices(const struct eal_spec *s, struct port_err *err)
 	return 0;
 }
 
+static struct args *eal_args; // EAL keeps pointers into it
+
 int
 eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 {
@@ -153,7 +155,7 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 		rc = check_memory(s, need, huge, err);
 	if (rc < 0)
 		return rc;
-	a = calloc(1, sizeof(*a));
+	a = eal_args = calloc(1, sizeof(*a));
 	if (a == NULL)
 		return port_fail(err, -ENOMEM, "no memory");
 	add(a, "sluice");
@@ -177,6 +179,7 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 	add_extra(a, s->extra);
 	if (a->full) {
 		free(a);
+		eal_args = NULL;
 		return port_fail(err, -E2BIG, "too many arguments for EAL");
 	}
 	if (rte_eal_init(a->argc, a->argv) < 0) {
@@ -186,6 +189,8 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 			"configuration",
 			rte_strerror(-rc));
 	}
+	if (s->in_test)
+		rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	return 0;
 }
 
@@ -193,4 +198,6 @@ void
 eal_stop(void)
 {
 	rte_eal_cleanup();
+	free(eal_args);
+	eal_args = NULL;
 }

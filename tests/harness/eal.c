@@ -50,6 +50,7 @@ test_eal_start(void)
 	snprintf(prefix, sizeof(prefix), "--file-prefix=sltest%d", (int)getpid());
 	if (rte_eal_init((int)(sizeof(argv) / sizeof(argv[0])) - 1, (char **)(uintptr_t)argv) < 0)
 		return -EIO;
+	rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	done = true;
 	atexit(on_exit_eal);
 	return 0;
