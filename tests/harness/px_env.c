@@ -142,6 +142,22 @@ init_proxies(struct px_env *e)
 	};
 }
 
+/* lua.anything exists, everywhere, without arguments. */
+static int
+lookup(void *ctx sl_unused, char kind sl_unused, struct sl_str name sl_unused, uint32_t *points)
+{
+	*points = EVAL_ANY;
+	return 1;
+}
+
+static int
+nargs(void *ctx sl_unused, int fn sl_unused)
+{
+	return 0;
+}
+
+static const struct expr_extern env_extern = { .lookup = lookup, .nargs = nargs };
+
 void
 px_env_init(struct px_env *e)
 {
@@ -163,6 +179,7 @@ px_env_init(struct px_env *e)
 		.nservers = ENV_SERVERS + 1 };
 	e->client = addr_of("192.0.2.7", 40000);
 	e->call_slots = 2;
+	e->ext = &env_extern;
 	e->now_us = 1000000;
 	e->mbufs = rte_mempool_in_use_count(e->lc->pool);
 	fake_net_init(&e->net, e->lc);
@@ -179,22 +196,6 @@ on_error(void *ctx, struct sl_str word, const char *text)
 
 	snprintf(e->error, sizeof(e->error), "%.*s: %s", SL_STR_ARG(word), text);
 }
-
-/* lua.anything exists, everywhere, without arguments. */
-static int
-lookup(void *ctx sl_unused, char kind sl_unused, struct sl_str name sl_unused, uint32_t *points)
-{
-	*points = EVAL_ANY;
-	return 1;
-}
-
-static int
-nargs(void *ctx sl_unused, int fn sl_unused)
-{
-	return 0;
-}
-
-static const struct expr_extern env_extern = { .lookup = lookup, .nargs = nargs };
 
 /* Blank-separated words; "…" keeps blanks. */
 static uint32_t
@@ -271,7 +272,7 @@ px_env_rules(struct px_env *e, enum eval_point point, const char *const *rules)
 
 	*diag = (struct expr_diag){ .error = on_error, .ctx = e };
 	*comp = (struct expr_comp){
-		.mem = &e->mem, .ext = &env_extern, .diag = diag, .point = point
+		.mem = &e->mem, .ext = e->ext, .diag = diag, .point = point
 	};
 	b = prog_begin(comp);
 	e->error[0] = '\0';
@@ -286,7 +287,7 @@ px_env_cond(struct px_env *e, const char *cond)
 {
 	struct expr_diag diag = { .error = on_error, .ctx = e };
 	struct expr_comp comp = {
-		.mem = &e->mem, .ext = &env_extern, .diag = &diag, .point = EVAL_BE_SWITCH
+		.mem = &e->mem, .ext = e->ext, .diag = &diag, .point = EVAL_BE_SWITCH
 	};
 	struct prog_builder *b = prog_begin(&comp);
 	struct sl_str word[32];

@@ -46,6 +46,7 @@ struct px_env {
 	void (*on_server)(struct px_env *e, struct fake *f);
 	enum fake_answer connect[ENV_SERVERS]; // by server
 	uint32_t connects[ENV_SERVERS];
+	const struct expr_extern *ext; // lua.NAME of rules; by default every name exists
 	uint32_t call_slots;
 	uint32_t cancels; // seen by px_env_call()
 	uint32_t mbufs;   // in use before

@@ -328,8 +328,9 @@ test_two_threads(void **state sl_unused)
 	br_free(b);
 }
 
+/* With an argument: only the tests of that name, e.g. test_many_calls under TSan. */
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_results),
@@ -349,5 +350,7 @@ main(void)
 
 	if (expr_init(&dup) < 0)
 		return 1;
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
