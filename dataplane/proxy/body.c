@@ -153,6 +153,12 @@ body_run(struct stream *s)
 		return;
 	if ((s->flags & ST_F_RES_DONE) == 0)
 		return;
+	// a tunnel whose server had ended its direction, and now takes nothing more
+	if ((s->flags & ST_F_REQ_DONE) == 0 && s->phase == ST_TUNNEL && s->ss != NULL &&
+		muxs_error(s->ss) != MUX_OK) {
+		server_broke(s);
+		return;
+	}
 	// an answer that is complete ends the exchange, also one that did not wait for the request
 	if (s->phase != ST_TUNNEL || (s->flags & ST_F_REQ_DONE) != 0) {
 		txn_set_term(s, "--");

@@ -47,7 +47,7 @@ int call_attach(struct lcore *lc, const struct px_spec *spec);
 void call_detach(struct lcore *lc);
 /*
  * ACT_SUSPEND: parked, a slot is under way or waited for. ACT_CONT with *out: answered at once.
- * ACT_DONE after stream_call_now(). The heads are private copies from here on (the caller saw to it).
+ * ACT_DONE after stream_call_now(). Once the stream is parked its heads are private copies.
  */
 enum act_ret call_start(
 	struct stream *s, const struct prog_call *c, const struct sample *in, struct sample *out);

@@ -24,11 +24,6 @@ on_call(struct prog_env *e, const struct prog_call *c, const struct sample *in, 
 	struct stream *s = e->owner;
 	enum act_ret rc;
 
-	// the script reads, and its writes change, private copies
-	if (stream_own_req(s) < 0 || (stream_at_response(s) && stream_own_res(s) < 0)) {
-		txn_fail(s, 500, "RC");
-		return ACT_DONE;
-	}
 	s->flags |= ST_F_CALLED;
 	rc = call_start(s, c, in, out);
 	if (rc != ACT_SUSPEND)

@@ -36,10 +36,22 @@ f_rx_take(struct lcore *lc, struct conn *c, uint32_t n, struct chain *out)
 	return rc;
 }
 
+/* Nobody may look at dropped bytes again: they are overwritten. */
+static void
+spoil(struct chain *c, uint32_t n)
+{
+	for (struct rte_mbuf *m = c->head; m != NULL && n > 0; m = m->next) {
+		uint32_t part = sl_min(n, (uint32_t)m->data_len);
+		memset(rte_pktmbuf_mtod(m, char *), 0xdb, part);
+		n -= part;
+	}
+}
+
 static void
 f_rx_drop(struct lcore *lc, struct conn *c, uint32_t n)
 {
 	assert(n <= fake_of(c)->rx.len);
+	spoil(&fake_of(c)->rx, n);
 	chain_trim(lc, &fake_of(c)->rx, n);
 }
 

@@ -494,6 +494,45 @@ test_tunnel(void **state sl_unused)
 	px_env_end(&e);
 }
 
+/* The client's connection is over, orderly, while the server has not taken its last bytes yet. */
+static void
+test_tunnel_last_bytes(void **state sl_unused)
+{
+	for (int reset = 0; reset < 2; reset++) {
+		struct fake *c, *b;
+
+		px_env_init(&e);
+		e.net.window = 4000;
+		e.on_server = hang;
+		px_env_start(&e);
+		c = px_env_client(&e);
+		ask(c, "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+		b = px_env_backend(&e, 0);
+		ask(b, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+		b->stalled = true;
+		fake_fin(b);
+		px_env_run(&e);
+		assert_true(c->shut);
+		memset(big, 'z', 20000);
+		fake_give(c, big, 20000);
+		fake_fin(c);
+		px_env_run(&e);
+		assert_true(c->user_gone);
+		assert_true(b->out_len < 8000);
+		if (reset) {
+			fake_rst(b);
+			px_env_run(&e);
+		} else {
+			b->stalled = false;
+			px_env_run(&e);
+			assert_int_equal(count(px_env_got(b), "zzzzz"), 4000);
+			assert_true(b->shut);
+		}
+		assert_int_equal(px_streams(e.lc), 0);
+		px_env_end(&e);
+	}
+}
+
 /* ---- counters and log ---- */
 
 static void
@@ -691,6 +730,7 @@ main(void)
 		cmocka_unit_test(test_too_big),
 		cmocka_unit_test(test_expect),
 		cmocka_unit_test(test_tunnel),
+		cmocka_unit_test(test_tunnel_last_bytes),
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_dontlognull),
 		cmocka_unit_test(test_log_full),
