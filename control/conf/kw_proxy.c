@@ -128,6 +128,25 @@ kw_use_backend(struct conf *c, const struct conf_args *a)
 	return 0;
 }
 
+/* The worker shares idle connections as "safe", HAProxy's default, says. */
+static int
+kw_http_reuse(struct conf *c, const struct conf_args *a)
+{
+	static const char *const others[] = { "never", "aggressive", "always" };
+
+	if (sl_str_eq(a->word[0], SL_STR("safe")))
+		return 0;
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(others); i++) {
+		if (!sl_str_eq(a->word[0], sl_str_c(others[i])))
+			continue;
+		conf_error(
+			c, "not supported yet by sluice: 'http-reuse %s': only 'safe'.", others[i]);
+		return -EINVAL;
+	}
+	conf_error(c, "'http-reuse' expects 'safe', got '%.*s'.", SL_STR_ARG(a->word[0]));
+	return -EINVAL;
+}
+
 /* ---- options that are a bit; those that exclude each other name the others ---- */
 
 #define BITS(set, clear) ((uintptr_t)(set) | (uintptr_t)(clear) << 16)
@@ -225,6 +244,8 @@ SL_CFG_PROXY(
 	{ "use_backend", CONF_PROXY, 1, CONF_MANY, kw_use_backend,
 		"a backend name [if|unless <condition>]", "sends matching requests to a backend",
 		.flags = CONF_KW_FE },
+	{ "http-reuse", CONF_ANY_PX, 1, 1, kw_http_reuse, "safe",
+		"whose idle connections to servers may be used", .flags = CONF_KW_BE },
 	{ "option dontlognull", CONF_ANY_PX, 0, 0, kw_option, "",
 		"no records of connections without data", BITS(PX_O_DONTLOGNULL, 0),
 		CONF_KW_NO | CONF_KW_FE },

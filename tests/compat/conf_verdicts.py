@@ -209,6 +209,10 @@ cases = [
     ("balance-unknown", same, L + " balance foo\n"),
     ("balance-in-fe", same, F + " balance roundrobin\n"),
     ("balance-leastconn", yet, L + " balance leastconn\n"),
+    ("http-reuse", same, L + " http-reuse safe\n"),
+    ("http-reuse-x", same, L + " http-reuse x\n"),
+    ("http-reuse-fe", same, F + " http-reuse safe\n"),
+    ("http-reuse-always", yet, L + " http-reuse always\n"),
     ("option-none", same, F + " option\n"),
     ("option-unknown", same, F + " option foo\n"),
     ("options", same, L + " option dontlognull\n option http-server-close\n option redispatch\n"

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/control/conf/conf_env.h"
 
+#include "control/conf/conf_priv.h"
+
 struct kw_case {
 	int line;
 	const char *kind, *name;
@@ -97,6 +99,8 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "use_backend", "b_%[path] unless { path /x }", "b if", "expects a condition after 'if'"),
 	ROW("proxy", "use_backend", "b if TRUE", "b if nope", "no such ACL : 'nope'"),
 	ROW("proxy", "use_backend", "b if TRUE", "b if { nope }", "'nope'"),
+	ROW("proxy", "http-reuse", "safe", "always", "not supported yet by sluice: 'http-reuse always'"),
+	ROW("proxy", "http-reuse", "safe", "x", "got 'x'"),
 	ROW("proxy", "bind", ":81", "", "expects [<address>]:<port>"),
 	ROW("proxy", "bind", "10.1.0.1:81,:82,[fd00::1]:81,*:83", "10.1.0.9:81", "is the 'address' of no port section"),
 	ROW("proxy", "bind", "ipv4@:81", ":80", "is already taken by 'f'"),
@@ -345,6 +349,38 @@ test_every_row_has_a_case(void **state sl_unused)
 		fail_msg("no case for %s", m.text);
 }
 
+/* What is implemented must leave the list of what is not: else the list is not to be believed. */
+static void
+test_unsupported_is_so(void **state sl_unused)
+{
+	const struct conf_tables *t = conf_tables();
+
+	assert_true(unsup_count() > 400);
+	for (uint32_t i = 0; i < unsup_count(); i++) {
+		const struct unsup *u = unsup_at(i);
+		struct sl_str name = sl_str_c(u->name);
+		char option[100];
+		const void *row = NULL;
+
+		if (u->scope == UNSUP_OPTION) {
+			snprintf(option, sizeof(option), "option %s", u->name);
+			name = sl_str_c(option);
+		}
+		if (u->scope == UNSUP_GLOBAL)
+			row = registry_find(&t->global, name);
+		else if (u->scope == UNSUP_PROXY || u->scope == UNSUP_OPTION)
+			row = registry_find(&t->proxy, name);
+		else if (u->scope == UNSUP_BIND)
+			row = registry_find(&t->bind, name);
+		else if (u->scope == UNSUP_SERVER)
+			row = registry_find(&t->server, name);
+		if (row != NULL)
+			fail_msg("'%s' is there, and in unsupported.def", u->name);
+		if (u->why[0] == '\0' || u->why[strlen(u->why) - 1] == '.')
+			fail_msg("'%s': the reason stands inside a sentence", u->name);
+	}
+}
+
 int
 main(void)
 {
@@ -352,6 +388,7 @@ main(void)
 		cmocka_unit_test(test_every_row_has_a_case),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_unsupported_is_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
