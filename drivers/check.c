@@ -170,9 +170,10 @@ check_veth(const struct port_spec *s, struct port_err *err)
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || !is_veth(fd, iface))
 		goto out;
-	// the index means something here only if that interface's peer is ours
-	if (if_indextoname(veth_peer(fd, iface), peer) == NULL || !is_veth(fd, peer) ||
-		veth_peer(fd, peer) != if_nametoindex(iface)) {
+	// the index means something here only if that interface's peer is ours; the interface's
+	// own index is what two namespaces that count alike give
+	if (if_indextoname(veth_peer(fd, iface), peer) == NULL || strcmp(peer, iface) == 0 ||
+		!is_veth(fd, peer) || veth_peer(fd, peer) != if_nametoindex(iface)) {
 		LOG(NOTICE,
 			"port '%.*s': the peer of '%s' is in another network namespace: there, run "
 			"'ethtool -K PEER tx off tso off gso off' or its segments are dropped",
