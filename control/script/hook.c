@@ -305,6 +305,7 @@ run_slice(struct script_run *r)
 	st->running = r;
 	st->blocked = 0;
 	st->chain = false;
+	st->wake_us = 0;
 	budget_slice_begin(r);
 	int rc = lua_resume(r->co, NULL, r->narg);
 	budget_slice_end(r);
@@ -312,6 +313,7 @@ run_slice(struct script_run *r)
 	r->narg = 0;
 	s->cpu_us = r->cpu_us;
 	s->instructions = r->instr;
+	r->wake_us = st->wake_us;
 	if (rc == LUA_YIELD) {
 		// a plain coroutine.yield() of the script: as core.yield()
 		if (!st->chain)
@@ -353,6 +355,18 @@ script_yield(lua_State *L)
 	if (st->running == NULL || st->blocked != 0 || !lua_isyieldable(L))
 		return 0;
 	st->chain = true;
+	return lua_yield(L, 0);
+}
+
+int
+script_sleep(lua_State *L, uint64_t ms)
+{
+	struct script_state *st = script_state_of(L);
+
+	if (st->running == NULL || st->blocked != 0 || !lua_isyieldable(L))
+		return luaL_error(L, "sleep: cannot wait here");
+	st->chain = true;
+	st->wake_us = script_now_us() + sl_max(ms, (uint64_t)1) * 1000;
 	return lua_yield(L, 0);
 }
 

@@ -37,6 +37,7 @@ struct script_thread {
 	struct waker waker;
 	_Atomic(bool) stop;
 	struct sl_list fresh, used; // runs
+	struct sl_list asleep;      // runs, the earliest first
 	struct place *place[LCORE_MAX];
 	bool dirty[LCORE_MAX]; // answered since the last wake
 	uint64_t last_us;      // of the last call
@@ -109,8 +110,43 @@ take_cancel(struct script_thread *t, uint16_t worker, const struct xmsg *m)
 	const struct call_slot *s = (const struct call_slot *)(uintptr_t)m->w[1];
 	struct place *p = &t->place[worker][s->index];
 
-	if (p->run != NULL && p->seq == (uint32_t)m->w[2] && p->run->kill == KILL_NONE)
-		p->run->kill = KILL_CANCEL;
+	if (p->run == NULL || p->seq != (uint32_t)m->w[2] || p->run->kill != KILL_NONE)
+		return;
+	p->run->kill = KILL_CANCEL;
+	if (p->run->wake_us != 0) { // it need not sleep on
+		p->run->wake_us = 0;
+		sl_list_del(&p->run->node);
+		sl_list_add_tail(&t->fresh, &p->run->node);
+	}
+}
+
+/* Few sleep at a time: the place is looked for from the end, where the latest belongs. */
+static void
+put_to_sleep(struct script_thread *t, struct script_run *r)
+{
+	struct sl_list *at = t->asleep.prev;
+
+	while (at != &t->asleep && sl_list_entry(at, struct script_run, node)->wake_us > r->wake_us)
+		at = at->prev;
+	sl_list_add_head(at, &r->node);
+}
+
+static void
+wake_sleepers(struct script_thread *t)
+{
+	uint64_t now;
+
+	if (sl_list_is_empty(&t->asleep))
+		return;
+	now = script_now_us();
+	while (!sl_list_is_empty(&t->asleep)) {
+		struct script_run *r = sl_list_first(&t->asleep, struct script_run, node);
+		if (r->wake_us > now)
+			return;
+		r->wake_us = 0;
+		sl_list_del(&r->node);
+		sl_list_add_tail(&t->fresh, &r->node);
+	}
 }
 
 static uint32_t
@@ -144,6 +180,8 @@ run_one(struct script_thread *t, struct sl_list *from)
 	if (run_slice(r)) {
 		counter_dec(&t->running);
 		answer(t, s);
+	} else if (r->wake_us != 0) {
+		put_to_sleep(t, r);
 	} else {
 		sl_list_add_tail(&t->used, &r->node);
 	}
@@ -154,9 +192,9 @@ run_one(struct script_thread *t, struct sl_list *from)
 static bool
 round_once(struct script_thread *t)
 {
-	uint32_t n = drain(t);
-	bool busy = n != 0;
+	bool busy = drain(t) != 0;
 
+	wake_sleepers(t);
 	for (uint32_t i = 0; i < ROUND && !sl_list_is_empty(&t->fresh); i++) {
 		run_one(t, &t->fresh);
 		busy = true;
@@ -183,6 +221,19 @@ has_message(const struct script_thread *t)
 	return false;
 }
 
+/* Microseconds until the first sleeper is due. */
+static uint64_t
+until_wake(const struct script_thread *t)
+{
+	uint64_t now, at;
+
+	if (sl_list_is_empty(&t->asleep))
+		return UINT64_MAX;
+	at = sl_list_first(&t->asleep, struct script_run, node)->wake_us;
+	now = script_now_us();
+	return at > now ? at - now : 0;
+}
+
 static void
 idle(struct script_thread *t)
 {
@@ -202,7 +253,7 @@ idle(struct script_thread *t)
 		waker_cancel(&t->waker);
 		return;
 	}
-	waker_wait(&t->waker, UINT64_MAX);
+	waker_wait(&t->waker, until_wake(t));
 	counter_inc(&t->wakeups);
 	t->last_us = script_now_us();
 }
@@ -250,6 +301,7 @@ thread_init(struct script_thread *t, uint16_t id)
 	t->id = id;
 	sl_list_init(&t->fresh);
 	sl_list_init(&t->used);
+	sl_list_init(&t->asleep);
 	t->waker.fd = -1;
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
 		struct xpair *p = &sched.spec.lc[i]->script[id];

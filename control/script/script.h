@@ -97,6 +97,8 @@ void script_set_txn(struct lua_State *L, void (*push)(struct lua_State *L, struc
 int script_done(struct lua_State *L);
 /* core.yield: suspends, to be run again after the others. For `return script_yield(L)`; nothing where waiting is not possible. */
 int script_yield(struct lua_State *L);
+/* core.sleep: suspends for ms; raises where waiting is not possible. As script_yield(). */
+int script_sleep(struct lua_State *L, uint64_t ms);
 /* A Lua number or boolean as integer, truncated as HAProxy does; 0 for everything else. */
 int64_t script_to_int(struct lua_State *L, int idx);
 

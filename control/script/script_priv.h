@@ -31,6 +31,7 @@ struct script_state {
 	struct script_run *running; // whose coroutine runs now
 	uint32_t blocked;           // C boundaries in the chain of coroutines that cannot yield
 	bool chain;                 // the whole chain is being suspended
+	uint64_t wake_us;           // why: core.sleep() until then; 0: to be run again
 	struct sl_list idle;        // runs whose coroutine can be used again
 	struct sl_list runs;        // all runs
 	void (*push_txn)(lua_State *L, struct script_call *c);
@@ -79,13 +80,14 @@ enum script_kill {
 /* A coroutine and the call it serves. */
 struct script_run {
 	struct script_call call; // first: what lua/api holds
-	struct sl_list node;     // run queue, or the state's idle list
+	struct sl_list node;     // run queue, sleepers, or the state's idle list
 	struct sl_list all;      // of the state
 	struct script_state *st;
 	lua_State *co;
 	int co_ref;
-	int narg;     // for the next lua_resume()
-	bool preempt; // forced yields allowed: actions
+	int narg;         // for the next lua_resume()
+	uint64_t wake_us; // sleeps until then; 0: runnable
+	bool preempt;     // forced yields allowed: actions
 	enum script_kill kill;
 	/* budget */
 	uint64_t instr;

@@ -194,7 +194,7 @@ point_of(const struct stream *s)
 }
 
 static int
-snapshot(struct call_slot *slot, struct stream *s)
+snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 {
 	const struct prog_call *c = s->call.call;
 	bool res = stream_at_response(s);
@@ -213,7 +213,7 @@ snapshot(struct call_slot *slot, struct stream *s)
 	slot->view.vars = &slot->vars;
 	slot->first = slot->last = NULL;
 	slot->used = 0;
-	slot->deadline_us = s->lc->now_us + (uint64_t)deadline_ms(s) * 1000;
+	slot->deadline_us = s->lc->now_us + (uint64_t)tick_remain(s->lc->now, exp) * 1000;
 	if (c->kind == 'c' && copy_sample(slot, &slot->input, &s->call.in) < 0)
 		return -EMSGSIZE;
 	if (s->view.req != NULL) {
@@ -240,13 +240,13 @@ pair_of(const struct call_lcore *cl, const struct stream *s)
 	return 0;
 }
 
-/* 0: on its way; -EMSGSIZE: too large for a slot. */
+/* 0: on its way; -EMSGSIZE: too large for a slot. exp: when the stream stops waiting. */
 static int
-launch(struct lcore *lc, struct call_pair *p, struct call_slot *slot, struct stream *s)
+launch(struct lcore *lc, struct call_pair *p, struct call_slot *slot, struct stream *s, sl_tick exp)
 {
 	struct xmsg m = { .w = { XMSG_CALL, (uintptr_t)slot } };
 	struct xpair *x = &lc->script[slot->script];
-	int rc = snapshot(slot, s);
+	int rc = snapshot(slot, s, exp);
 
 	if (rc == 0 && !xring_push(&x->from, &m))
 		rc = -EMSGSIZE; // the ring holds two messages of each slot
@@ -271,6 +271,7 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 	struct call_pair *p;
 	struct call_slot *slot;
 	struct call_result r;
+	sl_tick exp;
 
 	s->call.call = c;
 	s->call.slot = NULL;
@@ -287,10 +288,11 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 		return stream_call_now(s, &r, out);
 	}
 	p = &cl->pair[pair_of(cl, s)];
+	exp = tick_add(lc->now, deadline_ms(s));
 	// who waits longer is served first
 	slot = sl_list_is_empty(&p->waiting) ? slot_get(p) : NULL;
 	if (slot != NULL) {
-		if (launch(lc, p, slot, s) < 0) {
+		if (launch(lc, p, slot, s, exp) < 0) {
 			r = by_policy(error_policy(s));
 			return stream_call_now(s, &r, out);
 		}
@@ -305,7 +307,7 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 		s->call.queued = true;
 		p->nwaiting++;
 	}
-	stream_set_call_deadline(s, tick_add(lc->now, deadline_ms(s)));
+	stream_set_call_deadline(s, exp);
 	return ACT_SUSPEND;
 }
 
@@ -319,7 +321,7 @@ serve_waiting(struct lcore *lc, struct call_pair *p)
 		sl_list_del(&w->node);
 		w->queued = false;
 		p->nwaiting--;
-		if (launch(lc, p, slot_get(p), s) < 0) {
+		if (launch(lc, p, slot_get(p), s, s->call_exp) < 0) {
 			struct call_result r = by_policy(error_policy(s));
 			stream_call_done(lc, s, &r);
 		}

@@ -4,7 +4,7 @@
  *
  * Runs on: the loader (bodies, init functions) and script threads.
  * Follows: HAProxy 2.6, manual "Core class"; the error texts are its own.
- * Not here: sleeping, sockets, tasks.
+ * Not here: sockets, tasks.
  */
 #include <sys/time.h>
 
@@ -226,6 +226,25 @@ l_core_yield(lua_State *L)
 	return script_yield(L);
 }
 
+/* Whole seconds, as HAProxy. */
+static int
+l_core_sleep(lua_State *L)
+{
+	lua_Integer s = luaL_checkinteger(L, 1);
+
+	luaL_argcheck(L, s >= 0 && s <= INT32_MAX, 1, "seconds expected");
+	return script_sleep(L, (uint64_t)s * 1000);
+}
+
+static int
+l_core_msleep(lua_State *L)
+{
+	lua_Integer ms = luaL_checkinteger(L, 1);
+
+	luaL_argcheck(L, ms >= 0 && ms <= INT32_MAX, 1, "milliseconds expected");
+	return script_sleep(L, (uint64_t)ms);
+}
+
 static const luaL_Reg core_functions[] = {
 	{ "register_action", l_core_register_action },
 	{ "register_fetches", l_core_register_fetches },
@@ -236,6 +255,8 @@ static const luaL_Reg core_functions[] = {
 	{ "tokenize", l_core_tokenize },
 	{ "done", l_core_done },
 	{ "yield", l_core_yield },
+	{ "sleep", l_core_sleep },
+	{ "msleep", l_core_msleep },
 	{ NULL, NULL },
 };
 

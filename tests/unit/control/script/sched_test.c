@@ -35,6 +35,13 @@ static const char scripts[] =
 	FETCH("floop", "while true do end")
 	FETCH("fget", "return 'v'")
 	FETCH("fyield", "core.yield() return 1")
+	ACTION("sleep", "core.sleep(3600)")
+	ACTION("cosleep", "pcall(coroutine.wrap(function() core.sleep(3600) end)) return act.STOP")
+	ACTION("nap", "core.msleep(1) core.msleep(0) return act.STOP")
+	FETCH("fnap", "core.msleep(1) return coroutine.wrap(function() core.msleep(1)"
+		" return 'rested' end)()")
+	FETCH("sortnap", "return select(2, pcall(table.sort, {1, 2, 3}, function()"
+		" core.msleep(1) return false end))")
 	"g = 0\n"
 	/* check-then-set of a global: right only because fetches are not preempted */
 	FETCH("count", "local v = g for i = 1, 50000 do end g = v + 1 return g")
@@ -154,6 +161,33 @@ test_fairness(void **state sl_unused)
 	assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
 	script_get_stats(0, &st);
 	assert_int_equal(st.cancelled, SL_ARRAY_SIZE(loops));
+	br_free(b);
+}
+
+/* Who sleeps costs nothing, and need not wake up to be cancelled. */
+static void
+test_sleep(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	struct call_slot *s[6];
+	char got[BR_TEXT];
+
+	for (int i = 0; i < 6; i++)
+		s[i] = push(b, 'a', i % 2 ? "cosleep" : "sleep");
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(br_call(b, 'a', "nap", false)->act, 1);
+		br_result(br_call(b, 'f', "fnap", false), got, sizeof(got));
+		assert_string_equal(got, "str:rested"); // fetches may wait, unlike HAProxy's
+		br_result(br_call(b, 'f', "sortnap", false), got, sizeof(got));
+		assert_non_null(strstr(got, "sleep: cannot wait here"));
+	}
+	for (int i = 5; i >= 0; i--) {
+		br_cancel(b, s[i], s[i]->seq);
+		assert_ptr_equal(br_wait(b), s[i]);
+		assert_int_equal(s[i]->end, CALL_CANCELLED);
+	}
+	push(b, 'a', "sleep"); // the thread stops with a sleeper
+	assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
 	br_free(b);
 }
 
@@ -337,6 +371,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_error_text),
 		cmocka_unit_test(test_converter),
 		cmocka_unit_test(test_fairness),
+		cmocka_unit_test(test_sleep),
 		cmocka_unit_test(test_late_cancel),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_burst),
