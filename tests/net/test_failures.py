@@ -11,6 +11,7 @@ from lib import SLOW, SRV4, VIP4, check, parse_wrk, sh, wait_for
 # Each server is a process of its own, so that it can be stopped apart.
 CONF = """
 defaults
+    log global
     mode http
     timeout connect 500ms
     timeout client 10s
@@ -89,7 +90,8 @@ def test_stop(net):
     """SIGSTOP of one server: its requests get 504 after timeout server; SIGCONT recovers."""
     b1, _ = server(net, "b1", 8001), server(net, "b2", 8002)
     # no checks: the stopped server stays in rotation
-    p = net.sluice(net.sluice_head("af_xdp") + re.sub(r" check inter.*", "", CONF))
+    head_ = net.sluice_head("af_xdp", extra="    log stdout format raw local0\n")
+    p = net.sluice(head_ + re.sub(r" check inter.*", "", CONF))
     up(net)
     b1.send(signal.SIGSTOP)
     seen = []
