@@ -95,7 +95,10 @@ int script_register(
 void script_set_txn(struct lua_State *L, void (*push)(struct lua_State *L, struct script_call *c));
 /* core.done: ends the running call at once, pcall cannot keep it; does not return. */
 int script_done(struct lua_State *L);
-/* core.yield: suspends, to be run again after the others. For `return script_yield(L)`; nothing where waiting is not possible. */
+/*
+ * core.yield: suspends, to be run again after the others; nothing where waiting is not possible. To
+ * be used as `return script_yield(L)`.
+ */
 int script_yield(struct lua_State *L);
 /* core.sleep: suspends for ms; raises where waiting is not possible. As script_yield(). */
 int script_sleep(struct lua_State *L, uint64_t ms);
