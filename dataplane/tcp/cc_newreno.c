@@ -3,13 +3,15 @@
  * NewReno: slow start and congestion avoidance with byte counting.
  *
  * Runs on: the worker that owns the connection.
- * Follows: RFC 5681 (windows), RFC 6928 (initial window of ten), RFC 3465 (counting bytes, L = 2,
- * after a timeout L = 1), RFC 6582 (leaving recovery).
+ * Follows: RFC 5681 (windows), RFC 6928 (initial window of ten), RFC 3465 (counting bytes, after
+ * a timeout L = 1), RFC 6582 (leaving recovery).
  * Not here: which segments are lost and what is sent again (tcp_sack.c, tcp_out.c).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
+
+#define SLOW_START_MOST 32 // segments per ACK
 
 /* RFC 6928 2: min(10 MSS, max(2 MSS, 14600)). */
 static uint32_t
@@ -37,7 +39,9 @@ newreno_acked(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 	uint32_t mss = tc->mss, most = 2 * lc->tcp->conf.snd_buf;
 
 	if (tc->cwnd < tc->ssthresh) {
-		tc->cwnd += sl_min(bytes, tc->flags & TF_LOSS ? mss : 2 * mss);
+		// receivers that answer once per burst (so do we) acknowledge many segments at once:
+		// RFC 3465's L = 2 would make slow start linear there
+		tc->cwnd += sl_min(bytes, tc->flags & TF_LOSS ? mss : SLOW_START_MOST * mss);
 	} else {
 		tc->cc_priv += bytes;
 		if (tc->cc_priv >= tc->cwnd) {

@@ -12,7 +12,7 @@
  * The state is a block of a pool, taken when the window limits the connection for the first time:
  * short answers never need one. Without a block (pool empty) the connection goes on with NewReno.
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

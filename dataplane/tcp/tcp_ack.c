@@ -7,7 +7,7 @@
  * (duplicate ACKs, recovery, partial ACKs), RFC 6675 (the same with SACK), RFC 6298 5.
  * Not here: the scoreboard (tcp_sack.c), what is sent in consequence (tcp_out.c).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -6,7 +6,7 @@
  * Follows: RFC 9293 3.10.1-3.10.6 for the user's calls, RFC 6528 for initial sequence numbers.
  * Not here: bytes (tcp_user.c), segments (tcp_in.c, tcp_out.c).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -6,7 +6,7 @@
  * (TF_EV, TF_OUT). A TCB is freed only at the end of tcp_run_output() and only when it stands in
  * neither list, so a handler may close or abort any connection at any time.
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

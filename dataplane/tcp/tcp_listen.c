@@ -9,7 +9,7 @@
  * Follows: RFC 9293 3.10.7.2 and 3.10.7.4 for SYN-RECEIVED, RFC 4987 3.4 (SYN cache), RFC 7323.
  * Not here: cookies (a later file), TCBs (tcp_conn.c).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

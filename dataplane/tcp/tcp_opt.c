@@ -8,7 +8,7 @@
  */
 #include <rte_byteorder.h>
 
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

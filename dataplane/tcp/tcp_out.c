@@ -8,7 +8,7 @@
  * duplicate ACK lowers the pipe, so new data follows by itself), RFC 5681 4.1 (idle).
  * Not here: building segments (tcp_send.c), timers (tcp_timer.c).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -8,7 +8,7 @@
  * A tuple in TIME_WAIT may be opened again when timestamps keep old segments out and our sequence
  * numbers go on above the old ones (RFC 6191 2, seen from the client's side).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -10,7 +10,7 @@
  * Follows: RFC 9293 3.10.7.4 seventh and eighth, RFC 2018 4 (which blocks are reported), RFC 9293
  * 3.8.6.3 (when an acknowledgement waits).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -7,7 +7,7 @@
  * microseconds. srtt is kept times 8, rttvar times 4, so that the gains 1/8 and 1/4 are shifts.
  * Not here: when a sample may be taken (tcp_ack.c), the timer (tcp_timer.c).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

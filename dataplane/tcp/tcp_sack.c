@@ -9,7 +9,7 @@
  * Follows: RFC 2018, RFC 6675 IsLost().
  * Not here: RACK (RFC 8985), which will mark by time.
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

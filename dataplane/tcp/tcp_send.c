@@ -10,7 +10,7 @@
  * Follows: RFC 9293 3.8.6.2.2 (receiver's silly window), RFC 7323 2.3 (scaled windows), RFC 6691.
  * Not here: what is sent and when (tcp_out.c).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -11,7 +11,7 @@
 #include <rte_byteorder.h>
 #include <rte_prefetch.h>
 
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -7,7 +7,7 @@
  * later by a plain store. Invariant: while anything is outstanding the node is armed.
  * Follows: RFC 6298 5, RFC 9293 3.8.6.1 (probes), RFC 1122 4.2.3.5 (giving up).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -7,7 +7,7 @@
  * Follows: RFC 9293 3.10.7.4 (TIME-WAIT) and 3.6.1 with RFC 6191 (a new SYN may reuse the tuple),
  * RFC 1337 (an RST does not end TIME_WAIT).
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

@@ -7,7 +7,7 @@
  * way out. Reading only marks the connection; whether a window update leaves is decided once per
  * loop in tcp_output().
  */
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 

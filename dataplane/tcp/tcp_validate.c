@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #define CHECK(cond)                                                                          \
 	do {                                                                                 \

@@ -682,6 +682,38 @@ test_too_big(void **state)
 	case_close(&sim);
 }
 
+/* The driver still holds the buffer when it is due again: its headers are not touched, a copy goes. */
+static void
+test_shared_retransmit(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	struct rte_mbuf *m;
+	uint8_t before[256];
+
+	(void)state;
+	case_open(&sim, &conf);
+	assert_int_equal(ep_connect(&sim, 0, 80, false, &c), 0);
+	pup_accept(&p, &sim, TCP_OPT_TS, 1460);
+	ep_send(&c, 100);
+	pup_expect(&p, F_ACK, 100, 10 * MS);
+	m = c.tc->sndq;
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1); // the queue's alone, so far
+	rte_mbuf_refcnt_update(m, 1);
+	memcpy(before, (char *)m->buf_addr + m->data_off, m->data_len);
+	pup_expect(&p, F_ACK, 100, 1 * SEC);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_RETRANS), 1);
+	assert_memory_equal(before, (char *)m->buf_addr + m->data_off, m->data_len);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 2);
+	// acknowledged: the queue lets go, the driver's reference is the last
+	p.ack = p.in.s.seq + 100;
+	pup_send(&p, F_ACK, 0);
+	assert_int_equal(tcp_send_queued(c.tc), 0);
+	assert_int_equal(rte_mbuf_refcnt_read(m), 1);
+	rte_pktmbuf_free(m);
+	case_close(&sim);
+}
+
 /* The payload that came in leaves in the same buffer, also a second time. */
 static void
 test_moved(void **state)
@@ -725,6 +757,7 @@ main(void)
 		T(test_ooo_bound),
 		T(test_too_big),
 		T(test_moved),
+		T(test_shared_retransmit),
 	};
 
 	return cmocka_run_group_tests(tests, group_start, group_stop);

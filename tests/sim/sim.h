@@ -11,7 +11,7 @@
 #pragma once
 
 #include "dataplane/net/net.h"
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #define SIM_FRAME  2048
 #define SIM_HEAP   8192

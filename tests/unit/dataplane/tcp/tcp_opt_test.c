@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 struct row {
 	int line;

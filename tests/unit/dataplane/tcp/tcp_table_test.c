@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "dataplane/tcp/tcp_conn.h"
+#include "dataplane/tcp/tcp_priv.h"
 
 #define N 4096
 

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of dataplane/tcp call of each other, by file in the order of a segment's way. All of
+ * it runs on the worker that owns the connection. Private.
+ */
+#pragma once
+
+#include "dataplane/tcp/tcp_conn.h"
+
+/* ---- tcp_table.c ---- */
+int tcp_table_init(struct lcore *lc, struct tcp_table *t, uint32_t entries, const uint64_t key[2]);
+void tcp_table_fini(struct tcp_table *t);
+uint64_t tcp_key_hash(const struct tcp_table *t, const struct tcp_key *k);
+void tcp_key_set(struct tcp_key *k, const struct ip_addr *l, uint16_t lport,
+	const struct ip_addr *r, uint16_t rport);
+void tcp_key_get(const struct tcp_key *k, struct ip_addr *l, struct ip_addr *r);
+bool tcp_key_is_v4(const struct tcp_key *k);
+struct tcp_ref tcp_lookup(const struct tcp_lcore *tl, const struct tcp_key *k, uint64_t hash);
+/* Touches what tcp_lookup() will read. */
+void tcp_table_prefetch(const struct tcp_lcore *tl, uint64_t hash);
+void tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash);
+/* 0 or -ENOMEM (no overflow bucket left). */
+int tcp_table_add(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
+void tcp_table_del(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
+/* The entry becomes another one of the same key. */
+void tcp_table_replace(struct tcp_table *t, uint64_t hash, struct tcp_ref old, struct tcp_ref ref);
+
+/* ---- tcp_conn.c ---- */
+/* A TCB in the table (replacing old, if its idx is set), timers initialised. NULL: no memory. */
+struct tcp_conn *tcp_conn_new(struct lcore *lc, const struct tcp_key *k, struct tcp_ref old);
+/* Out of the table, timers off, send and out-of-order queues freed; the user is told. */
+void tcp_conn_end(struct lcore *lc, struct tcp_conn *tc, int err);
+/* Orderly end: as above once the received bytes are read. */
+void tcp_conn_done(struct lcore *lc, struct tcp_conn *tc);
+void tcp_conn_release(struct lcore *lc, struct tcp_conn *tc);
+/* The handshake is over: buffers, windows, congestion control. */
+void tcp_conn_start(struct lcore *lc, struct tcp_conn *tc, uint16_t peer_mss);
+void tcp_isn(struct lcore *lc, const struct tcp_key *k, uint32_t *iss);
+void tcp_flow_load(const struct tcp_key *k, uint8_t port, struct net_flow *f);
+bool tcp_limit_ok(struct lcore *lc, struct tcp_limit *l, uint32_t per_s);
+void tcp_sndq_free(struct lcore *lc, struct tcp_conn *tc);
+
+/* ---- tcp_event.c ---- */
+static inline void
+tcp_touch(struct tcp_lcore *tl, struct tcp_conn *tc)
+{
+	if (!(tc->flags & TF_OUT)) {
+		tc->flags |= TF_OUT;
+		tl->out[tl->nout++] = pool_index(&tl->conns, tc);
+	}
+}
+
+static inline void
+tcp_raise(struct tcp_lcore *tl, struct tcp_conn *tc, uint8_t events)
+{
+	tc->events |= events;
+	if (!(tc->flags & TF_EV)) {
+		tc->flags |= TF_EV;
+		tl->ev[tl->nev++] = pool_index(&tl->conns, tc);
+	}
+}
+
+/* ---- tcp_listen.c ---- */
+void tcp_listen_init(struct tcp_lcore *tl);
+/* A SYN of no connection; min_iss: 0, or the least ISN to use (TIME_WAIT reuse). */
+void tcp_syn_input(
+	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, const uint32_t *min_iss);
+/* A segment for a half-open entry; returns the connection to which the segment goes on, or NULL
+ * when it was consumed. */
+struct tcp_conn *tcp_half_input(
+	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, uint32_t idx);
+/* Sends SYN-ACKs again and forgets entries; at most `budget`. Next date or TICK_NONE. */
+sl_tick tcp_half_age(struct lcore *lc, uint32_t budget);
+
+/* ---- tcp_in.c: parsing and segment processing ---- */
+/* ---- tcp_reasm.c ---- */
+/* Payload of an acceptable segment; takes m. Sets ACK flags and events. */
+void tcp_data_input(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s);
+void tcp_ooo_free(struct lcore *lc, struct tcp_conn *tc);
+/* The peer's FIN is in order. */
+void tcp_fin_input(struct lcore *lc, struct tcp_conn *tc);
+/* SACK blocks to report, newest first; returns their number. */
+uint32_t tcp_ooo_blocks(const struct tcp_conn *tc, struct tcp_sack *out, uint32_t max);
+
+/* ---- tcp_ack.c ---- */
+enum tcp_verdict { TV_OK, TV_DROP };
+/* RFC 9293 3.10.7.4 fifth step; TV_DROP: the segment goes no further (counted). */
+enum tcp_verdict tcp_ack_input(
+	struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, enum drop *why);
+void tcp_ack_later(struct lcore *lc, struct tcp_conn *tc);
+
+/* ---- tcp_sack.c ---- */
+/* Marks what the blocks cover; returns bytes newly covered. */
+uint32_t tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s);
+/* RFC 6675 IsLost() over the queue; returns bytes newly marked. */
+uint32_t tcp_sack_mark_lost(struct tcp_conn *tc);
+void tcp_mark_head_lost(struct tcp_conn *tc);
+void tcp_mark_all_lost(struct tcp_conn *tc);
+
+/* ---- tcp_out.c ---- */
+void tcp_output(struct lcore *lc, struct tcp_conn *tc);
+/* A segment without payload. 0 or -ENOMEM. */
+int tcp_send_ctl(struct lcore *lc, struct tcp_conn *tc, uint32_t seq, uint8_t flags);
+/* RFC 5961: an ACK within the rate limit. */
+void tcp_challenge(struct lcore *lc, struct tcp_conn *tc);
+struct tcp_bare {
+	const struct tcp_key *key;
+	uint32_t seq, ack;
+	uint32_t tsval, tsecr;
+	uint16_t wnd, mss;
+	uint8_t port, flags, opts, wscale;
+};
+/* A segment of no TCB: RST, SYN-ACK, the ACK of TIME_WAIT. 0 or -ENOMEM (counted). */
+int tcp_send_bare(struct lcore *lc, const struct tcp_bare *b);
+/* Answers a segment of no connection by RST (RFC 9293 3.10.7.1), rate-limited. */
+void tcp_send_reset(struct lcore *lc, const struct tcp_seg *s);
+uint32_t tcp_pipe(const struct tcp_conn *tc);
+
+/* ---- tcp_send.c: emission ladder ---- */
+/* Makes m (of the send queue) no longer than n; -ENOMEM. */
+int tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n);
+/* Sends m of the send queue (first time or again); -ENOMEM. */
+int tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t flags);
+/* Is a window update worth a packet? */
+bool tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc);
+/* Hands a finished segment to net. */
+void tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m);
+/* The segment's TCP header in front of the payload that starts at m's data. */
+void tcp_header(
+	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags);
+
+/* ---- tcp_opt.c ---- */
+/* Fills the option fields; -EBADMSG on a malformed list. */
+int tcp_opt_parse(const uint8_t *p, uint32_t n, bool syn, struct tcp_seg *s);
+/* Writers return the bytes written, a multiple of 4. */
+uint32_t tcp_opt_ts(uint8_t *p, uint32_t tsval, uint32_t tsecr);
+uint32_t tcp_opt_sack(uint8_t *p, const struct tcp_sack *b, uint32_t n);
+uint32_t tcp_opt_syn(uint8_t *p, const struct tcp_bare *b);
+
+/* ---- tcp_rtt.c ---- */
+void tcp_rtt_sample(struct tcp_conn *tc, uint32_t us);
+uint32_t tcp_rto_ms(const struct tcp_lcore *tl, const struct tcp_conn *tc);
+
+static inline uint32_t
+tcp_ts_now(const struct lcore *lc)
+{
+	return (uint32_t)(lc->now_us / 1000) + lc->tcp->ts_off;
+}
+
+/* ---- tcp_timer.c ---- */
+void tcp_timer_init(struct tcp_conn *tc);
+/* Sets mode and deadline from what is outstanding; restart: an ACK made progress. */
+void tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart);
+void tcp_timer_delack(struct lcore *lc, struct tcp_conn *tc, uint32_t ms);
+void tcp_aging_init(struct lcore *lc);
+void tcp_aging_arm(struct lcore *lc, sl_tick at);
+
+/* ---- tcp_timewait.c ---- */
+/* Moves the identity of a connection into the TIME_WAIT table; the TCB leaves the flow table. */
+void tcp_timewait_enter(struct lcore *lc, struct tcp_conn *tc);
+void tcp_timewait_input(
+	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, uint32_t idx);
+void tcp_timewait_del(struct lcore *lc, uint32_t idx);
+sl_tick tcp_timewait_age(struct lcore *lc, uint32_t budget);
+
+/* ---- tcp_port.c ---- */
+int tcp_port_init(struct lcore *lc);
+void tcp_port_fini(struct lcore *lc);
+/* A free local port whose replies reach this worker, into k->lport; -EADDRNOTAVAIL. */
+int tcp_port_pick(struct lcore *lc, uint8_t port, struct tcp_key *k);
+
+/* ---- lists by index, for half-open and TIME_WAIT entries ---- */
+#define TCP_FIFO_ADD(tl_, pool_, type_, fifo_, idx_)                                     \
+	do {                                                                             \
+		type_ *e_ = pool_at(&(tl_)->pool_, (idx_));                              \
+		e_->next = TCP_NONE;                                                     \
+		e_->prev = (fifo_)->tail;                                                \
+		if ((fifo_)->tail != TCP_NONE)                                           \
+			((type_ *)pool_at(&(tl_)->pool_, (fifo_)->tail))->next = (idx_); \
+		else                                                                     \
+			(fifo_)->head = (idx_);                                          \
+		(fifo_)->tail = (idx_);                                                  \
+	} while (0)
+#define TCP_FIFO_DEL(tl_, pool_, type_, fifo_, idx_)                                  \
+	do {                                                                          \
+		type_ *e_ = pool_at(&(tl_)->pool_, (idx_));                           \
+		if (e_->prev != TCP_NONE)                                             \
+			((type_ *)pool_at(&(tl_)->pool_, e_->prev))->next = e_->next; \
+		else                                                                  \
+			(fifo_)->head = e_->next;                                     \
+		if (e_->next != TCP_NONE)                                             \
+			((type_ *)pool_at(&(tl_)->pool_, e_->next))->prev = e_->prev; \
+		else                                                                  \
+			(fifo_)->tail = e_->prev;                                     \
+	} while (0)
