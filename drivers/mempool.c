@@ -37,6 +37,36 @@ eal_memory_mb(uint32_t nports, uint32_t nworkers)
 	return (uint32_t)(nworkers * ((pool >> 20) + 2)) + nports * 4 + 64;
 }
 
+/*
+ * As rte_pktmbuf_pool_create(), but its objects lie one behind the other without gaps at page
+ * borders: AF_XDP registers populated_size * object size as its memory, and drops, unsaid, frames
+ * that lie beyond. Without physical addresses nothing needs the gaps.
+ */
+static struct rte_mempool *
+packed_pool(const char *name, uint32_t n, int socket)
+{
+	struct rte_pktmbuf_pool_private priv = { .mbuf_data_room_size =
+							 RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA,
+		.mbuf_priv_size = PORT_PRIV };
+	uint32_t size = sizeof(struct rte_mbuf) + PORT_PRIV + priv.mbuf_data_room_size;
+	unsigned int flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+	struct rte_mempool *mp;
+
+	mp = rte_mempool_create_empty(name, n, size, POOL_CACHE, sizeof(priv), socket, flags);
+	if (mp == NULL)
+		return NULL;
+	if (rte_mempool_set_ops_byname(mp, "ring_sp_sc", NULL) != 0)
+		goto fail;
+	rte_pktmbuf_pool_init(mp, &priv);
+	if (rte_mempool_populate_default(mp) < 0)
+		goto fail;
+	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
+	return mp;
+fail:
+	rte_mempool_free(mp);
+	return NULL;
+}
+
 struct rte_mempool *
 pool_create(uint16_t worker, uint32_t nports, int socket, struct port_err *err)
 {
@@ -44,8 +74,7 @@ pool_create(uint16_t worker, uint32_t nports, int socket, struct port_err *err)
 	struct rte_mempool *mp;
 
 	snprintf(name, sizeof(name), "worker%u", worker);
-	mp = rte_pktmbuf_pool_create_by_ops(name, pool_mbufs(nports), POOL_CACHE, PORT_PRIV,
-		RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA, socket, "ring_sp_sc");
+	mp = packed_pool(name, pool_mbufs(nports), socket);
 	if (mp == NULL)
 		port_fail(err, -ENOMEM,
 			"no memory for the %u packet buffers of worker %u (%s): give more hugepages "
