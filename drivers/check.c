@@ -224,17 +224,34 @@ check_channels(struct sl_str device)
 	return rc == 0 ? (uint16_t)sl_max(ch.combined_count, 1u) : UINT16_MAX;
 }
 
+uint16_t
+check_split(struct sl_str device, uint16_t nworkers)
+{
+	struct ethtool_channels ch;
+
+	if (pmd_quirk(device)->quirks != pmd_quirk(SL_STR("net_af_xdp"))->quirks ||
+		pmd_arg(device, "start_queue").p != NULL ||
+		pmd_arg(device, "queue_count").p != NULL || get_channels(device, &ch) < 0 ||
+		ch.max_combined != 0)
+		return 1;
+	if (ch.rx_count <= 1)
+		return 1;
+	return (uint16_t)sl_min((uint32_t)nworkers, ch.rx_count);
+}
+
 /* What arrives at a queue without a socket goes to the kernel, unseen by us. */
 int
 check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err)
 {
 	struct ethtool_channels ch;
 	uint16_t opened = sl_min(nworkers, check_channels(s->device));
+	uint16_t split = check_split(s->device, nworkers);
 	uint32_t there;
 
 	if (get_channels(s->device, &ch) < 0)
 		return 0;
 	there = ch.combined_count + ch.rx_count;
+	opened = sl_max(opened, split);
 	if (there <= opened)
 		return 0;
 	return port_fail(err, -EINVAL,

@@ -25,13 +25,13 @@ uint32_t toeplitz_hash(const struct toeplitz *t, const uint8_t *data, uint32_t l
 void toeplitz_make_key(uint8_t key[PORT_RSS_KEY], bool fixed);
 
 /* ---- pmd_soft.c ---- */
-#define PMD_Q_SOFT 0x01u       // checksums of this driver are not to be relied on
-#define PMD_Q_NO_RSS 0x02u     // claims of RSS are not to be relied on
+#define PMD_Q_SOFT       0x01u // checksums of this driver are not to be relied on
+#define PMD_Q_NO_RSS     0x02u // claims of RSS are not to be relied on
 #define PMD_Q_SINGLE_SEG 0x04u // sends only the first segment
-#define PMD_Q_WIRE 0x08u       // null device behind a wire
-#define PMD_Q_REFUSE 0x10u     // cannot work; see `text`
-#define PMD_Q_FILL 0x20u       // holds a second ring of buffers (fill ring)
-#define PMD_Q_OTHER_MAC 0x40u  // its address is the kernel's end of the device: take another
+#define PMD_Q_WIRE       0x08u // null device behind a wire
+#define PMD_Q_REFUSE     0x10u // cannot work; see `text`
+#define PMD_Q_FILL       0x20u // holds a second ring of buffers (fill ring)
+#define PMD_Q_OTHER_MAC  0x40u // its address is the kernel's end of the device: take another
 
 struct pmd_quirk {
 	const char *prefix; // of the device's name
@@ -49,6 +49,8 @@ bool pmd_is_virtual(struct sl_str device);
 struct sl_str pmd_arg(struct sl_str device, const char *key);
 /* Device as EAL takes it: name[,args] with our defaults added. 0 or -ENAMETOOLONG. */
 int pmd_device(const struct port_spec *s, uint16_t nworkers, struct sl_buf *out);
+/* The i-th further device of a port that is split. */
+int pmd_device_of_queue(const struct port_spec *s, uint16_t i, struct sl_buf *out);
 
 /* ---- check.c: what EAL would only fail on ---- */
 int check_iface(const struct port_spec *s, struct port_err *err);
@@ -57,6 +59,11 @@ int check_tun(const struct port_spec *s, struct port_err *err);
 int check_veth(const struct port_spec *s, struct port_err *err);
 /* Queues that AF_XDP can open on the device's interface; UINT16_MAX: cannot tell. */
 uint16_t check_channels(struct sl_str device);
+/*
+ * Devices to make for one port, each with one queue: where the interface has queues that its
+ * driver does not see (veth: it counts "combined" channels only). 1: one device for all.
+ */
+uint16_t check_split(struct sl_str device, uint16_t nworkers);
 int check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err);
 uint64_t check_memory_mb(void);    // available
 uint64_t check_hugepages_mb(void); // free and mounted

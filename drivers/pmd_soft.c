@@ -136,6 +136,19 @@ pmd_is_virtual(struct sl_str device)
 }
 
 int
+pmd_device_of_queue(const struct port_spec *s, uint16_t i, struct sl_buf *out)
+{
+	struct sl_str rest = s->device, name = sl_str_cut(&rest, ',');
+
+	sl_buf_add(out, name);
+	sl_buf_printf(out, "_q%u,", i);
+	sl_buf_add(out, rest);
+	sl_buf_printf(out, ",start_queue=%u,queue_count=1", i);
+	add_arg(out, s->device, "busy_budget", 0);
+	return out->full ? -ENAMETOOLONG : 0;
+}
+
+int
 pmd_device(const struct port_spec *s, uint16_t nworkers, struct sl_buf *out)
 {
 	const struct pmd_quirk *q = pmd_quirk(s->device);

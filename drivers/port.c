@@ -23,19 +23,12 @@ SL_LOG_TYPE("drivers");
 #define TX_DESC   1024
 #define FILL_DESC 2048 // AF_XDP: what its fill ring takes
 
-/* The name under which EAL knows a device: "net_tap0" of "net_tap0,iface=x". */
+/* Finds or plugs the device of a text "name[,args]"; changes the text. */
 static int
-find_device(const struct port_spec *s, uint16_t nworkers, uint16_t *id, struct port_err *err)
+plug(const struct port_spec *s, char *text, uint16_t *id, struct port_err *err)
 {
-	char text[256];
-	struct sl_buf b;
-	char *args;
+	char *args = strchr(text, ',');
 
-	sl_buf_init(&b, text, sizeof(text));
-	if (pmd_device(s, nworkers, &b) < 0)
-		return port_fail(err, -ENAMETOOLONG, "port '%.*s': device name too long",
-			SL_STR_ARG(s->name));
-	args = strchr(text, ',');
 	if (args != NULL)
 		*args++ = '\0';
 	if (rte_eth_dev_get_port_by_name(text, id) == 0)
@@ -47,6 +40,31 @@ find_device(const struct port_spec *s, uint16_t nworkers, uint16_t *id, struct p
 	return port_fail(err, -ENODEV,
 		"port '%.*s': device '%.*s' was not found, or its driver refused it",
 		SL_STR_ARG(s->name), SL_STR_ARG(s->device));
+}
+
+/* All devices of a port: one, or one for each queue. */
+static int
+find_devices(struct port *p, const struct port_spec *s, uint16_t nworkers, struct port_err *err)
+{
+	uint16_t n = check_split(s->device, nworkers);
+	char text[256];
+	struct sl_buf b;
+
+	for (uint16_t i = 0; i < n; i++) {
+		int rc;
+
+		sl_buf_init(&b, text, sizeof(text));
+		rc = i == 0 ? pmd_device(s, nworkers, &b) : pmd_device_of_queue(s, i, &b);
+		if (rc < 0)
+			return port_fail(
+				err, rc, "port '%.*s': device name too long", SL_STR_ARG(s->name));
+		rc = plug(s, text, &p->q[i].ethdev, err);
+		if (rc < 0)
+			return rc;
+		p->ndevs++;
+	}
+	p->ethdev = p->q[0].ethdev;
+	return 0;
 }
 
 static int
@@ -150,12 +168,13 @@ static int
 setup_queues(struct port *p, struct rte_mempool *const *pools, struct port_err *err)
 {
 	for (uint16_t q = 0; q < p->nqueues; q++) {
+		const struct port_queue *pq = &p->q[q];
 		int rc = rte_eth_rx_queue_setup(
-			p->ethdev, q, p->rx_desc, (unsigned int)p->socket, NULL, pools[q]);
+			pq->ethdev, pq->queue, p->rx_desc, (unsigned int)p->socket, NULL, pools[q]);
 
 		if (rc == 0)
 			rc = rte_eth_tx_queue_setup(
-				p->ethdev, q, p->tx_desc, (unsigned int)p->socket, NULL);
+				pq->ethdev, pq->queue, p->tx_desc, (unsigned int)p->socket, NULL);
 		if (rc < 0)
 			return port_fail(err, rc,
 				"port '%s': queue %u of device '%s' failed (%s): does the "
@@ -181,6 +200,12 @@ configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *
 	caps_negotiate(p, &info, quirks, nworkers, &conf);
 	if (quirks & PMD_Q_WIRE)
 		wire_options(p);
+	if (p->ndevs > 1) {
+		p->nqueues = p->ndevs;
+		p->mode = PORT_SOFT;
+	}
+	for (uint16_t q = 0; q < p->nqueues && p->ndevs == 1; q++)
+		p->q[q] = (struct port_queue){ .ethdev = p->ethdev, .queue = q };
 	rss_fill_owner(p, info.reta_size);
 
 	uint8_t key[64] = { 0 };
@@ -192,7 +217,10 @@ configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *
 	if (info.max_mtu != 0 && p->mtu > info.max_mtu)
 		return port_fail(err, -EINVAL, "port '%s': mtu %u is more than the device's %u",
 			p->name, p->mtu, info.max_mtu);
-	rc = rte_eth_dev_configure(p->ethdev, p->nqueues, p->nqueues, &conf);
+	for (uint16_t i = 0; i < p->ndevs && rc == 0; i++) {
+		uint16_t n = p->ndevs > 1 ? 1 : p->nqueues;
+		rc = rte_eth_dev_configure(p->q[i].ethdev, n, n, &conf);
+	}
 	if (rc < 0)
 		return port_fail(err, rc, "port '%s': device '%s' refuses %u queues (%s)", p->name,
 			p->device, p->nqueues, strerror(-rc));
@@ -249,7 +277,7 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	ps->nworkers = nworkers;
 	rc = fill_spec(ps, p, spec, err);
 	if (rc == 0)
-		rc = find_device(spec, nworkers, &p->ethdev, err);
+		rc = find_devices(p, spec, nworkers, err);
 	if (rc < 0)
 		return rc;
 	if (set_key(ps, p, quirks & PMD_Q_WIRE) < 0)
@@ -258,7 +286,8 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	if (rc < 0)
 		goto fail;
 	set_mac(p, quirks);
-	rc = rte_eth_dev_start(p->ethdev);
+	for (uint16_t i = 0; i < p->ndevs && rc == 0; i++)
+		rc = rte_eth_dev_start(p->q[i].ethdev);
 	if (rc < 0) {
 		port_fail(err, rc, "port '%s': device '%s' does not start (%s)", p->name, p->device,
 			strerror(-rc));
@@ -276,10 +305,10 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	rc = quirks & PMD_Q_WIRE ? wire_bind(p, pools) : 0;
 	if (rc < 0) {
 		port_fail(err, rc, "port '%s': there is no wire for '%s'", p->name, p->device);
-		rte_eth_dev_stop(p->ethdev);
 		goto fail;
 	}
-	rte_eth_allmulticast_enable(p->ethdev); // IPv6 needs multicast; soft drivers pass all
+	for (uint16_t i = 0; i < p->ndevs; i++) // IPv6 needs multicast; soft drivers pass all
+		rte_eth_allmulticast_enable(p->q[i].ethdev);
 	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
 	on_link(p->ethdev, RTE_ETH_EVENT_INTR_LSC, p, NULL);
 	flush_caches(pools, nworkers);
@@ -289,7 +318,10 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	ps->n++;
 	return 0;
 fail:
-	rte_eth_dev_close(p->ethdev);
+	for (uint16_t i = 0; i < p->ndevs; i++) {
+		rte_eth_dev_stop(p->q[i].ethdev);
+		rte_eth_dev_close(p->q[i].ethdev);
+	}
 	put_key(ps, p);
 	return rc;
 }
@@ -297,18 +329,23 @@ fail:
 void
 port_stop(struct ports *ps, struct port *p)
 {
-	struct rte_eth_dev_info info;
 	struct sl_str dev = sl_str_c(p->device);
-	bool removable = pmd_is_virtual(dev) && rte_eth_dev_info_get(p->ethdev, &info) == 0;
 
 	atomic_store(&p->link_up, false);
 	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
-	rte_eth_dev_stop(p->ethdev);
+	for (uint16_t i = 0; i < p->ndevs; i++)
+		rte_eth_dev_stop(p->q[i].ethdev);
 	if (pmd_quirk(dev)->quirks & PMD_Q_WIRE)
 		wire_unbind(p);
-	rte_eth_dev_close(p->ethdev);
-	if (removable)
-		rte_dev_remove(info.device);
+	for (uint16_t i = 0; i < p->ndevs; i++) {
+		struct rte_eth_dev_info info;
+		bool removable =
+			pmd_is_virtual(dev) && rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0;
+
+		rte_eth_dev_close(p->q[i].ethdev);
+		if (removable)
+			rte_dev_remove(info.device);
+	}
 	put_key(ps, p);
 	p->nqueues = 0;
 	while (ps->n > 0 && ps->port[ps->n - 1].nqueues == 0)

@@ -15,11 +15,11 @@
 #include "dataplane/base/base.h"
 #include "dataplane/base/str.h"
 
-#define PORT_MAX 16
-#define PORT_MAX_ADDRS 32
+#define PORT_MAX        16
+#define PORT_MAX_ADDRS  32
 #define PORT_MAX_QUEUES 64
-#define PORT_RETA 128 // entries of our own ownership table; a power of two
-#define PORT_RSS_KEY 40 // bytes
+#define PORT_RETA       128 // entries of our own ownership table; a power of two
+#define PORT_RSS_KEY    40  // bytes
 
 /* How the worker that owns a flow is found (architecture: owner(4-tuple)). */
 enum port_mode {
@@ -29,21 +29,28 @@ enum port_mode {
 };
 
 /* What was agreed with the device; absent means: done in software. */
-#define PORT_O_RX_IPCSUM 0x01u
-#define PORT_O_RX_L4CSUM 0x02u
-#define PORT_O_TX_IPCSUM 0x04u
-#define PORT_O_TX_TCPCSUM 0x08u
+#define PORT_O_RX_IPCSUM   0x01u
+#define PORT_O_RX_L4CSUM   0x02u
+#define PORT_O_TX_IPCSUM   0x04u
+#define PORT_O_TX_TCPCSUM  0x08u
 #define PORT_O_TX_MULTISEG 0x10u
-#define PORT_O_RX_INTR 0x20u
-#define PORT_O_RSS_HASH 0x40u // mbufs carry hash.rss of our key
+#define PORT_O_RX_INTR     0x20u
+#define PORT_O_RSS_HASH    0x40u // mbufs carry hash.rss of our key
 
 struct toeplitz;
+
+/* Where a worker receives and sends: queue `queue` of DPDK's device `ethdev`. */
+struct port_queue {
+	uint16_t ethdev, queue;
+};
 
 struct port {
 	/* ==== fixed after port_start ==== */
 	uint16_t id;     // our index
-	uint16_t ethdev; // DPDK's port id
-	uint16_t nqueues; // rx and tx queues; queue q belongs to worker q; workers >= nqueues have none
+	uint16_t ethdev; // DPDK's port id; of the first device, if there is one for each queue
+	uint16_t ndevs;  // devices; q[i].ethdev for i < ndevs are all of them
+	uint16_t
+		nqueues; // rx and tx queues; queue q belongs to worker q; workers >= nqueues have none
 	uint16_t mtu;
 	uint16_t vlan; // 0: untagged
 	char name[32];
@@ -54,11 +61,12 @@ struct port {
 	enum port_mode mode;
 	uint8_t rss_key[PORT_RSS_KEY];
 	const struct toeplitz *toeplitz; // tables of rss_key, shared by all ports
-	uint8_t owner[PORT_RETA]; // bucket -> worker
+	uint8_t owner[PORT_RETA];        // bucket -> worker
 	struct ip_net addr[PORT_MAX_ADDRS];
 	uint16_t naddrs;
 	struct ip_addr gateway4, gateway6;
-	int socket; // NUMA node or -1
+	int socket;                           // NUMA node or -1
+	struct port_queue q[PORT_MAX_QUEUES]; // by worker, nqueues of them
 	uint16_t rx_desc, tx_desc;
 	/* ==== main writes, workers read ==== */
 	_Atomic(bool) link_up;
@@ -116,7 +124,7 @@ uint32_t pool_mbufs(uint32_t nports);
  * of net/pkt.h (PORT_PRIV bytes).
  */
 struct rte_mempool *pool_create(uint16_t worker, uint32_t nports, int socket, struct port_err *err);
-#define PORT_PRIV 64
+#define PORT_PRIV      64
 #define PORT_MBUF_DATA 2048 // bytes after the headroom (RTE_PKTMBUF_HEADROOM 128)
 
 /* ---- ports ---- */
@@ -162,8 +170,8 @@ uint16_t port_class_next(const struct port_classes *pc, const struct port *p, ui
  * PORT_SOFT), it reaches the queue with the sender's queue number. "multiseg=0" takes the chained
  * mbufs away, "queues=N" limits the queues.
  */
-#define WIRE_QUEUES 8 // queues per end; further workers have none
-#define WIRE_FRAME 2044 // longest frame
+#define WIRE_QUEUES 8    // queues per end; further workers have none
+#define WIRE_FRAME  2044 // longest frame
 struct wire;
 /* depth: frames per queue and direction (power of two). Before eal_start of ports naming it. */
 struct wire *wire_new(unsigned n, uint32_t depth);

@@ -117,7 +117,7 @@ static void
 add_port(struct rte_tel_data *d, const struct port *p)
 {
 	static const char *const modes[] = { "single", "rss", "soft" };
-	struct rte_eth_stats st;
+	struct rte_eth_stats st, sum = { 0 };
 	char mac[RTE_ETHER_ADDR_FMT_SIZE];
 
 	rte_ether_format_addr(mac, sizeof(mac), &p->mac);
@@ -130,16 +130,26 @@ add_port(struct rte_tel_data *d, const struct port *p)
 	add_u64(d, "queues", p->nqueues);
 	add_u64(d, "mtu", p->mtu);
 	add_u64(d, "offloads", p->offloads);
-	if (rte_eth_stats_get(p->ethdev, &st) != 0)
-		return;
-	add_u64(d, "rx_packets", st.ipackets);
-	add_u64(d, "rx_bytes", st.ibytes);
-	add_u64(d, "rx_missed", st.imissed);
-	add_u64(d, "rx_errors", st.ierrors);
-	add_u64(d, "rx_no_mbuf", st.rx_nombuf);
-	add_u64(d, "tx_packets", st.opackets);
-	add_u64(d, "tx_bytes", st.obytes);
-	add_u64(d, "tx_errors", st.oerrors);
+	for (uint16_t i = 0; i < p->ndevs; i++) {
+		if (rte_eth_stats_get(p->q[i].ethdev, &st) != 0)
+			continue;
+		sum.ipackets += st.ipackets;
+		sum.ibytes += st.ibytes;
+		sum.imissed += st.imissed;
+		sum.ierrors += st.ierrors;
+		sum.rx_nombuf += st.rx_nombuf;
+		sum.opackets += st.opackets;
+		sum.obytes += st.obytes;
+		sum.oerrors += st.oerrors;
+	}
+	add_u64(d, "rx_packets", sum.ipackets);
+	add_u64(d, "rx_bytes", sum.ibytes);
+	add_u64(d, "rx_missed", sum.imissed);
+	add_u64(d, "rx_errors", sum.ierrors);
+	add_u64(d, "rx_no_mbuf", sum.rx_nombuf);
+	add_u64(d, "tx_packets", sum.opackets);
+	add_u64(d, "tx_bytes", sum.obytes);
+	add_u64(d, "tx_errors", sum.oerrors);
 }
 
 static int

@@ -40,18 +40,19 @@ eth_prepend(
 void
 tx_flush(struct lcore *lc, const struct port *p)
 {
+	const struct port_queue *q = &p->q[lc->id];
 	struct txq *t = &lc->net->tx[p->id];
 	uint16_t sent;
 
 	if (t->n == 0) {
 		// buffers of finished transmissions come back only when the driver is called
 		if (t->owed && ++t->idle >= COMPLETE_AFTER) {
-			rte_eth_tx_burst(p->ethdev, lc->id, t->m, 0);
+			rte_eth_tx_burst(q->ethdev, q->queue, t->m, 0);
 			t->owed = false;
 		}
 		return;
 	}
-	sent = rte_eth_tx_burst(p->ethdev, lc->id, t->m, t->n);
+	sent = rte_eth_tx_burst(q->ethdev, q->queue, t->m, t->n);
 	stat_add(lc, STAT_TX_PACKETS, sent);
 	t->n -= sent;
 	if (unlikely(t->n > 0))

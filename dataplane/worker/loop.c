@@ -35,7 +35,7 @@ rx_ports(struct lcore *lc)
 
 		if (unlikely(lc->id >= p->nqueues))
 			continue;
-		n = rte_eth_rx_burst(p->ethdev, lc->id, m, RX_BURST);
+		n = rte_eth_rx_burst(p->q[lc->id].ethdev, p->q[lc->id].queue, m, RX_BURST);
 		if (n == 0)
 			continue;
 		net_input(lc, i, m, n);

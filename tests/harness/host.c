@@ -107,7 +107,7 @@ poll_worker(struct lcore *lc)
 	for (uint16_t i = 0; i < lc->ports->n; i++) {
 		const struct port *p = &lc->ports->port[i];
 		uint16_t n = lc->id < p->nqueues
-			? rte_eth_rx_burst(p->ethdev, lc->id, m, HOST_BURST)
+			? rte_eth_rx_burst(p->q[lc->id].ethdev, p->q[lc->id].queue, m, HOST_BURST)
 			: 0;
 		if (n > 0)
 			net_input(lc, i, m, n);

@@ -33,7 +33,7 @@ def rss_kb(net, p):
 def levels(net):
     """What must come back to where it was: per worker."""
     w = net.telemetry("/sluice/workers")
-    return [(int(x["retained"]), int(x["mbufs"]), int(x["streams"]), int(x["conns"]))
+    return [(int(x["retained_bytes"]), int(x["mbufs"]), int(x["streams"]), int(x["conns"]))
             for x in w.values() if isinstance(x, dict)]
 
 
