@@ -68,13 +68,6 @@ def test_aborts(net, nbthread, requests):
     net.stop_sluice(p)
 
 
-test_aborts.cases = [{"nbthread": 1, "requests": 20000}, {"nbthread": 2, "requests": 20000}]
+test_aborts.cases = [{"nbthread": 1, "requests": 100000}, {"nbthread": 2, "requests": 20000}]
 test_aborts.net = lambda case: {"queues": case["nbthread"]}
 
-
-def test_aborts_long(net):
-    """The same with 10^5 requests."""
-    test_aborts(net, 1, 100000)
-
-
-test_aborts_long.long = True
