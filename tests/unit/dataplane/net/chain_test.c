@@ -198,6 +198,16 @@ csums(void **state)
 		uint16_t want = naive(data + off, len);
 		sum = csum_add(data + off, len, 0);
 		assert_int_equal(__builtin_bswap16(csum_fold(sum)), want);
+		// each implementation, and on top of a sum near the end of its range
+		assert_int_equal(csum_fold(csum_add_plain(data + off, len, 0)), csum_fold(sum));
+		assert_int_equal(csum_fold(csum_add_sse2(data + off, len, 0)), csum_fold(sum));
+		if (__builtin_cpu_supports("avx2"))
+			assert_int_equal(
+				csum_fold(csum_add_avx2(data + off, len, 0)), csum_fold(sum));
+		part = csum_add(data + off, len, ~(uint64_t)0 - 1);
+		if (csum_fold(sum) != 0)
+			assert_int_equal(
+				csum_fold(part), csum_fold((uint64_t)csum_fold(sum) + 0xfffe));
 		// in two parts, also at odd places
 		cut = len == 0 ? 0 : rand_below(&r, len);
 		part = csum_add(data + off + cut, len - cut, 0);
