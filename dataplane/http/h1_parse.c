@@ -84,6 +84,8 @@ version(struct scan *c, const char *at)
 {
 	static const char want[] = "HTTP/1.";
 
+	if (likely(c->end - at >= 8) && memcmp(at, want, 7) == 0 && at[7] == '1')
+		return 0;
 	for (uint32_t i = 0; i < 7; i++) {
 		if (at + i == c->end)
 			return more(c);
@@ -245,6 +247,8 @@ fields(struct scan *c)
 	const char *s = c->s, *end = c->end, *buf = c->buf;
 	const char *line = buf + c->p->line, *colon = buf + c->p->colon;
 	struct http_msg *m = c->m;
+	uint32_t nhdr = m->nhdr, maxhdr = m->maxhdr;
+	struct http_field *f = m->hdr + nhdr;
 	bool in_value = c->p->state == S_VALUE;
 	int rc;
 
@@ -262,6 +266,7 @@ fields(struct scan *c)
 				rc = crlf(c);
 				if (rc == -EAGAIN)
 					goto again;
+				m->nhdr = (uint16_t)nhdr;
 				return rc < 0 ? rc : (int)(s + 2 - buf);
 			}
 			colon = s++;
@@ -277,19 +282,26 @@ fields(struct scan *c)
 				goto again;
 			return rc;
 		}
-		for (from = colon + 1; from < s && is_ows(*from); from++)
+		// nearly always one blank in front and none behind
+		from = colon + 1 + (colon[1] == ' ');
+		while (from < s && unlikely(is_ows(*from)))
+			from++;
+		for (to = s; to > from && unlikely(is_ows(to[-1])); to--)
 			;
-		for (to = s; to > from && is_ows(to[-1]); to--)
-			;
-		if (unlikely(m->nhdr >= m->maxhdr))
+		if (unlikely(nhdr >= maxhdr))
 			return refuse(c, line, H1_TOO_MANY);
-		m->hdr[m->nhdr++] =
-			(struct http_field){ slice(c, line, colon), slice(c, from, to) };
+		f->name.off = (uint32_t)(line - buf);
+		f->name.len = (uint32_t)(colon - line);
+		f->value.off = (uint32_t)(from - buf);
+		f->value.len = (uint32_t)(to - from);
+		f++;
+		nhdr++;
 		s += 2;
 		line = s;
 		in_value = false;
 	}
 again:
+	m->nhdr = (uint16_t)nhdr;
 	c->p->state = in_value ? S_VALUE : S_NAME;
 	c->p->line = (uint32_t)(line - buf);
 	c->p->colon = (uint32_t)(colon - buf);

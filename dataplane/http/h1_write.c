@@ -36,15 +36,20 @@ is_next(const struct http_field *f, const struct http_field *next)
 	return next->name.off == f->value.off + f->value.len + 2 && is_canonical(next);
 }
 
+/* Start line and its CRLF. */
+static inline uint32_t
+start_size(const struct http_msg *m)
+{
+	if ((m->flags & HTTP_F_REQUEST) != 0)
+		return m->method.len + m->uri.len + VERSION_LEN + 4;
+	return m->reason.len + VERSION_LEN + 7;
+}
+
 uint32_t
 h1_head_size(const struct http_msg *m)
 {
-	uint32_t n = VERSION_LEN + 4; // version, CRLF, the empty line
+	uint32_t n = start_size(m) + 2; // and the empty line
 
-	if ((m->flags & HTTP_F_REQUEST) != 0)
-		n += m->method.len + m->uri.len + 2;
-	else
-		n += m->reason.len + 5;
 	for (uint16_t i = 0; i < m->nhdr; i++)
 		n += m->hdr[i].name.len + m->hdr[i].value.len + 4;
 	return n;
@@ -77,15 +82,21 @@ int
 h1_write_head(const struct http_msg *m, char *out, uint32_t size, bool version10)
 {
 	const struct http_field *f = m->hdr, *end = m->hdr + m->nhdr;
+	uint32_t left = size, n = start_size(m) + 2; // with the empty line
 	char *to = out;
 
-	if (h1_head_size(m) > size)
+	if (n > left)
 		return -ENOSPC;
+	left -= n;
 	to = put_start(m, to, version10);
 	while (f < end) {
 		const struct http_field *last = f;
 
 		if (!is_canonical(f)) {
+			n = f->name.len + f->value.len + 4;
+			if (n > left)
+				return -ENOSPC;
+			left -= n;
 			to = put(to, m->base + f->name.off, f->name.len);
 			to = put(to, ": ", 2);
 			to = put(to, m->base + f->value.off, f->value.len);
@@ -95,8 +106,11 @@ h1_write_head(const struct http_msg *m, char *out, uint32_t size, bool version10
 		}
 		while (last + 1 < end && is_next(last, last + 1))
 			last++;
-		to = put(
-			to, m->base + f->name.off, last->value.off + last->value.len - f->name.off);
+		n = last->value.off + last->value.len - f->name.off;
+		if (n + 2 > left)
+			return -ENOSPC;
+		left -= n + 2;
+		to = put(to, m->base + f->name.off, n);
 		to = put(to, "\r\n", 2);
 		f = last + 1;
 	}

@@ -46,12 +46,18 @@ msg_room(struct http_msg *m, uint32_t n)
 	return to;
 }
 
+/* The length decides nearly always. */
+static inline bool
+is_named(const struct http_msg *m, uint32_t i, struct sl_str name)
+{
+	return m->hdr[i].name.len == name.len && sl_str_ieq(http_str(m, m->hdr[i].name), name);
+}
+
 int
 http_hdr_find(const struct http_msg *m, struct sl_str name, uint16_t *pos)
 {
 	for (uint16_t i = *pos; i < m->nhdr; i++) {
-		if (m->hdr[i].name.len == name.len &&
-			sl_str_ieq(http_str(m, m->hdr[i].name), name)) {
+		if (is_named(m, i, name)) {
 			*pos = (uint16_t)(i + 1);
 			return i;
 		}
@@ -208,8 +214,10 @@ delete_all(struct http_msg *m, struct sl_str name)
 	uint16_t to = 0;
 	int gone;
 
-	for (uint16_t i = 0; i < m->nhdr; i++) {
-		if (!sl_str_ieq(http_str(m, m->hdr[i].name), name))
+	while (to < m->nhdr && !is_named(m, to, name))
+		to++;
+	for (uint16_t i = to; i < m->nhdr; i++) {
+		if (!is_named(m, i, name))
 			m->hdr[to++] = m->hdr[i];
 	}
 	gone = m->nhdr - to;

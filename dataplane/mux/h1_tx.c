@@ -84,42 +84,45 @@ connection_field(const struct muxs *ms, const struct http_msg *m)
 	return SL_STR_NULL;
 }
 
-static uint32_t
+/* Returns the length or -ENOSPC. */
+static int
 write_head(const struct http_msg *m, struct sl_str extra, char *out, uint32_t size)
 {
-	int n = h1_write_head(m, out, size, (m->flags & HTTP_F_10) != 0);
+	int n;
 
-	if (n < 0 || extra.len == 0)
-		return n < 0 ? 0 : (uint32_t)n;
+	if (unlikely(size < extra.len))
+		return -ENOSPC;
+	n = h1_write_head(m, out, size - extra.len, (m->flags & HTTP_F_10) != 0);
+	if (n < 0 || likely(extra.len == 0))
+		return n;
 	memcpy(out + n - 2, extra.p, extra.len); // over the empty line
 	memcpy(out + n - 2 + extra.len, "\r\n", 2);
-	return (uint32_t)n + extra.len;
+	return n + (int)extra.len;
 }
 
 static int
 put_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, struct chain *out)
 {
 	struct sl_str extra = connection_field(ms, m);
-	uint32_t need = h1_head_size(m) + extra.len, unit = conn_unit(lc, ms->mx->c), n;
+	uint32_t unit = conn_unit(lc, ms->mx->c);
+	struct rte_mbuf *mb = lcore_mbuf(lc);
 	struct mux_lcore *ml = lc->mux;
+	int n;
 
-	if (likely(need <= unit)) {
-		struct rte_mbuf *mb = lcore_mbuf(lc);
-
-		if (mb == NULL)
-			return -ENOMEM;
-		if (likely(need <= rte_pktmbuf_tailroom(mb))) {
-			n = write_head(m, extra, rte_pktmbuf_mtod(mb, char *), need);
-			mb->data_len = (uint16_t)n;
-			chain_push(out, mb);
-			return 0;
-		}
-		rte_pktmbuf_free(mb);
+	if (mb == NULL)
+		return -ENOMEM;
+	n = write_head(m, extra, rte_pktmbuf_mtod(mb, char *),
+		sl_min(unit, (uint32_t)rte_pktmbuf_tailroom(mb)));
+	if (likely(n >= 0)) {
+		mb->data_len = (uint16_t)n;
+		chain_push(out, mb);
+		return 0;
 	}
-	if (need > ml->scratch_size)
-		return -EMSGSIZE;
+	rte_pktmbuf_free(mb);
 	n = write_head(m, extra, ml->scratch, ml->scratch_size);
-	return chain_copy_in_mss(lc, out, ml->scratch, n, unit);
+	if (n < 0)
+		return -EMSGSIZE;
+	return chain_copy_in_mss(lc, out, ml->scratch, (uint32_t)n, unit);
 }
 
 #define SMALL 256 // bytes that are cheaper copied than sent as a segment of their own
