@@ -198,11 +198,19 @@ addr_parse_net(struct sl_str s, struct ip_net *out)
 static void
 format_v4(struct sl_buf *b, const uint8_t *p)
 {
+	char text[16], *to = text; // built per request (forwarded-for)
+
 	for (int i = 0; i < 4; i++) {
-		if (i > 0)
-			sl_buf_char(b, '.');
-		sl_buf_u64(b, p[i]);
+		unsigned int n = p[i];
+
+		if (n >= 100)
+			*to++ = (char)('0' + n / 100);
+		if (n >= 10)
+			*to++ = (char)('0' + n / 10 % 10);
+		*to++ = (char)('0' + n % 10);
+		*to++ = '.';
 	}
+	sl_buf_add(b, sl_str_make(text, (uint32_t)(to - 1 - text)));
 }
 
 static void
