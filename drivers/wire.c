@@ -183,7 +183,8 @@ steer(struct wire_end *to, uint16_t q, const uint8_t *d, uint32_t len, uint32_t 
 			*hashed = frame_hash(p, d, len, hash);
 			rxq = *hashed ? port_owner(p, *hash) : 0;
 		}
-		rxq %= p->nqueues;
+		if (unlikely(rxq >= p->nqueues))
+			rxq %= p->nqueues;
 	}
 	return &to->in[rxq][q];
 }
