@@ -11,12 +11,35 @@
 
 #include "dataplane/base/hot.h"
 
-/* Frees what lies before ack; returns the RTT of the newest segment sent once, or 0. */
-static uint32_t
-clean_queue(struct lcore *lc, struct tcp_conn *tc, uint32_t ack)
+/* A segment of the front is acknowledged that the peer had not reported: was it only late? */
+static void
+was_late(const struct lcore *lc, struct tcp_conn *tc, const struct pkt *p, const struct tcp_seg *s)
 {
+	if (p->tx_count == 1) { // while later ones had arrived
+		if (tc->sacked > 0 && (tc->flags & TF_SACK))
+			tcp_saw_reorder(tc, false);
+		return;
+	}
+	// RFC 3522: the ACK echoes a time before the retransmission, so it is the original's
+	// (after a timeout it may as well be that only the first ACK was lost)
+	if (p->tx_count == 2 && (tc->flags & (TF_TS | TF_SACK | TF_LOSS)) == (TF_TS | TF_SACK) &&
+		seq_lt(s->tsecr, (uint32_t)(p->tx_us / 1000) + lc->tcp->ts_off))
+		tcp_saw_reorder(tc, true);
+}
+
+/* When what an ACK covers was sent; 0: nothing of the kind. */
+struct sent {
+	uint64_t once_us;  // newest segment that was sent once, and not reported before
+	uint64_t again_us; // newest retransmission
+};
+
+/* Frees what lies before ack. */
+static struct sent
+clean_queue(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	uint32_t ack = s->ack;
 	struct rte_mbuf *m;
-	uint64_t sent_us = 0;
+	struct sent sent = { 0, 0 };
 
 	while ((m = tc->sndq) != NULL && m != tc->sndq_next) {
 		struct pkt *p = pkt_of(m);
@@ -34,8 +57,12 @@ clean_queue(struct lcore *lc, struct tcp_conn *tc, uint32_t ack)
 			p->pay_len -= (uint16_t)cut;
 			break;
 		}
-		if (p->tx_count == 1) // Karn: never from what was sent twice
-			sent_us = p->tx_us;
+		if (unlikely(tc->sacked > 0 || p->tx_count > 1) && !(p->tx_flags & TXF_SACKED))
+			was_late(lc, tc, p, s);
+		if (p->tx_count > 1)
+			sent.again_us = sl_max(sent.again_us, p->tx_us);
+		else if (!(p->tx_flags & TXF_SACKED))
+			sent.once_us = p->tx_us;
 		tc->sndq = p->next;
 		if (tc->sndq == NULL)
 			tc->sndq_tail = NULL;
@@ -43,7 +70,7 @@ clean_queue(struct lcore *lc, struct tcp_conn *tc, uint32_t ack)
 		lc->retained -= CHAIN_TRUESIZE;
 		rte_pktmbuf_free_seg(m);
 	}
-	return sent_us != 0 ? (uint32_t)sl_max((uint64_t)1, lc->now_us - sent_us) : 0;
+	return sent;
 }
 
 static void
@@ -100,27 +127,52 @@ reno_clamp(struct tcp_conn *tc)
 	tc->sacked = sl_min(tc->sacked, out > tc->lost ? out - tc->lost : 0u);
 }
 
-static void
-detect_loss(struct lcore *lc, struct tcp_conn *tc, uint32_t newly)
+/* SACK: marks what is lost; returns when to look again, us, or 0. */
+static uint64_t
+detect_by_sack(struct lcore *lc, struct tcp_conn *tc)
 {
-	bool sack = tc->flags & TF_SACK;
+	uint64_t wait_us;
 
-	if (sack && newly == 0 && !(tc->flags & TF_RECOVERY) && tc->dupacks < TCP_DUPTHRESH)
-		return;
-	if (tc->flags & TF_LOSS) {
-		if (sack)
-			tcp_sack_mark_lost(tc); // all is marked already but what was sent since
-		return;
-	}
-	if (sack && tcp_sack_mark_lost(tc) > 0 && !(tc->flags & TF_RECOVERY)) {
+	if (tcp_sack_mark_lost(lc, tc, &wait_us) > 0 && !(tc->flags & (TF_RECOVERY | TF_LOSS)))
 		enter_recovery(lc, tc);
-		return;
-	}
-	if (tc->dupacks >= TCP_DUPTHRESH && !(tc->flags & TF_RECOVERY) &&
-		seq_gt(tc->snd_una, tc->recover - 1)) {
+	return wait_us;
+}
+
+static uint64_t
+detect_loss(struct lcore *lc, struct tcp_conn *tc)
+{
+	uint64_t wait_us = tc->flags & TF_SACK ? detect_by_sack(lc, tc) : 0;
+
+	// duplicate ACKs count where there is no SACK, or none that says anything
+	if (tc->dupacks >= TCP_DUPTHRESH && !(tc->flags & (TF_RECOVERY | TF_LOSS)) &&
+		tc->reord == 0 && seq_geq(tc->snd_una, tc->recover)) {
 		tcp_mark_head_lost(tc);
 		enter_recovery(lc, tc);
 	}
+	return wait_us;
+}
+
+static void
+arm_reo(struct lcore *lc, struct tcp_conn *tc, uint64_t wait_us)
+{
+	sl_tick at = tick_add(lc->now, (uint32_t)(wait_us / 1000) + 1);
+
+	if (tc->tmode != TM_RTX || !tick_is_before(at, tc->rtx_at))
+		return;
+	tc->flags |= TF_REO;
+	tc->rtx_at = at;
+	wheel_arm(&lc->wheel, &tc->timer, at);
+}
+
+void
+tcp_reo_timeout(struct lcore *lc, struct tcp_conn *tc)
+{
+	uint64_t wait_us = detect_by_sack(lc, tc);
+
+	tcp_timer_update(lc, tc, true);
+	if (wait_us != 0)
+		arm_reo(lc, tc, wait_us);
+	tcp_touch(lc->tcp, tc);
 }
 
 /* SND.UNA advanced while in recovery or after a timeout. */
@@ -188,13 +240,22 @@ tell_user(struct lcore *lc, struct tcp_conn *tc)
 		tcp_raise(lc->tcp, tc, ev);
 }
 
+/* A round-trip sample, if the ACK gives one. */
 static uint32_t
-rtt(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t us)
+rtt(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, const struct sent *sent)
 {
-	if (us == 0 && (tc->flags & TF_TS) && (s->opts & TCP_OPT_TS)) {
-		// RFC 7323 4.1: after a retransmission the echo says which one was meant
+	uint32_t us = 0;
+
+	if (likely(sent->again_us == 0)) {
+		if (sent->once_us != 0)
+			us = (uint32_t)sl_max(lc->now_us - sent->once_us, (uint64_t)1);
+	} else if ((tc->flags & TF_TS) && (s->opts & TCP_OPT_TS)) {
+		// Karn: only an echo of the retransmission itself says which one arrived. Segments
+		// behind it waited for it, so their age is no round trip either.
 		uint32_t ms = tcp_ts_now(lc) - s->tsecr;
-		us = ms < 60000 ? sl_max(1u, ms) * 1000 : 0;
+		uint32_t again = (uint32_t)(sent->again_us / 1000) + lc->tcp->ts_off;
+		if (seq_geq(s->tsecr, again) && ms < 60000)
+			us = sl_max(1u, ms) * 1000;
 	}
 	if (us == 0)
 		return 0;
@@ -208,14 +269,15 @@ static uint32_t
 advance(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t acked)
 {
 	uint32_t flight = tc->snd_nxt - tc->snd_una, us;
+	struct sent sent;
 	bool had = tc->sndq != NULL;
 	bool limited =
 		flight + tc->mss > tc->cwnd || (tc->cwnd < tc->ssthresh && 2 * flight > tc->cwnd);
 	bool growing = !(tc->flags & TF_RECOVERY);
 
-	us = clean_queue(lc, tc, s->ack);
+	sent = clean_queue(lc, tc, s);
 	tc->snd_una = s->ack;
-	us = rtt(lc, tc, s, us);
+	us = rtt(lc, tc, s, &sent);
 	progress(lc, tc, acked);
 	// RFC 5681 3.1, RFC 7661: no growth beyond what is used
 	if (growing && limited)
@@ -230,6 +292,7 @@ advance(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t
 enum tcp_verdict
 tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, enum drop *why)
 {
+	uint64_t wait_us = 0;
 	uint32_t acked = s->ack - tc->snd_una, wnd_before = tc->snd_wnd, newly = 0;
 	uint32_t max_wnd = (uint32_t)tc->max_wnd << tc->snd_scale, sacked = tc->sacked, us = 0;
 
@@ -278,12 +341,14 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		int32_t bytes = (int32_t)(acked + tc->sacked - sacked);
 		tcp_cc_algos[tc->cc]->delivered(lc, tc, (uint32_t)sl_max(bytes, 0), us);
 	}
-	if (unlikely(newly > 0 || tc->dupacks > 0 || (tc->flags & TF_RECOVERY)))
-		detect_loss(lc, tc, newly);
+	if (unlikely(newly > 0 || tc->dupacks > 0 || tc->sacked > 0))
+		wait_us = detect_loss(lc, tc);
 	if (unlikely(tc->sacked > 0) && !(tc->flags & TF_SACK))
 		reno_clamp(tc);
 	if (acked > 0)
 		tcp_timer_update(lc, tc, true);
+	if (unlikely(wait_us != 0))
+		arm_reo(lc, tc, wait_us);
 	tcp_touch(lc->tcp, tc);
 	return TV_OK;
 }

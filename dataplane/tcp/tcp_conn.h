@@ -94,6 +94,7 @@ struct tcp_key {
 #define TF_SYN_DUE    0x100000u // SYN or SYN-ACK to be sent (TCBs only)
 #define TF_BLOCKED    0x200000u // output stopped at the peer's window
 #define TF_PASSIVE    0x400000u
+#define TF_REO        0x800000u // rtx_at is the end of a reordering window
 
 /* What the state timer (rtx_at) stands for. */
 enum tcp_tmode { TM_NONE, TM_RTX, TM_PERSIST, TM_FIN };
@@ -128,7 +129,7 @@ struct tcp_conn {
 	uint8_t dupacks; // in TM_PERSIST: probes without an answer
 	uint8_t retries; // timeouts since progress
 	uint8_t backoff; // RTO is doubled so often
-	uint8_t pad0;
+	uint8_t reord;   // RFC 8985: 0 no reordering seen; else quarters of srtt to wait
 	uint16_t ts_age; // when ts_recent was set, in 65.536 s
 
 	/* ---- line 2: timer and recovery ---- */

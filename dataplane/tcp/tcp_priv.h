@@ -92,8 +92,15 @@ void tcp_ack_later(struct lcore *lc, struct tcp_conn *tc);
 /* ---- tcp_sack.c ---- */
 /* Marks what the blocks cover; returns bytes newly covered. */
 uint32_t tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s);
-/* RFC 6675 IsLost() over the queue; returns bytes newly marked. */
-uint32_t tcp_sack_mark_lost(struct tcp_conn *tc);
+/*
+ * What is lost by now (RFC 6675 IsLost(), RFC 8985 once reordering was seen); returns bytes newly
+ * marked. *wait_us: when to look again, 0 if nothing waits.
+ */
+uint32_t tcp_sack_mark_lost(struct lcore *lc, struct tcp_conn *tc, uint64_t *wait_us);
+/* A segment came late; spurious: it had been sent again for nothing. */
+void tcp_saw_reorder(struct tcp_conn *tc, bool spurious);
+/* The reordering window is over: marks and, if something is lost, enters recovery. */
+void tcp_reo_timeout(struct lcore *lc, struct tcp_conn *tc);
 void tcp_mark_head_lost(struct tcp_conn *tc);
 void tcp_mark_all_lost(struct tcp_conn *tc);
 

@@ -152,12 +152,16 @@ pull_ooo(struct lcore *lc, struct tcp_conn *tc)
 	}
 }
 
-/* Does the piece extend one that is there? */
+/* Does the piece go on where the one before it, the last to arrive, ends? */
 static bool
-touches(struct rte_mbuf *before, struct rte_mbuf *at, uint32_t from, uint32_t to)
+goes_on(const struct tcp_conn *tc, struct rte_mbuf *before, uint32_t from)
 {
-	return (before != NULL && seq_geq(pkt_of(before)->seq + pkt_of(before)->pay_len, from)) ||
-		(at != NULL && seq_leq(pkt_of(at)->seq, to));
+	const struct pkt *q;
+
+	if (before == NULL)
+		return false;
+	q = pkt_of(before);
+	return q->seq == tc->ooo_last && q->seq + q->pay_len == from;
 }
 
 /* Puts the piece where it belongs; what others hold already is cut away. Takes m. */
@@ -177,13 +181,12 @@ insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const stru
 	p->pay_off = m->data_off;
 	p->pay_len = s->len;
 	p->tx_flags = s->flags & RTE_TCP_FIN_FLAG ? TXF_FIN : 0;
-	tc->ooo_last = s->seq;
-	// every segment out of order is answered (RFC 5681 4.2). One ACK with SACK blocks tells of a
-	// burst, unless another hole would push blocks out of it that were never reported.
-	if ((tc->flags & TF_ACK_NOW) &&
-		(!(tc->flags & TF_SACK) || !touches(before, at, s->seq, end)))
+	// every segment out of order is answered (RFC 5681 4.2). One ACK tells of a run of them by its
+	// first SACK block; another place needs another ACK, or it might never be reported.
+	if ((tc->flags & TF_ACK_NOW) && (!(tc->flags & TF_SACK) || !goes_on(tc, before, s->seq)))
 		(void)tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_ACK_FLAG);
 	tc->flags |= TF_ACK_NOW;
+	tc->ooo_last = s->seq;
 	if (before != NULL) {
 		q = pkt_of(before);
 		uint32_t q_end = q->seq + q->pay_len;

@@ -6,12 +6,15 @@
  * per segment. Its length is bounded by the send buffer, so are the walks. Blocks outside of
  * [snd_una, snd_nxt] are ignored (a D-SACK, or an attack); a segment counts only when a block
  * covers it wholly.
- * Follows: RFC 2018, RFC 6675 IsLost().
- * Not here: RACK (RFC 8985), which will mark by time.
+ * Follows: RFC 2018, RFC 6675 IsLost(); RFC 8985 where reordering was seen, and for retransmissions
+ * that were lost again.
+ * Not here: tail loss probes (RFC 8985 7).
  */
 #include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
+
+#define REORD_MAX 4 // quarters of the round trip: RFC 8985 6.2 goes to SRTT
 
 static bool
 covered(const struct pkt *p, const struct tcp_sack *b, uint32_t n)
@@ -27,7 +30,7 @@ uint32_t
 tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
 {
 	struct tcp_sack ok[TCP_SACK_BLOCKS];
-	uint32_t n = 0, top = s->ack, newly = 0;
+	uint32_t n = 0, top = s->ack, newly = 0, high = s->ack;
 
 	for (uint32_t i = 0; i < s->nsack; i++) {
 		struct tcp_sack b = s->sack[i];
@@ -38,6 +41,11 @@ tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
 	}
 	if (n == 0)
 		return 0;
+	for (struct rte_mbuf *m = tc->sndq; tc->sacked > 0 && m != NULL && m != tc->sndq_next;
+		m = pkt_of(m)->next) {
+		if (pkt_of(m)->tx_flags & TXF_SACKED)
+			high = pkt_of(m)->seq;
+	}
 	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next;) {
 		struct pkt *p = pkt_of(m);
 
@@ -46,6 +54,8 @@ tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
 		m = p->next;
 		if ((p->tx_flags & TXF_SACKED) || !covered(p, ok, n))
 			continue;
+		if (p->tx_count == 1 && seq_lt(p->seq, high))
+			tcp_saw_reorder(tc, false);
 		if ((p->tx_flags & (TXF_LOST | TXF_RETX)) == TXF_LOST)
 			tc->lost -= p->pay_len;
 		p->tx_flags = (uint8_t)((p->tx_flags & ~(TXF_LOST | TXF_RETX)) | TXF_SACKED);
@@ -55,30 +65,75 @@ tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
 	return newly;
 }
 
-uint32_t
-tcp_sack_mark_lost(struct tcp_conn *tc)
+void
+tcp_saw_reorder(struct tcp_conn *tc, bool spurious)
 {
-	uint32_t above = tc->sacked, segs = 0, newly = 0;
+	// RFC 8985 7.1: the window grows by a quarter with each needless retransmission
+	if (!spurious)
+		tc->reord = sl_max(tc->reord, (uint8_t)1);
+	else if (tc->reord < REORD_MAX)
+		tc->reord++;
+}
 
-	if (above == 0)
+struct above {
+	uint32_t bytes, segs; // sacked ones above the place of the walk
+	uint64_t newest_us;   // when the last of them was sent
+};
+
+/* Is a segment lost that the peer did not report? *wait_us: perhaps, after so long. */
+static bool
+is_lost(const struct lcore *lc, const struct tcp_conn *tc, const struct pkt *p,
+	const struct above *a, uint64_t *wait_us)
+{
+	bool again = p->tx_flags & TXF_RETX;
+	uint64_t rtt = tc->srtt >> 3, wnd, due;
+
+	// RFC 6675 IsLost(): DupThresh segments, or more than (DupThresh - 1) SMSS, above it
+	if (!again && tc->reord == 0)
+		return a->segs >= TCP_DUPTHRESH || a->bytes > (TCP_DUPTHRESH - 1u) * tc->mss;
+	// RFC 8985 6.2: something sent later has arrived, and a reordering window went by. A
+	// retransmission is judged so from the first.
+	if (again && a->newest_us < p->tx_us) // the same moment: the higher number went later
+		return false;
+	wnd = rtt / 4 * (tc->reord > 0 ? tc->reord : 1u);
+	due = p->tx_us + rtt + sl_max(wnd, (uint64_t)1000);
+	if (lc->now_us >= due)
+		return true;
+	due -= lc->now_us;
+	if (*wait_us == 0 || due < *wait_us)
+		*wait_us = due;
+	return false;
+}
+
+uint32_t
+tcp_sack_mark_lost(struct lcore *lc, struct tcp_conn *tc, uint64_t *wait_us)
+{
+	struct above a = { .bytes = tc->sacked };
+	uint32_t newly = 0;
+
+	*wait_us = 0;
+	if (a.bytes == 0)
 		return 0;
-	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next; m = pkt_of(m)->next)
-		segs += pkt_of(m)->tx_flags & TXF_SACKED;
-	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next;) {
+	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next; m = pkt_of(m)->next) {
+		const struct pkt *p = pkt_of(m);
+		if (!(p->tx_flags & TXF_SACKED))
+			continue;
+		a.segs++;
+		a.newest_us = sl_max(a.newest_us, p->tx_us);
+	}
+	for (struct rte_mbuf *m = tc->sndq; m != NULL && a.segs > 0;) {
 		struct pkt *p = pkt_of(m);
 
 		m = p->next;
 		if (p->tx_flags & TXF_SACKED) {
-			above -= p->pay_len;
-			segs--;
+			a.bytes -= p->pay_len;
+			a.segs--;
 			continue;
 		}
-		// IsLost(): DupThresh segments, or more than (DupThresh - 1) SMSS, above it
-		if (segs < TCP_DUPTHRESH && above <= (TCP_DUPTHRESH - 1u) * tc->mss)
-			break;
-		if (p->tx_flags & (TXF_LOST | TXF_RETX))
+		if ((p->tx_flags & (TXF_LOST | TXF_RETX)) == TXF_LOST ||
+			!is_lost(lc, tc, p, &a, wait_us))
 			continue;
-		p->tx_flags |= TXF_LOST;
+		p->tx_flags = TXF_LOST;
 		tc->lost += p->pay_len;
 		newly += p->pay_len;
 	}

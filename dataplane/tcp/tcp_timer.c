@@ -105,7 +105,9 @@ on_timer(void *ctx, struct wheel_timer *t)
 		tcp_touch(lc->tcp, tc);
 	}
 	if (tc->tmode != TM_NONE && tick_is_expired(tc->rtx_at, lc->now)) {
-		if (tc->tmode == TM_RTX)
+		if (tc->flags & TF_REO)
+			tcp_reo_timeout(lc, tc);
+		else if (tc->tmode == TM_RTX)
 			on_rto(lc, tc);
 		else if (tc->tmode == TM_PERSIST)
 			on_persist(lc, tc);
@@ -141,6 +143,7 @@ tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
 		restart = true;
 	}
 	if (restart) {
+		tc->flags &= ~TF_REO;
 		if (mode == TM_NONE)
 			tc->rtx_at = lc->now; // idle since
 		else if (mode == TM_FIN)

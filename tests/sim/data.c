@@ -315,6 +315,138 @@ test_reorder(void **state)
 	case_close(&sim);
 }
 
+static void
+sack_one(struct pup *p, uint32_t from, uint32_t to)
+{
+	p->out.s.sack[0] = (struct tcp_sack){ from, to };
+	p->out.s.nsack = 1;
+	pup_send(p, F_ACK, 0);
+}
+
+/* RFC 8985: once a path was seen to reorder, a hole gets a quarter of the round trip. */
+static void
+test_reorder_window(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	uint32_t base;
+
+	(void)state;
+	case_open(&sim, &conf);
+	assert_int_equal(ep_connect(&sim, 0, 80, false, &c), 0);
+	pup_accept(&p, &sim, TCP_OPT_SACK_OK | TCP_OPT_TS, 1460);
+	for (int flight = 0; flight < 2; flight++) {
+		for (int i = 0; i < 40; i++) { // round trips of 40 ms
+			ep_send(&c, 100);
+			pup_expect(&p, F_ACK, 100, 10 * MS);
+			run(&sim, 40 * MS);
+			p.ack += 100;
+			pup_send(&p, F_ACK, 0);
+		}
+		base = p.ack;
+		c.tc->cwnd = 8 * 1448;
+		ep_send(&c, 8 * 1448);
+		for (int i = 0; i < 8; i++)
+			pup_expect(&p, F_ACK, 1448, 10 * MS);
+		run(&sim, 40 * MS);
+		sack_one(&p, base + 1448, base + 8 * 1448);
+		if (flight == 0) { // nothing known yet: three segments above are enough
+			pup_expect(&p, F_ACK, 1448, 1 * MS);
+			assert_int_equal(p.in.s.seq, base);
+			// the original arrives after all; its timestamp says so
+			p.tsecr -= 30;
+		} else {
+			pup_silence(&p, 4 * MS); // it arrives late
+		}
+		p.ack = base + 8 * 1448;
+		pup_send(&p, F_ACK, 0);
+		assert_int_equal(tcp_send_queued(c.tc), 0);
+		assert_true(c.tc->reord > 0);
+	}
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_RETRANS), 1);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_FAST_RETRANS), 1);
+	// the window is no amnesty: what does not come is sent again, long before the RTO
+	base = p.ack;
+	c.tc->cwnd = 8 * 1448;
+	ep_send(&c, 8 * 1448);
+	for (int i = 0; i < 8; i++)
+		pup_expect(&p, F_ACK, 1448, 10 * MS);
+	sack_one(&p, base + 1448, base + 8 * 1448);
+	pup_expect(&p, F_ACK, 1448, 100 * MS);
+	assert_int_equal(p.in.s.seq, base);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_RTO), 0);
+	case_close(&sim);
+}
+
+/* The retransmission is lost too: later segments that arrive tell, without a timeout. */
+static void
+test_lost_retransmission(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	uint32_t base;
+
+	(void)state;
+	case_open(&sim, &conf);
+	assert_int_equal(ep_connect(&sim, 0, 80, false, &c), 0);
+	pup_accept(&p, &sim, TCP_OPT_SACK_OK, 1460);
+	base = p.ack;
+	ep_send(&c, 1460);
+	pup_expect(&p, F_ACK, 1460, 10 * MS);
+	run(&sim, 20 * MS);
+	p.ack = base = base + 1460;
+	pup_send(&p, F_ACK, 0);
+	c.tc->cwnd = 11 * 1460;
+	ep_send(&c, 20 * 1460);
+	for (int i = 0; i < 11; i++)
+		pup_expect(&p, F_ACK, 1460, 10 * MS);
+	run(&sim, 20 * MS);
+	sack_one(&p, base + 1460, base + 11 * 1460);
+	pup_expect(&p, F_ACK, 1460, 1 * MS);
+	assert_int_equal(p.in.s.seq, base);
+	run(&sim, 20 * MS);
+	while (pup_next(&p, 0)) { // new data that followed
+	}
+	assert_true(seq_gt(p.in.s.seq, base + 10 * 1460));
+	run(&sim, 20 * MS);
+	sack_one(&p, base + 1460, base + 12 * 1460);
+	pup_expect(&p, F_ACK, 1460, 10 * MS);
+	assert_int_equal(p.in.s.seq, base);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_RTO), 0);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_FAST_RETRANS), 1);
+	case_close(&sim);
+}
+
+/* Karn: after a timeout only an echo of the retransmission is a sample and ends the back-off. */
+static void
+test_karn(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	uint32_t first, srtt;
+
+	(void)state;
+	case_open(&sim, &conf);
+	assert_int_equal(ep_connect(&sim, 0, 80, false, &c), 0);
+	pup_accept(&p, &sim, TCP_OPT_SACK_OK | TCP_OPT_TS, 1460);
+	srtt = tcp_srtt_us(c.tc);
+	for (int echo_new = 0; echo_new < 2; echo_new++) {
+		ep_send(&c, 100);
+		pup_expect(&p, F_ACK, 100, 10 * MS);
+		first = p.tsecr;
+		pup_expect(&p, F_ACK, 100, 2 * SEC);
+		assert_int_equal(c.tc->backoff, 1 + echo_new);
+		if (!echo_new)
+			p.tsecr = first; // the ACK of the first one was lost
+		p.ack = p.in.s.seq + 100;
+		pup_send(&p, F_ACK, 0);
+		assert_int_equal(tcp_send_queued(c.tc), 0);
+		assert_int_equal(c.tc->backoff, echo_new ? 0 : 1);
+		assert_true(tcp_srtt_us(c.tc) <= srtt + 2000);
+	}
+	case_close(&sim);
+}
+
 /* The path goes dark: 1, 2, 4 … times the RTO, then ETIMEDOUT. */
 static void
 test_backoff(void **state)
@@ -758,6 +890,9 @@ main(void)
 		T(test_too_big),
 		T(test_moved),
 		T(test_shared_retransmit),
+		T(test_reorder_window),
+		T(test_lost_retransmission),
+		T(test_karn),
 	};
 
 	return cmocka_run_group_tests(tests, group_start, group_stop);
