@@ -45,6 +45,8 @@ struct conn_ops {
 	int (*error)(const struct conn *c);
 	void (*addrs)(const struct conn *c, struct ip_port *local, struct ip_port *remote);
 	uint32_t (*unit)(const struct lcore *lc, const struct conn *c);
+	/* May be NULL: acknowledgements are nobody's matter here. */
+	void (*ack_now)(struct lcore *lc, struct conn *c);
 };
 
 /* Private but for the inlines below. */
@@ -140,6 +142,17 @@ static inline void
 conn_abort(struct lcore *lc, struct conn *c)
 {
 	c->ops->abort(lc, c);
+}
+
+/*
+ * What was received should be acknowledged without delay: the peer has more to say, and may wait
+ * for it (Nagle's algorithm).
+ */
+static inline void
+conn_ack_now(struct lcore *lc, struct conn *c)
+{
+	if (c->ops->ack_now != NULL)
+		c->ops->ack_now(lc, c);
 }
 
 static inline int

@@ -129,6 +129,13 @@ ct_unit(const struct lcore *lc, const struct conn *c)
 	return sl_min(unit, tcp_mss(c->lower));
 }
 
+static void
+ct_ack_now(struct lcore *lc, struct conn *c)
+{
+	if (c->lower != NULL)
+		tcp_ack_now(lc, c->lower);
+}
+
 static const struct conn_ops tcp_ops = {
 	.name = "tcp",
 	.rx = ct_rx,
@@ -144,6 +151,7 @@ static const struct conn_ops tcp_ops = {
 	.error = ct_error,
 	.addrs = ct_addrs,
 	.unit = ct_unit,
+	.ack_now = ct_ack_now,
 };
 
 static void

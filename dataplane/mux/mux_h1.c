@@ -357,6 +357,22 @@ run_stream(struct lcore *lc, struct mux *mx)
 	}
 }
 
+/*
+ * A message has begun, and all that came of it is used up: a peer that sends small pieces waits for
+ * our acknowledgement, and we would wait for something to ride on.
+ */
+static bool
+waits_for_more(const struct mux *mx)
+{
+	const struct muxs *ms = mx->ms;
+
+	if ((ms->flags & (MS_RX_DONE | MS_OVER)) != 0)
+		return false;
+	if ((ms->flags & MS_HEAD_DONE) == 0)
+		return conn_rx(mx->c)->len > 0;
+	return conn_rx(mx->c)->len == 0;
+}
+
 void
 mux_run(struct lcore *lc, struct mux *mx)
 {
@@ -372,6 +388,8 @@ mux_run(struct lcore *lc, struct mux *mx)
 		else
 			run_idle(lc, mx);
 	} while ((mx->flags & (MX_AGAIN | MX_DEAD | MX_LINGER)) == MX_AGAIN);
+	if (!(mx->flags & MX_DEAD) && mx->c != NULL && mx->ms != NULL && waits_for_more(mx))
+		conn_ack_now(lc, mx->c);
 	mx->flags &= ~MX_BUSY;
 	if ((mx->flags & MX_DEAD) != 0)
 		pool_free(&lc->mux->muxes, mx);

@@ -110,6 +110,9 @@ void tcp_rx_drop(struct lcore *lc, struct tcp_conn *tc, uint32_t n);
 /* True once the peer's FIN was received in order (bytes may still be unread). */
 bool tcp_rx_eof(const struct tcp_conn *tc);
 
+/* Acknowledges what was received in this loop, instead of waiting for data to ride on. */
+void tcp_ack_now(struct lcore *lc, struct tcp_conn *tc);
+
 /* Bytes that tcp_send() takes now without exceeding the send buffer. */
 uint32_t tcp_send_space(const struct tcp_conn *tc);
 /*

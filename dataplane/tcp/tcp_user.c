@@ -64,6 +64,15 @@ tcp_rx_drop(struct lcore *lc, struct tcp_conn *tc, uint32_t n)
 	was_read(lc, tc, segs);
 }
 
+void
+tcp_ack_now(struct lcore *lc, struct tcp_conn *tc)
+{
+	if (tc->last_ack == tc->rcv_nxt || tc->state < TCP_ESTABLISHED)
+		return;
+	tc->flags |= TF_ACK_NOW;
+	tcp_touch(lc->tcp, tc);
+}
+
 uint32_t
 tcp_send_queued(const struct tcp_conn *tc)
 {

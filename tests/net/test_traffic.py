@@ -201,3 +201,36 @@ end, 1)
 
 test_lua.cases = [{"nbthread": n} for n in (1, 2)]
 test_lua.net = queues
+
+
+def test_small_writes(net):
+    """A server that sends head and body apart must not wait for a delayed acknowledgement."""
+    server = net.write("two.py", """
+import socket, sys, threading
+s = socket.create_server(("", 8001), backlog=64)
+def serve(c):
+    buf = b""
+    while True:
+        d = c.recv(4096)
+        if not d:
+            return
+        buf += d
+        while b"\\r\\n\\r\\n" in buf:
+            buf = buf.split(b"\\r\\n\\r\\n", 1)[1]
+            c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 10\\r\\n\\r\\n")
+            c.sendall(b"01234")
+            c.sendall(b"56789")
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+""")
+    net.start(["/usr/bin/python3", server], ns=net.s)
+    net.wait_port(net.s, "0.0.0.0", 8001)
+    p = net.sluice(net.sluice_head("af_xdp") + ONE)
+    n = 50
+    _, out = net.curl("-o", "/dev/null", "-w", "%{http_code} %{time_total}\\n",
+                      "http://%s/[1-%d]" % (VIP4, n))
+    rows = [x.split() for x in out.split("\n") if x]
+    check(len(rows) == n and all(r[0] == "200" for r in rows), out[:500])
+    slow = [float(r[1]) for r in rows if float(r[1]) > 0.035]
+    check(len(slow) < n // 2, "%d of %d answers took 35 ms or more" % (len(slow), n))
+    net.stop_sluice(p)
