@@ -40,6 +40,7 @@ static struct {
 
 static const char config[] = "global\n"
 			     "    log stdout format raw local0\n"
+			     "    maxconn 1000000\n"
 			     "port bench\n"
 			     "    device wire0a\n"
 			     "    address " VIP "/8\n"
@@ -53,6 +54,7 @@ static const char config[] = "global\n"
 			     "    timeout server 60s\n"
 			     "    timeout http-request 10s\n"
 			     "    timeout http-keep-alive 60s\n"
+			     "    maxconn 1000000\n"
 			     "%s"
 			     "frontend web\n"
 			     "    bind " VIP ":80\n"
@@ -225,7 +227,8 @@ measure(struct lcore *lc, struct gen *g, double *cycles)
 	const struct gen_stats *st = gen_stats(g);
 	struct turn t = { 0 };
 	uint64_t rx, tx, acks, done;
-	int rc = run(lc, g, opt.requests / 10, &t); // connect and warm up
+	// connect and warm up: the first request of a connection opens one to a server
+	int rc = run(lc, g, sl_max(opt.requests / 10, (uint64_t)opt.conns * 2), &t);
 
 	for (uint32_t i = 0; rc == 0 && i < opt.runs; i++) {
 		t = (struct turn){ 0 };

@@ -40,6 +40,7 @@ struct ep {
 	uint16_t lport, rport;
 	uint8_t state;
 	bool ack_due, busy, peer_fin;
+	bool seen;     // had a request
 	uint32_t used; // bytes of a request or head so far
 	uint32_t body_got;
 	uint32_t number;   // of the request
@@ -62,6 +63,7 @@ struct gen {
 	struct ep *server[GEN_SERVERS]; // by sluice's port
 	uint32_t *ready;                // idle client connections, random draw
 	uint32_t nready, opening, number;
+	uint32_t nseen;
 	uint32_t next_port; // close mode
 	struct delack *da;  // FIFO
 	uint32_t da_head, da_tail, da_mask;
@@ -529,7 +531,17 @@ start_requests(struct gen *g)
 {
 	while (!g->stop && g->nready > 0 &&
 		g->st.in_flight + (g->c.close ? g->opening : 0) < g->c.window) {
-		uint32_t k = rand_below(&g->rand, g->nready), i = g->ready[k];
+		uint32_t k = rand_below(&g->rand, g->nready), i;
+
+		// each connection once before any a second time: first requests cost more
+		for (uint32_t n = 0; g->nseen < g->c.conns && n < g->nready; n++) {
+			if (!g->client[g->ready[k]].seen)
+				break;
+			k = k + 1 < g->nready ? k + 1 : 0;
+		}
+		i = g->ready[k];
+		g->nseen += !g->client[i].seen;
+		g->client[i].seen = true;
 		g->ready[k] = g->ready[--g->nready];
 		if (g->c.close)
 			client_open(g, i);
