@@ -27,6 +27,8 @@ struct conn_handler {
 	/* New passive connection; cookie of the listener. Returns `user` for events, NULL refuses. */
 	void *(*accept)(struct lcore *lc, void *cookie, struct conn *c);
 	void (*event)(struct lcore *lc, struct conn *c, void *user, uint32_t events);
+	/* Optional: an event comes soon; touches what the user refers to. No other effect. */
+	void (*prefetch)(const void *user);
 };
 
 /* What a transport implements. Contracts: see the forwarders below. */

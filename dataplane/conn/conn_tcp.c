@@ -212,7 +212,22 @@ on_accept(struct lcore *lc, void *cookie, struct tcp_conn *tc)
 	return c;
 }
 
-static const struct tcp_handler tcp_events = { .accept = on_accept, .event = on_event };
+static void
+on_prefetch(const void *user, uint32_t step)
+{
+	const struct conn *c = user;
+
+	if (step == 1)
+		__builtin_prefetch(c->user);
+	else if (c->h != NULL && c->h->prefetch != NULL && c->user != NULL)
+		c->h->prefetch(c->user);
+}
+
+static const struct tcp_handler tcp_events = {
+	.accept = on_accept,
+	.event = on_event,
+	.prefetch = on_prefetch,
+};
 
 int
 conn_attach(struct lcore *lc, uint32_t max_conns)

@@ -68,6 +68,7 @@ struct mux *mux_new(
 extern const struct conn_handler mux_conn_handler;
 /* Its event function, for the handlers of listeners. */
 void mux_conn_event(struct lcore *lc, struct conn *c, void *mx, uint32_t events);
+void mux_conn_prefetch(const void *mx);
 /* Client side before the conn exists: gives a mux to pass as the user of conn_connect. */
 void mux_set_conn(struct mux *mx, struct conn *c);
 struct conn *mux_conn(const struct mux *mx);

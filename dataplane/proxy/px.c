@@ -180,6 +180,7 @@ px_sessions(const struct lcore *lc)
 static const struct conn_handler http_listener = {
 	.accept = session_accept,
 	.event = mux_conn_event,
+	.prefetch = mux_conn_prefetch,
 };
 static const struct conn_handler tcp_listener = {
 	.accept = session_accept,

@@ -49,6 +49,12 @@ struct tcp_handler {
 	void *(*accept)(struct lcore *lc, void *cookie, struct tcp_conn *tc);
 	/* May send, read, shut, close or abort; never called re-entrantly from those. */
 	void (*event)(struct lcore *lc, struct tcp_conn *tc, void *user, uint32_t events);
+	/*
+	 * Optional: an event comes soon, so touch what it will read: what user refers to (step 1),
+	 * and later, when that has arrived, what the objects above refer to (step 2). No other
+	 * effect; *user may have been freed, its memory is still that of a pool.
+	 */
+	void (*prefetch)(const void *user, uint32_t step);
 };
 
 /* Congestion controls; rows of the documentation's table. */
