@@ -278,7 +278,8 @@ tcp_data_input(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct
 		pkt_drop(lc, m, why);
 		return;
 	}
-	if (s->len > 0 && unlikely(refused(lc, tc, in_order, &why))) {
+	// out of order a FIN alone is kept, and costs a buffer as well
+	if ((s->len > 0 || !in_order) && unlikely(refused(lc, tc, in_order, &why))) {
 		tc->flags |= TF_ACK_NOW;
 		pkt_drop(lc, m, why);
 		return;

@@ -786,6 +786,27 @@ test_ooo_bound(void **state)
 	case_close(&sim);
 }
 
+/* A FIN ahead of its data holds a buffer too, though it has no byte. */
+static void
+test_ooo_fin_bound(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	conf.rcv_buf = 32768;
+	case_open(&sim, &conf);
+	ep_listen(&sim, 0, 80, false, &s);
+	pup_connect(&p, &sim, 80, 4000, TCP_OPT_SACK_OK, 1460);
+	for (uint32_t i = 1; i < 200; i++) {
+		pup_send_at(&p, p.seq + i * 4, F_ACK | F_FIN, 0);
+		sim.nstolen = 0;
+	}
+	assert_in_range(s.tc->ooo_segs, 1, 2 * 32768 / CHAIN_TRUESIZE);
+	assert_true(sim_drop(&sim, 0, DROP_TCP_OOO_FULL) > 100);
+	case_close(&sim);
+}
+
 /* "Fragmentation needed": smaller segments from there on, the lost one again. */
 static void
 test_too_big(void **state)
@@ -887,6 +908,7 @@ main(void)
 		T(test_rx_budget),
 		T(test_small_pieces),
 		T(test_ooo_bound),
+		T(test_ooo_fin_bound),
 		T(test_too_big),
 		T(test_moved),
 		T(test_shared_retransmit),
