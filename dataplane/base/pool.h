@@ -51,6 +51,13 @@ pool_at(const struct pool *p, uint32_t idx)
 	return p->mem + (size_t)idx * p->size;
 }
 
+/* Is the object at this index allocated? Owner thread only. */
+static inline bool
+pool_is_live(const struct pool *p, uint32_t idx)
+{
+	return (p->gen[idx] & 1) != 0;
+}
+
 static inline struct sl_handle
 pool_handle(const struct pool *p, const void *obj)
 {

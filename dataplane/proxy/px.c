@@ -143,7 +143,23 @@ px_attach(struct lcore *lc, const struct px_spec *s)
 	return rc;
 }
 
-sl_cold void
+sl_cold /* What is still alive goes with the memory; its timers must not stay in the wheel. */
+static void
+timers_off(struct lcore *lc, struct px_lcore *px)
+{
+	for (uint32_t i = 0; i < px->streams.nr; i++) {
+		struct stream *s = pool_at(&px->streams, i);
+		if (pool_is_live(&px->streams, i))
+			wheel_cancel(&lc->wheel, &s->timer);
+	}
+	for (uint32_t i = 0; i < px->sessions.nr; i++) {
+		struct session *ses = pool_at(&px->sessions, i);
+		if (pool_is_live(&px->sessions, i))
+			wheel_cancel(&lc->wheel, &ses->timer);
+	}
+}
+
+void
 px_detach(struct lcore *lc)
 {
 	struct px_lcore *px = lc->px;
@@ -151,6 +167,7 @@ px_detach(struct lcore *lc)
 	if (px == NULL)
 		return;
 	call_detach(lc);
+	timers_off(lc, px);
 	logring_free(lc->logring);
 	lc->logring = NULL;
 	lc->px = NULL;

@@ -17,6 +17,7 @@
  *   -m  fail (exit code 1) if the median is above this many cycles
  */
 #include <rte_cycles.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,7 @@ start_eal(const struct port_spec *ps, struct port_err *err)
 	char prefix[64];
 	uint16_t cpu = 0;
 	bool huge;
+	int rc;
 	struct eal_spec spec = { .ports = ps,
 		.nports = 1,
 		.nworkers = 1,
@@ -119,7 +121,10 @@ start_eal(const struct port_spec *ps, struct port_err *err)
 		.in_test = true };
 
 	snprintf(prefix, sizeof(prefix), "sluice-bench-%d", getpid());
-	return eal_start(&spec, &huge, err);
+	rc = eal_start(&spec, &huge, err);
+	if (rc == 0)
+		rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
+	return rc;
 }
 
 static struct lcore *

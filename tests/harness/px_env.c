@@ -31,7 +31,11 @@ px_env_group_setup(void **state sl_unused)
 	const char *dup;
 
 	snprintf(prefix, sizeof(prefix), "--file-prefix=slpx%d", (int)getpid());
-	if (rte_eal_init((int)SL_ARRAY_SIZE(argv) - 1, argv) < 0)
+	int rc = rte_eal_init((int)SL_ARRAY_SIZE(argv) - 1, argv);
+
+	if (rc >= 0)
+		rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
+	if (rc < 0)
 		return -1;
 	rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	spec.pool = rte_pktmbuf_pool_create("px", POOL_MBUFS, 0, PORT_PRIV,

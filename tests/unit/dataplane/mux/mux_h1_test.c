@@ -144,6 +144,7 @@ group_setup(void **state sl_unused)
 	snprintf(prefix, sizeof(prefix), "--file-prefix=slmux%d", (int)getpid());
 	if (rte_eal_init((int)SL_ARRAY_SIZE(argv) - 1, argv) < 0)
 		return -1;
+	rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	spec.pool_size = 1023;
 	spec.pool = rte_pktmbuf_pool_create("mux", spec.pool_size, 0, PORT_PRIV,
 		RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA, SOCKET_ID_ANY);
