@@ -37,7 +37,6 @@ px_env_group_setup(void **state sl_unused)
 		rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	if (rc < 0)
 		return -1;
-	rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	spec.pool = rte_pktmbuf_pool_create("px", POOL_MBUFS, 0, PORT_PRIV,
 		RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA, SOCKET_ID_ANY);
 	spec.pool_size = POOL_MBUFS;
