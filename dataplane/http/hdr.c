@@ -165,6 +165,19 @@ write_field(struct http_msg *m, struct sl_str name, struct sl_str value, struct 
 }
 
 static bool
+is_framing(struct sl_str name)
+{
+	return (name.len == 14 && sl_str_ieq(name, SL_STR("content-length"))) ||
+		(name.len == 17 && sl_str_ieq(name, SL_STR("transfer-encoding")));
+}
+
+static void
+mark_edited(struct http_msg *m, struct sl_str name)
+{
+	m->flags |= HTTP_F_EDITED | (is_framing(name) ? HTTP_F_REFRAMED : 0);
+}
+
+static bool
 is_host(const struct http_msg *m, struct sl_str name)
 {
 	return (m->flags & HTTP_F_REQUEST) != 0 && name.len == 4 &&
@@ -199,11 +212,12 @@ host_changed(struct http_msg *m)
 void
 http_hdr_del_at(struct http_msg *m, uint16_t idx)
 {
-	bool host = is_host(m, http_str(m, m->hdr[idx].name));
+	struct sl_str name = http_str(m, m->hdr[idx].name);
+	bool host = is_host(m, name);
 
 	m->nhdr--;
 	memmove(m->hdr + idx, m->hdr + idx + 1, (size_t)(m->nhdr - idx) * sizeof(*m->hdr));
-	m->flags |= HTTP_F_EDITED;
+	mark_edited(m, name);
 	if (host)
 		host_changed(m);
 }
@@ -223,7 +237,7 @@ delete_all(struct http_msg *m, struct sl_str name)
 	gone = m->nhdr - to;
 	m->nhdr = to;
 	if (gone > 0)
-		m->flags |= HTTP_F_EDITED;
+		mark_edited(m, name);
 	return gone;
 }
 
@@ -262,7 +276,7 @@ put_field(struct http_msg *m, struct sl_str name, struct sl_str value, bool repl
 	if (replace)
 		delete_all(m, name);
 	m->hdr[m->nhdr++] = field;
-	m->flags |= HTTP_F_EDITED;
+	mark_edited(m, name);
 	if (is_host(m, name))
 		host_changed(m);
 	return 0;
@@ -279,6 +293,27 @@ int
 http_hdr_set(struct http_msg *m, struct sl_str name, struct sl_str value)
 {
 	return put_field(m, name, value, true);
+}
+
+int
+http_fit_framing(struct http_msg *m)
+{
+	struct sl_str length = SL_STR("content-length"), coding = SL_STR("transfer-encoding");
+	struct sl_buf b;
+	char num[24];
+
+	if (likely((m->flags & HTTP_F_REFRAMED) == 0) ||
+		(m->framing == HTTP_BODY_NONE && (m->flags & HTTP_F_REQUEST) == 0))
+		return 0;
+	delete_all(m, length);
+	delete_all(m, coding);
+	if (m->framing == HTTP_BODY_CHUNKED)
+		return http_hdr_add(m, coding, SL_STR("chunked"));
+	if (m->framing != HTTP_BODY_LENGTH)
+		return 0;
+	sl_buf_init(&b, num, sizeof(num));
+	sl_buf_u64(&b, m->content_length);
+	return http_hdr_add(m, length, sl_buf_str(&b));
 }
 
 int

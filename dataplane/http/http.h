@@ -59,6 +59,7 @@ enum http_framing {
 #define HTTP_F_EXPECT 0x20u     // "Expect: 100-continue"
 #define HTTP_F_OWNED 0x40u      // base is private and may be edited
 #define HTTP_F_EDITED 0x80u     // differs from what was received
+#define HTTP_F_REFRAMED 0x100u  // a field that tells the body's end was edited: http_fit_framing()
 
 struct http_msg {
 	char *base;
@@ -122,6 +123,12 @@ int http_set_method(struct http_msg *m, struct sl_str method);
 int http_set_uri(struct http_msg *m, struct sl_str uri);
 int http_set_path(struct http_msg *m, struct sl_str path);   // keeps the query
 int http_set_query(struct http_msg *m, struct sl_str query); // without '?', empty removes
+/*
+ * Makes content-length and transfer-encoding say what `framing` is, if edits touched them: the peer
+ * must not find another end of the body than we do. A message without a body keeps what it says,
+ * if it is a response (to HEAD, or 304). 0 or -ENOSPC.
+ */
+int http_fit_framing(struct http_msg *m);
 /* 100..999; an empty reason stays empty: http_reason() has the usual ones. */
 int http_set_status(struct http_msg *m, uint16_t status, struct sl_str reason);
 

@@ -150,7 +150,7 @@ reply_send(struct stream *s, const struct reply *r)
 		return rc;
 	muxs_rx_discard(lc, s->cs);
 	chain_init(&body);
-	if (m.framing == HTTP_BODY_LENGTH && s->req.meth != HTTP_HEAD && r->body.len > 0)
+	if (m.framing == HTTP_BODY_LENGTH && (s->flags & ST_F_HEAD) == 0 && r->body.len > 0)
 		rc = chain_copy_in(lc, &body, r->body.p, r->body.len);
 	if (rc < 0)
 		return rc;

@@ -95,6 +95,7 @@ struct st_leg {
 #define ST_F_RES_SENT   0x0100u // a final response head was handed to the client
 #define ST_F_RES_SEEN   0x0200u // a head of the server's was received
 #define ST_F_BODY_MOVED 0x0400u // body bytes left the client's queue: no replay
+#define ST_F_HEAD       0x0800u // the client asked by HEAD, whatever rules made of it
 #define ST_F_CALLED     0x1000u // a call is outstanding or waits for a slot
 #define ST_F_AT_BE      0x2000u // counted as connection of be
 #define ST_F_AT_SRV     0x4000u // counted as connection of srv

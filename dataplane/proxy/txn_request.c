@@ -32,6 +32,8 @@ txn_request_head(struct stream *s)
 	s->log.head_us = s->lc->now_us;
 	stream_count_in(s, s->req.len);
 	s->req_exp = TICK_NONE;
+	if (s->req.meth == HTTP_HEAD)
+		s->flags |= ST_F_HEAD;
 	counter_inc(&px_cnt(s->lc, s->fe)->cum_req);
 	keep_line(s);
 	s->view.req = &s->req;
@@ -51,6 +53,8 @@ void
 txn_request_error(struct stream *s)
 {
 	counter_inc(&px_cnt(s->lc, s->fe)->failed_req);
+	if (s->req.meth == HTTP_HEAD)
+		s->flags |= ST_F_HEAD;
 	switch (muxs_error(s->cs)) {
 	case MUX_ERR_TOO_BIG:
 		txn_fail(s, 431, "PR");
@@ -254,5 +258,7 @@ txn_request_ready(struct stream *s)
 		return 0;
 	s->flags |= ST_F_REQ_READY;
 	rc = txn_strip_connection(&s->req);
-	return rc < 0 ? rc : add_forwardfor(s);
+	if (rc == 0)
+		rc = add_forwardfor(s);
+	return rc < 0 ? rc : http_fit_framing(&s->req);
 }

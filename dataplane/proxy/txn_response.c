@@ -31,6 +31,37 @@ wants_close(const struct stream *s)
 	return (s->fe->options & PX_O_CLOSE) != 0 || s->lc->stopping;
 }
 
+/*
+ * Rules may change the method on its way to the server and the status on its way to the client, but
+ * not what the client makes of them: where it expects no body it must not get one, as it would read
+ * that as its next answer, and where it expects one it must not wait (RFC 9112 6.3). *drop: the
+ * server's body is nobody's.
+ */
+static int
+fit_body(struct stream *s, bool *drop)
+{
+	bool none = (s->flags & ST_F_HEAD) != 0 || s->res.status == 204 || s->res.status == 304;
+
+	*drop = false;
+	if (s->res.framing == HTTP_BODY_TUNNEL)
+		return 0;
+	if (s->res.status < 200)
+		return -EINVAL; // a final answer cannot be told as an interim one
+	if (none && s->res.framing != HTTP_BODY_NONE) {
+		*drop = true;
+		s->res.framing = HTTP_BODY_NONE;
+		if (s->res.status == 204) { // RFC 9110 8.6, RFC 9112 6.1
+			http_hdr_del(&s->res, SL_STR("content-length"));
+			http_hdr_del(&s->res, SL_STR("transfer-encoding"));
+		}
+	} else if (!none && s->res.framing == HTTP_BODY_NONE) {
+		s->res.framing = HTTP_BODY_LENGTH;
+		s->res.content_length = 0;
+		s->res.flags |= HTTP_F_REFRAMED;
+	}
+	return 0;
+}
+
 /* Body in another framing than it came in: a chunked one for a client that cannot read it. */
 static int
 fit_framing(struct stream *s)
@@ -40,27 +71,30 @@ fit_framing(struct stream *s)
 	muxs_set_raw(s->cs, true, true);
 	muxs_set_raw(s->ss, !strip, true);
 	if (!strip)
-		return 0;
+		return http_fit_framing(&s->res);
 	http_hdr_del(&s->res, SL_STR("transfer-encoding"));
 	s->res.framing = HTTP_BODY_CLOSE;
-	return 0;
+	return http_fit_framing(&s->res);
 }
 
 static void
 send_response(struct stream *s)
 {
 	bool tunnel = s->res.framing == HTTP_BODY_TUNNEL, eom = false, close = wants_close(s);
+	bool drop;
 	struct lcore *lc = s->lc;
 	struct chain body;
 	int rc;
 
 	chain_init(&body);
-	if (stream_own_res(s) < 0 || txn_strip_connection(&s->res) < 0 || fit_framing(s) < 0) {
+	if (stream_own_res(s) < 0 || txn_strip_connection(&s->res) < 0 || fit_body(s, &drop) < 0 ||
+		fit_framing(s) < 0) {
 		txn_fail(s, 500, "PH");
 		return;
 	}
 	s->phase = tunnel ? ST_TUNNEL : ST_DATA;
-	if (!tunnel)
+	eom = drop;
+	if (!tunnel && !drop)
 		rc = body_first(s, s->ss, s->cs, &body, &eom);
 	else
 		rc = 0;
