@@ -112,6 +112,31 @@ on_timer(void *ctx, struct wheel_timer *t)
 	queue_run(lc);
 }
 
+/*
+ * A variable's replaced values stay in the arena as long as a program may look at them; between
+ * requests none does, so what is in use moves to fresh memory. Without this a client could fill all
+ * chunks of the worker by one connection and many requests.
+ */
+static void
+compact_vars(struct session *ses)
+{
+	struct arena fresh, old = ses->arena;
+	struct vars v = { 0 };
+
+	if (likely(old.head == NULL || old.head->next == NULL))
+		return;
+	arena_init(&fresh, old.src);
+	for (const struct var *x = ses->vars; x != NULL; x = x->next) {
+		if (var_set(&v, &fresh, VAR_SESS, x->name, &x->value) < 0) {
+			arena_reset(&fresh); // no room for both: at the next chance
+			return;
+		}
+	}
+	ses->vars = v.head[VAR_SESS];
+	ses->arena = fresh;
+	arena_reset(&old);
+}
+
 void
 session_stream_ended(struct session *ses, bool alive)
 {
@@ -122,6 +147,7 @@ session_stream_ended(struct session *ses, bool alive)
 		session_free(ses);
 		return;
 	}
+	compact_vars(ses);
 	ses->idle_us = ses->lc->now_us;
 	if (ses->lc->stopping && mux_is_idle(ses->mx)) {
 		mux_close(ses->lc, ses->mx, false);

@@ -29,6 +29,35 @@ count(const char *hay, const char *needle)
 	return n;
 }
 
+/* ---- memory of a session ---- */
+
+/* A variable set anew by each request of one connection takes no more memory, and others stay. */
+static void
+test_session_vars(void **state sl_unused)
+{
+	static const char *const list[] = { "set-var(sess.k) path if !{ var(sess.k) -m found }",
+		"set-var(sess.x) req.hdr(x-big)", "set-header x-k %[var(sess.k)]",
+		"del-header x-big", NULL };
+	static char big[3000], text[4000];
+	struct fake *c;
+
+	memset(big, 'b', sizeof(big) - 1);
+	px_env_init(&e);
+	e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, list);
+	assert_non_null(e.fe.http_req);
+	px_env_start(&e);
+	c = px_env_client(&e);
+	for (int i = 0; i < 40; i++) {
+		snprintf(text, sizeof(text), "GET /%d HTTP/1.1\r\nHost: a\r\nx-big: %s\r\n\r\n", i,
+			big);
+		ask(c, text);
+	}
+	assert_int_equal(count(px_env_got(c), "200 OK"), 40);
+	assert_int_equal(count(px_env_got(px_env_backend(&e, 0)), "x-k: /0\r\n"), 40);
+	assert_in_range(e.lc->px->small.used + e.lc->px->large.used, 1, 2);
+	px_env_end(&e);
+}
+
 /* ---- reuse ---- */
 
 static void
@@ -714,6 +743,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_session_vars),
 		cmocka_unit_test(test_reuse),
 		cmocka_unit_test(test_no_reuse),
 		cmocka_unit_test(test_replay),
