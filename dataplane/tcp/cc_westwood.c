@@ -6,9 +6,10 @@
  * Follows: the published Westwood+ algorithm: on loss, ssthresh = delivery rate × least RTT, in the
  * place of half the flight. Where losses are random the window stays; where they come from a full
  * queue the RTT has grown, and the product is below the flight by what stood in the queue. Two
- * changes of ours: the product is taken times 5/4, so that a path with random loss is probed for
- * more (slow start ended early there); and when more than an eighth of a flight had to be sent
- * again, the flight is halved as RFC 5681 says, because such loss is congestion.
+ * changes of ours: the product is taken times 3/2, so that a path with random loss is probed for
+ * more (slow start ended early there), while a queue as long as the path still costs a quarter of
+ * the flight, CUBIC's share; and when more than a quarter of a flight had to be sent again, the
+ * flight is halved as RFC 5681 says, because such loss is congestion.
  * The state is a block of a pool, taken when the window limits the connection for the first time:
  * short answers never need one. Without a block (pool empty) the connection goes on with NewReno.
  */
@@ -125,7 +126,7 @@ half_flight(const struct tcp_conn *tc)
 	return sl_max((tc->snd_nxt - tc->snd_una) / 2, 2u * tc->mss);
 }
 
-/* 5/4 of what the path holds without a queue; at least two segments, at most the flight's double. */
+/* 3/2 of what the path holds without a queue; at least two segments, at most the flight's double. */
 static uint32_t
 path_window(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_path *p)
 {
@@ -135,7 +136,7 @@ path_window(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_
 	if (p->min_rtt[0] == UINT32_MAX)
 		return half_flight(tc);
 	w = rate_of(lc, p) * p->min_rtt[0] / 1000000;
-	w += w / 4;
+	w += w / 2;
 	w = sl_min(w, 2ull * flight);
 	w = sl_max(w, 2ull * tc->mss);
 	return (uint32_t)w;
@@ -166,7 +167,7 @@ westwood_resent(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 	if (p == NULL || !(tc->flags & TF_RECOVERY))
 		return;
 	p->resent += bytes;
-	if (p->resent <= p->flight / 8 || p->flight == 0)
+	if (p->resent <= p->flight / 4 || p->flight == 0)
 		return;
 	half = sl_max(p->flight / 2, 2u * tc->mss);
 	tc->ssthresh = sl_min(tc->ssthresh, half);

@@ -36,8 +36,8 @@ tcp_conf_default(struct tcp_conf *c)
 		.max_conns = 16384,
 		.max_half_open = 4096,
 		.max_timewait = 16384,
-		.rcv_buf = 512 * 1024,
-		.snd_buf = 512 * 1024,
+		.rcv_buf = 2048 * 1024,
+		.snd_buf = 2048 * 1024,
 		.cc = TCP_CC_WESTWOOD,
 		.rto_min_ms = 200,   // as Linux: RFC 6298's second is for clocks of 500 ms
 		.rto_max_ms = 60000, // RFC 6298 (2.5) wants at least 60 s
