@@ -313,7 +313,12 @@ collect(struct lcore *lc, struct muxs *ms)
 	uint32_t ev = ms->pend;
 
 	ms->pend = 0;
-	if ((ms->flags & MS_HEAD_DONE) == 0 && ms->err == MUX_OK) {
+	if (unlikely(ms->msg == NULL) && h1_rx(ms)->len > 0) {
+		// a server that speaks before it was asked: its bytes wait until the user, which
+		// hears of the connection now, has said where a head goes
+		if ((ev & MUX_EV_CONNECTED) != 0)
+			ms->mx->flags |= MX_AGAIN;
+	} else if ((ms->flags & MS_HEAD_DONE) == 0 && ms->err == MUX_OK) {
 		if (h1_head_parse(lc, ms) == 0) {
 			bool interim = (ms->mx->flags & MX_SERVER) == 0 && ms->msg->status < 200 &&
 				ms->msg->status != 101;

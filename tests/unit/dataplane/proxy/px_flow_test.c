@@ -96,6 +96,39 @@ test_reuse(void **state sl_unused)
 }
 
 static void
+say_nothing(struct px_env *env sl_unused, struct fake *f sl_unused)
+{
+}
+
+/* A server that speaks in the very burst that opens the connection, before it has our request. */
+static void
+test_early_server(void **state sl_unused)
+{
+	static const char early[] = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+	struct fake *c, *f;
+
+	for (uint32_t n = 1; n < sizeof(early); n++) {
+		px_env_init(&e);
+		e.connect[0] = FAKE_SILENT;
+		e.on_server = say_nothing;
+		px_env_start(&e);
+		c = px_env_client(&e);
+		ask(c, G("/"));
+		f = px_env_backend(&e, 0);
+		assert_non_null(f);
+		fake_give(f, early, n);
+		f->pend |= CONN_EV_CONNECTED;
+		px_env_run(&e);
+		assert_non_null(strstr(px_env_got(f), "GET / HTTP/1.1"));
+		if (n < sizeof(early) - 1)
+			fake_give(f, early + n, (uint32_t)sizeof(early) - 1 - n);
+		px_env_run(&e);
+		assert_string_equal(px_env_got(c), early);
+		px_env_end(&e);
+	}
+}
+
+static void
 test_no_reuse(void **state sl_unused)
 {
 	static const uint32_t options[] = { PX_O_SERVER_CLOSE, PX_O_CLOSE };
@@ -745,6 +778,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_session_vars),
 		cmocka_unit_test(test_reuse),
+		cmocka_unit_test(test_early_server),
 		cmocka_unit_test(test_no_reuse),
 		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_balance),
