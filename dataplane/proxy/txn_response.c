@@ -139,6 +139,13 @@ txn_response_head(struct stream *s)
 	s->log.res_us = s->lc->now_us;
 	s->log.status = s->res.status;
 	s->view.res = &s->res;
+	// a tunnel that the client did not ask for would carry its next requests past all rules
+	if (unlikely(s->res.status == 101 && (s->req.flags & HTTP_F_UPGRADE) == 0)) {
+		counter_inc(&px_cnt(s->lc, s->be)->failed_resp);
+		counter_inc(&s->lc->srv_cnt[s->srv->slot].failed_resp);
+		txn_fail(s, 502, "PH");
+		return;
+	}
 	s->phase = ST_RES_RULES_BE;
 	if (rule_run(s, s->be->http_res) == RULE_NEXT)
 		txn_response_rules(s);

@@ -16,6 +16,7 @@ static const struct env_answer answers[] = {
 	{ "/chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
 		ENV_KEEP },
 	{ "/nobody", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n", ENV_KEEP },
+	{ "/101", "HTTP/1.1 101 X\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", ENV_KEEP },
 	{ "/304", "HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", ENV_KEEP },
 	{ NULL, NULL, ENV_KEEP },
 };
@@ -140,10 +141,36 @@ test_rows(void **state sl_unused)
 		run_row(&rows[i]);
 }
 
+/* 101 is an answer only to who asked for another protocol (RFC 9110 7.8). */
+static void
+test_unasked_upgrade(void **state sl_unused)
+{
+	static const char asked[] =
+		"GET /101 HTTP/1.1" HOST "Connection: upgrade\r\nUpgrade: x\r\n\r\n";
+	static const char plain[] = "GET /101 HTTP/1.1" HOST "\r\n" NEXT;
+	static struct px_env e;
+	struct fake *c;
+
+	px_env_init(&e);
+	e.answers = answers;
+	px_env_start(&e);
+	c = px_env_client(&e);
+	fake_give(c, plain, sizeof(plain) - 1);
+	px_env_run(&e);
+	assert_memory_equal(px_env_got(c), "HTTP/1.1 502 ", 13);
+	assert_non_null(strstr(px_env_got(c), OK)); // the second request is one, not tunnel bytes
+	c = px_env_client(&e);
+	fake_give(c, asked, sizeof(asked) - 1);
+	px_env_run(&e);
+	assert_memory_equal(px_env_got(c), "HTTP/1.1 101 ", 13);
+	px_env_end(&e);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_unasked_upgrade) };
 
 	return cmocka_run_group_tests(tests, px_env_group_setup, NULL);
 }
