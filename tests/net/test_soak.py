@@ -68,6 +68,7 @@ def test_aborts(net, nbthread, requests):
     net.stop_sluice(p)
 
 
-test_aborts.cases = [{"nbthread": 1, "requests": 100000}, {"nbthread": 2, "requests": 20000}]
+test_aborts.cases = [{"nbthread": 1, "requests": 10000 if ASAN else 100000},
+                     {"nbthread": 2, "requests": 10000 if ASAN else 20000}]
 test_aborts.net = lambda case: {"queues": case["nbthread"]}
 
