@@ -221,6 +221,7 @@ client(void)
 		(unsigned long long)started, (unsigned long long)ended, (unsigned long long)whole,
 		(unsigned long long)resets, (unsigned long long)closes, (unsigned long long)shuts,
 		(unsigned long long)refused);
+	free(peers);
 	return ended == want ? 0 : 1;
 }
 
