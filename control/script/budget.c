@@ -89,8 +89,11 @@ check(struct script_run *r)
 	if (g->burst_ms != 0 && us >= (uint64_t)g->burst_ms * 1000)
 		return KILL_BURST;
 	if (!r->cpu) {
+		uint64_t cpu = clock_us(CLOCK_THREAD_CPUTIME_ID);
+
 		r->cpu = true;
-		r->start_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - us;
+		// a young thread that was preempted has used less CPU than the wall says
+		r->start_us = cpu > us ? cpu - us : 0;
 	}
 	return KILL_NONE;
 }
