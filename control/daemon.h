@@ -35,7 +35,8 @@ struct daemon {
 	uint32_t worker_mb; // memory of one worker's tables
 	struct lcore *lc[LCORE_MAX];
 	uint16_t nlc;
-	struct io_loop *io;
+	struct io_loop *io; // of main
+	struct io_thread *iot;
 	struct checks *checks;
 	bool scripts; // threads run
 	bool launched;

@@ -26,6 +26,7 @@
 #define CONN_BYTES      1152u
 #define STREAM_BYTES    7168u
 #define CHECK_CONNS     1024u
+#define IO_CONNS        1024u // that scripts open over our TCP
 
 static int
 fail(struct daemon *d, int rc, const char *text)
@@ -336,13 +337,24 @@ publish_up(struct daemon *d)
 static int
 io_up(struct daemon *d)
 {
-	d->io = io_loop_new(d->ev, d->lc, d->nlc, CHECK_CONNS);
-	return d->io != NULL ? 0 : fail(d, -ENOMEM, "no memory for health checks");
+	struct io_thread_spec s = { .lc = d->lc,
+		.n = d->nlc,
+		.max_conns = IO_CONNS,
+		.cpus = &d->plan.script };
+	int rc;
+
+	d->io = io_loop_new(d->ev, d->lc, d->nlc, IO_PAIR_MAIN, CHECK_CONNS);
+	if (d->io == NULL)
+		return fail(d, -ENOMEM, "no memory for health checks");
+	rc = io_thread_start(&s, &d->iot);
+	return rc < 0 ? fail(d, rc, "cannot start the io thread") : 0;
 }
 
 static void
 io_down(struct daemon *d)
 {
+	io_thread_stop(d->iot);
+	d->iot = NULL;
 	if (d->io != NULL)
 		io_loop_free(d->io);
 	d->io = NULL;

@@ -1,18 +1,76 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * DOOR of control/io: connections of control threads. io_stack.c: connections that live on a worker
- * (our TCP), driven from an event loop by blocks lent both ways. Kernel sockets join later.
+ * DOOR of control/io: event loops that talk to workers, and what is connected through them.
+ *
+ * io_loop.c: rings between an event loop and the workers. io_stack.c: connections that live on a
+ * worker (our TCP), driven from the loop by blocks lent both ways. io_thread.c: the thread `io`,
+ * whose loop has all sockets of the host.
  */
 #pragma once
 
 #include <ev.h>
+#include <sched.h>
 
 #include "dataplane/base/addr.h"
+#include "dataplane/base/list.h"
 #include "dataplane/conn/lsock.h"
 #include "dataplane/lcore/lcore.h"
 
-struct io_loop; // one per control thread that opens connections
+struct io_loop; // one per control thread that talks to workers
 struct io_conn;
+struct io_thread;
+
+/* ---- the loop (io_loop.c); all on its thread ---- */
+
+/* Which pair of rings of every worker: one reader and one writer each. */
+enum io_pair { IO_PAIR_MAIN, IO_PAIR_IO };
+
+struct io_loop *io_loop_new(
+	struct ev_loop *ev, struct lcore **lc, uint16_t n, enum io_pair pair, uint32_t max_conns);
+/* After the workers have stopped. */
+void io_loop_free(struct io_loop *l);
+struct ev_loop *io_loop_ev(const struct io_loop *l);
+
+/* Messages of one kind that come from workers; those of connections are the loop's own. */
+typedef void (*io_message_fn)(void *ctx, uint16_t worker, const struct xmsg *m);
+void io_loop_handle(struct io_loop *l, enum xmsg_type type, io_message_fn fn, void *ctx);
+/* A message of another kind to worker w; false when even the waiting list is full. */
+bool io_message(struct io_loop *l, uint16_t w, const struct xmsg *m);
+
+/*
+ * Rings of other threads that are read on this loop's thread. Who pushes into them wakes
+ * io_loop_waker() afterwards; the loop drains before it sleeps and looks once more after its flag
+ * is up. drain() takes a bounded number.
+ */
+struct io_source {
+	struct sl_list node;
+	void (*drain)(void *ctx);
+	bool (*waits)(const void *ctx); // something is there
+	void *ctx;
+};
+void io_source_add(struct io_loop *l, struct io_source *s);
+void io_source_del(struct io_source *s);
+struct waker *io_loop_waker(struct io_loop *l);
+
+/* ---- the thread `io` (io_thread.c) ---- */
+
+struct io_thread_spec {
+	struct lcore **lc;
+	uint16_t n;
+	uint32_t max_conns;    // over our TCP
+	const cpu_set_t *cpus; // NULL: those of the caller
+	int nice;              // 0: as the caller
+};
+/* Before the workers run. 0 and *out, or -Exxx. */
+int io_thread_start(const struct io_thread_spec *s, struct io_thread **out);
+/* After the workers have stopped, and after all who attached have detached. NULL is fine. */
+void io_thread_stop(struct io_thread *t);
+/* Runs fn(loop, ctx) on the thread and waits for its end: how others attach and detach. */
+void io_thread_run(struct io_thread *t, void (*fn)(struct io_loop *l, void *ctx), void *ctx);
+/* CPU time it has used, us; any thread. */
+uint64_t io_thread_cpu_us(const struct io_thread *t);
+
+/* ---- connections over our TCP (io_stack.c); all on the loop's thread ---- */
 
 #define IO_BLOCK    LSOCK_BLOCK            // bytes lent per block
 #define IO_SEND_MAX (LSOCK_OUT * IO_BLOCK) // bytes given and not handed to TCP yet
@@ -26,16 +84,6 @@ struct io_handler {
 	void (*closed)(struct io_conn *c, void *user, int err);
 };
 
-/* Uses the xpair `main` of every worker; its waker wakes the loop. */
-struct io_loop *io_loop_new(struct ev_loop *ev, struct lcore **lc, uint16_t n, uint32_t max_conns);
-void io_loop_free(struct io_loop *l);
-/* Messages of workers that are not for connections. */
-void io_loop_on_message(
-	struct io_loop *l, void (*fn)(void *ctx, uint16_t worker, const struct xmsg *m), void *ctx);
-
-/* A message of another kind to worker w; false when even the waiting list is full. */
-bool io_message(struct io_loop *l, uint16_t w, const struct xmsg *m);
-
 /* Through worker w. 0 and *out, -ENOMEM, -EAGAIN (ring full). */
 int io_connect(struct io_loop *l, uint16_t w, const struct ip_port *to, const struct io_handler *h,
 	void *user, struct io_conn **out);
@@ -47,6 +95,6 @@ void io_close(struct io_conn *c, bool abort);
 /* What is lent to workers now, and messages that wait for room in a ring; for tests, telemetry. */
 struct io_stats {
 	uint32_t conns, blocks, waiting;
-	uint64_t ring_full;
+	uint64_t ring_full, stray; // pushes that found no room; messages of no known kind
 };
 void io_get_stats(const struct io_loop *l, struct io_stats *out);

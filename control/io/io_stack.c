@@ -2,20 +2,14 @@
 /*
  * Connections over our own TCP, driven from an event loop: the control thread's half of an lsock.
  *
- * Runs on: the thread of the event loop (main). Owns every block and every lsock; a worker borrows
- * them and gives each back before LSOCK_GONE. Messages that find a worker's ring full wait here, in
- * order, bounded by what one connection may have lent. Never touches a worker's pool.
+ * Runs on: the thread of the event loop (main, or io). Owns every block and every lsock; a worker
+ * borrows them and gives each back before LSOCK_GONE. Never touches a worker's pool.
  */
-#include "control/io/io.h"
-
 #include <stdlib.h>
-#include <unistd.h>
 
-#define RETRY_S           0.001
-/* One connection: open, close, its blocks. */
-#define MESSAGES_PER_CONN (2 + LSOCK_OUT + LSOCK_CREDIT)
-#define OTHER_MESSAGES    1024
-#define CREDIT_BLOCKS     2 // lent for receiving; checks read little
+#include "control/io/io_priv.h"
+
+#define CREDIT_BLOCKS 2 // lent for receiving; checks read little
 
 struct io_conn {
 	struct lsock s;
@@ -28,88 +22,15 @@ struct io_conn {
 	bool closing;        // SOCK_CLOSE was sent
 };
 
-/* Messages that wait for room in a worker's ring. */
-struct pending {
-	struct xmsg *m;
-	uint32_t head, count, mask;
-};
-
-struct io_loop {
-	struct ev_loop *ev;
-	struct lcore *lc[LCORE_MAX];
-	uint16_t n;
-	uint32_t max, conns, lent;
-	uint64_t ring_full;
-	struct waker waker;
-	struct ev_io io;
-	struct ev_prepare prepare;
-	struct ev_check check;
-	struct ev_timer retry;
-	struct pending pend[LCORE_MAX];
-	struct sl_list all;
-	void (*on_message)(void *ctx, uint16_t worker, const struct xmsg *m);
-	void *ctx;
-};
-
 /* ---- to workers ---- */
-
-static bool
-push(struct io_loop *l, uint16_t w, const struct xmsg *m)
-{
-	if (!xring_push(&l->lc[w]->main.to, m))
-		return false;
-	waker_wake(&l->lc[w]->waker);
-	return true;
-}
-
-static bool
-post(struct io_loop *l, uint16_t w, const struct xmsg *m, uint32_t leave)
-{
-	struct pending *p = &l->pend[w];
-
-	if (p->count == 0 && push(l, w, m))
-		return true;
-	l->ring_full++;
-	if (p->count + leave > p->mask)
-		return false;
-	p->m[(p->head + p->count++) & p->mask] = *m;
-	ev_timer_start(l->ev, &l->retry);
-	return true;
-}
 
 static void
 send_msg(struct io_loop *l, uint16_t w, enum xmsg_type type, struct io_conn *c, uint64_t w2)
 {
 	struct xmsg m = { .w = { type, (uintptr_t)&c->s, w2, 0 } };
 
-	if (!post(l, w, &m, 0))
+	if (!io_post(l, w, &m, 0))
 		sl_assert(0); // MESSAGES_PER_CONN bounds it
-}
-
-bool
-io_message(struct io_loop *l, uint16_t w, const struct xmsg *m)
-{
-	// what connections may need is kept free
-	return post(l, w, m, l->max * MESSAGES_PER_CONN);
-}
-
-static void
-on_retry(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
-{
-	struct io_loop *l = t->data;
-	bool left = false;
-
-	for (uint16_t w = 0; w < l->n; w++) {
-		struct pending *p = &l->pend[w];
-
-		while (p->count > 0 && push(l, w, &p->m[p->head & p->mask])) {
-			p->head++;
-			p->count--;
-		}
-		left |= p->count > 0;
-	}
-	if (!left)
-		ev_timer_stop(ev, t);
 }
 
 static void
@@ -182,8 +103,8 @@ on_gone(struct io_conn *c)
 	free(c);
 }
 
-static void
-on_event(const struct xmsg *m)
+void
+io_stack_event(const struct xmsg *m)
 {
 	struct lsock *s = (struct lsock *)(uintptr_t)m->w[1];
 	struct io_conn *c = s->owner;
@@ -212,115 +133,18 @@ on_event(const struct xmsg *m)
 	}
 }
 
-static uint32_t
-drain(struct io_loop *l)
-{
-	uint32_t got = 0;
-	struct xmsg m;
-
-	for (uint16_t w = 0; w < l->n; w++) {
-		// bounded by the ring, so that a busy worker does not keep the loop here
-		for (uint32_t i = 0; i <= l->lc[w]->main.from.mask; i++) {
-			if (!xring_pop(&l->lc[w]->main.from, &m))
-				break;
-			got++;
-			if ((m.w[0] & 0xffff) == XMSG_SOCK_EVENT)
-				on_event(&m);
-			else if (l->on_message != NULL)
-				l->on_message(l->ctx, w, &m);
-		}
-	}
-	return got;
-}
-
-/* ---- the event loop ---- */
-
-/* Before sleeping: flag, fence, look at every ring once more. */
-static void
-on_prepare(struct ev_loop *ev, struct ev_prepare *p, int events sl_unused)
-{
-	struct io_loop *l = p->data;
-
-	drain(l);
-	waker_prepare(&l->waker);
-	for (uint16_t w = 0; w < l->n; w++) {
-		if (xring_count(&l->lc[w]->main.from) > 0) {
-			ev_feed_event(ev, &l->io, EV_READ);
-			return;
-		}
-	}
-}
+/* ---- the end of the loop ---- */
 
 static void
-on_check(struct ev_loop *ev sl_unused, struct ev_check *c, int events sl_unused)
+free_lent(const struct xmsg *m)
 {
-	struct io_loop *l = c->data;
-
-	waker_cancel(&l->waker);
-	drain(l);
-}
-
-static void
-on_wake(struct ev_loop *ev sl_unused, struct ev_io *w, int events sl_unused)
-{
-	struct io_loop *l = w->data;
-	uint64_t n;
-
-	if (read(l->waker.fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		ev_io_stop(l->ev, w); // cannot happen; better deaf than spinning
-	drain(l);
-}
-
-static void
-start_watchers(struct io_loop *l)
-{
-	ev_io_init(&l->io, on_wake, l->waker.fd, EV_READ);
-	ev_prepare_init(&l->prepare, on_prepare);
-	ev_check_init(&l->check, on_check);
-	ev_timer_init(&l->retry, on_retry, RETRY_S, RETRY_S);
-	l->io.data = l->prepare.data = l->check.data = l->retry.data = l;
-	ev_io_start(l->ev, &l->io);
-	ev_prepare_start(l->ev, &l->prepare);
-	ev_check_start(l->ev, &l->check);
-}
-
-struct io_loop *
-io_loop_new(struct ev_loop *ev, struct lcore **lc, uint16_t n, uint32_t max_conns)
-{
-	uint32_t size = sl_pow2_up(max_conns * MESSAGES_PER_CONN + OTHER_MESSAGES);
-	struct io_loop *l =
-		aligned_alloc(SL_CACHE_LINE, SL_ALIGN_UP(sizeof(*l), (size_t)SL_CACHE_LINE));
-
-	if (l == NULL)
-		return NULL;
-	memset(l, 0, sizeof(*l));
-	l->ev = ev;
-	l->n = n;
-	l->max = max_conns;
-	sl_list_init(&l->all);
-	if (waker_init(&l->waker) < 0) {
-		free(l);
-		return NULL;
-	}
-	start_watchers(l);
-	for (uint16_t w = 0; w < n; w++) {
-		l->lc[w] = lc[w];
-		lc[w]->main.peer = &l->waker;
-		l->pend[w].mask = size - 1;
-		l->pend[w].m = malloc(size * sizeof(struct xmsg));
-		if (l->pend[w].m == NULL) {
-			io_loop_free(l);
-			return NULL;
-		}
-	}
-	return l;
+	if (m->w[0] == XMSG_SOCK_SEND || m->w[0] == XMSG_SOCK_CREDIT)
+		free((void *)(uintptr_t)m->w[2]);
 }
 
 void
-io_loop_free(struct io_loop *l)
+io_stack_fini(struct io_loop *l)
 {
-	// workers have stopped: what they still hold is ours again
-	drain(l);
 	sl_list_foreach_safe(n, &l->all) {
 		struct io_conn *c = sl_list_entry(n, struct io_conn, node);
 
@@ -332,37 +156,16 @@ io_loop_free(struct io_loop *l)
 			free(c->s.back[i].block);
 		free(c);
 	}
-	for (uint16_t w = 0; w < l->n; w++) {
+	for (uint16_t w = 0; w < l->n && l->lc[w] != NULL; w++) {
+		struct pending *p = &l->pend[w];
 		struct xmsg m;
 
 		// blocks in messages that no worker has read
-		while (l->lc[w] != NULL && xring_pop(&l->lc[w]->main.to, &m)) {
-			if (m.w[0] == XMSG_SOCK_SEND || m.w[0] == XMSG_SOCK_CREDIT)
-				free((void *)(uintptr_t)m.w[2]);
-		}
-		for (struct pending *p = &l->pend[w]; p->count > 0; p->count--, p->head++) {
-			m = p->m[p->head & p->mask];
-			if (m.w[0] == XMSG_SOCK_SEND || m.w[0] == XMSG_SOCK_CREDIT)
-				free((void *)(uintptr_t)m.w[2]);
-		}
-		if (l->lc[w] != NULL)
-			l->lc[w]->main.peer = NULL;
-		free(l->pend[w].m);
+		while (xring_pop(&io_pair(l, w)->to, &m))
+			free_lent(&m);
+		for (; p->count > 0; p->count--, p->head++)
+			free_lent(&p->m[p->head & p->mask]);
 	}
-	ev_io_stop(l->ev, &l->io);
-	ev_prepare_stop(l->ev, &l->prepare);
-	ev_check_stop(l->ev, &l->check);
-	ev_timer_stop(l->ev, &l->retry);
-	waker_fini(&l->waker);
-	free(l);
-}
-
-void
-io_loop_on_message(
-	struct io_loop *l, void (*fn)(void *ctx, uint16_t worker, const struct xmsg *m), void *ctx)
-{
-	l->on_message = fn;
-	l->ctx = ctx;
 }
 
 /* ---- connections ---- */
@@ -393,6 +196,7 @@ io_connect(struct io_loop *l, uint16_t w, const struct ip_port *to, const struct
 	c->user = user;
 	c->s.to = *to;
 	c->s.worker = w;
+	c->s.io = l->pair == IO_PAIR_IO;
 	c->s.owner = c;
 	sl_list_add_tail(&l->all, &c->node);
 	l->conns++;
@@ -433,12 +237,4 @@ io_close(struct io_conn *c, bool abort)
 {
 	c->h = NULL;
 	send_close(c, abort);
-}
-
-void
-io_get_stats(const struct io_loop *l, struct io_stats *out)
-{
-	*out = (struct io_stats){ .conns = l->conns, .blocks = l->lent, .ring_full = l->ring_full };
-	for (uint16_t w = 0; w < l->n; w++)
-		out->waiting += l->pend[w].count;
 }

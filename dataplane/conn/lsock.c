@@ -18,10 +18,11 @@ static bool
 tell(struct lcore *lc, struct lsock *ls, enum lsock_event e, uintptr_t w3)
 {
 	struct xmsg m = { .w = { XMSG_SOCK_EVENT, (uintptr_t)ls, (uint64_t)e, w3 } };
+	struct xpair *p = ls->io ? &lc->io : &lc->main;
 
-	if (!xring_push(&lc->main.from, &m))
+	if (!xring_push(&p->from, &m))
 		return false;
-	lc->main.dirty = true;
+	p->dirty = true;
 	return true;
 }
 

@@ -37,6 +37,7 @@ struct lsock {
 	/* ==== control writes before SOCK_OPEN ==== */
 	struct ip_port to;
 	uint16_t worker;
+	bool io; // events go to the io thread, not to main
 	/* ==== worker only ==== */
 	struct conn *conn;
 	struct lsock_block *credit[LSOCK_CREDIT]; // empty blocks to fill
@@ -54,7 +55,7 @@ struct lsock {
 	void *owner;
 };
 
-/* Worker: SOCK_OPEN, SOCK_SEND, SOCK_CREDIT, SOCK_CLOSE; events go to lc->main.from. */
+/* Worker: SOCK_OPEN, SOCK_SEND, SOCK_CREDIT, SOCK_CLOSE; events go back where they came from. */
 void lsock_message(struct lcore *lc, const struct xmsg *m);
 /* Worker, once per loop while lc->lsock_waiting: tells what the full ring did not take. */
 void lsock_retry(struct lcore *lc);

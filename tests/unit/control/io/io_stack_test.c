@@ -200,7 +200,7 @@ setup(void **state)
 	f->ev = ev_loop_new(0);
 	f->lc = lcore_new(&s);
 	assert_non_null(f->lc);
-	f->l = io_loop_new(f->ev, &f->lc, 1, CONNS);
+	f->l = io_loop_new(f->ev, &f->lc, 1, IO_PAIR_MAIN, CONNS);
 	assert_non_null(f->l);
 	*state = f;
 	return 0;
