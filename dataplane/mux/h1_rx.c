@@ -73,7 +73,8 @@ h1_head_reset(struct muxs *ms)
 	http_msg_init(ms->msg, ms->hdr, ms->maxhdr, (ms->mx->flags & MX_SERVER) != 0);
 	ms->hb = NULL; // stays with the message that uses it
 	ms->hb_len = ms->hb_cap = 0;
-	ms->flags &= ~MS_HEAD_DONE;
+	// what an interim head settled is not true of the final one
+	ms->flags &= ~(MS_HEAD_DONE | MS_RX_DONE | MS_KEEP | MS_PEER10);
 }
 
 static int
