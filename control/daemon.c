@@ -19,12 +19,15 @@
 #define LOG_TICK     0.005 // seconds between looks at the log rings, while there are records
 #define LOG_IDLE     0.05  // and while there are none: a ring of 1024 lasts for 20,000 per second
 #define LINK_TICK    0.5
+#define CONFLICT_S   10.
 #define STOP_ALARM_S 2
 
 struct running {
 	struct daemon *d;
 	struct ev_signal sig[5];
 	struct ev_timer log, link;
+	uint32_t link_changes[PORT_MAX], conflicts[PORT_MAX]; // told so far
+	double conflict_next[PORT_MAX];
 	bool soft; // stopping, streams may end
 	int code;
 };
@@ -107,6 +110,46 @@ on_log(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
 	}
 }
 
+/* What is told of a port was seen by whoever saw it first: a driver's event, or this timer. */
+static void
+say_link(struct running *r, const struct port *p)
+{
+	uint32_t changes = atomic_load_explicit(&p->link_changes, memory_order_acquire);
+	bool up = atomic_load_explicit(&p->link_up, memory_order_relaxed);
+	uint32_t n = changes - r->link_changes[p->id];
+
+	r->link_changes[p->id] = changes;
+	if (n == 1)
+		daemon_say(r->d, up ? SL_NOTICE : SL_WARNING, "port '%s': link is %s", p->name,
+			up ? "up" : "down");
+	else if (n > 1)
+		daemon_say(r->d, SL_WARNING, "port '%s': link changed %u times, it is %s", p->name,
+			n, up ? "up" : "down");
+}
+
+/* One line per port and CONFLICT_S, however many there are. */
+static void
+say_conflict(struct running *r, const struct port *p)
+{
+	struct net_conflict c;
+	uint32_t n = net_conflicts(r->d->net, p->id, &c);
+	double now = ev_now(r->d->ev);
+	char ip[64], mac[RTE_ETHER_ADDR_FMT_SIZE];
+	struct sl_buf b;
+
+	if (n == r->conflicts[p->id] || now < r->conflict_next[p->id])
+		return;
+	sl_buf_init(&b, ip, sizeof(ip));
+	addr_format(&b, &c.ip);
+	rte_ether_format_addr(mac, sizeof(mac), &c.mac);
+	daemon_say(r->d, SL_ALERT,
+		"port '%s': address %s is also used by %s (%u packets say so); one of both must "
+		"give it up",
+		p->name, ip, mac, n - r->conflicts[p->id]);
+	r->conflicts[p->id] = n;
+	r->conflict_next[p->id] = now + CONFLICT_S;
+}
+
 static void
 on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 {
@@ -115,17 +158,10 @@ on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 
 	for (uint16_t i = 0; i < ps->n; i++) {
 		struct port *p = &ps->port[i];
-		struct rte_eth_link link;
-		bool up;
 
-		if (rte_eth_link_get_nowait(p->ethdev, &link) < 0)
-			continue;
-		up = link.link_status == RTE_ETH_LINK_UP;
-		if (up == atomic_load_explicit(&p->link_up, memory_order_relaxed))
-			continue;
-		atomic_store_explicit(&p->link_up, up, memory_order_relaxed);
-		daemon_say(r->d, up ? SL_NOTICE : SL_WARNING, "port '%s': link is %s", p->name,
-			up ? "up" : "down");
+		port_poll_link(p);
+		say_link(r, p);
+		say_conflict(r, p);
 	}
 }
 

@@ -146,6 +146,11 @@ port_spec_of(struct port_spec *s, const struct port_conf *c)
 		.naddrs = c->naddrs,
 		.gateway4 = c->gateway4,
 		.gateway6 = c->gateway6,
+		.routes = c->routes,
+		.nroutes = c->nroutes,
+		.neighs = c->neighs,
+		.nneighs = c->nneighs,
+		.offload = c->offload,
 		.mtu = c->mtu,
 		.vlan = c->vlan };
 }

@@ -33,7 +33,7 @@ can_rss(const struct rte_eth_dev_info *info)
 
 void
 caps_negotiate(struct port *p, const struct rte_eth_dev_info *info, uint32_t quirks,
-	uint16_t nworkers, struct rte_eth_conf *conf)
+	uint8_t offload, uint16_t nworkers, struct rte_eth_conf *conf)
 {
 	uint16_t n = sl_min(nworkers, (uint16_t)PORT_MAX_QUEUES);
 
@@ -42,7 +42,8 @@ caps_negotiate(struct port *p, const struct rte_eth_dev_info *info, uint32_t qui
 	p->nqueues = sl_max(n, (uint16_t)1);
 	p->offloads = 0;
 
-	if (!(quirks & PMD_Q_SOFT)) {
+	if (offload == PORT_OFFLOAD_ON ||
+		(offload == PORT_OFFLOAD_AUTO && !(quirks & PMD_Q_SOFT))) {
 		for (uint32_t i = 0; i < SL_ARRAY_SIZE(offloads); i++) {
 			const struct offload *o = &offloads[i];
 			if ((o->rx != 0 && (info->rx_offload_capa & o->rx) == 0) ||

@@ -118,6 +118,28 @@ ethtool_call(int fd, const char *iface, void *data)
 	return ioctl(fd, SIOCETHTOOL, &req) < 0 ? -errno : 0;
 }
 
+int
+check_carrier(struct sl_str device)
+{
+	struct sl_str v = pmd_arg(device, "iface");
+	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
+	char name[IFNAMSIZ] = "";
+	int fd, rc;
+
+	if (v.len == 0 || v.len >= IFNAMSIZ)
+		return -ENOTSUP;
+	memcpy(name, v.p, v.len);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -ENOTSUP;
+	// not IFF_RUNNING: the kernel tells that up to a second late
+	rc = ethtool_call(fd, name, &link);
+	close(fd);
+	if (rc == -ENODEV)
+		return 0; // an interface that is gone carries nothing
+	return rc < 0 ? -ENOTSUP : link.data != 0;
+}
+
 static bool
 ethtool_on(int fd, const char *iface, uint32_t cmd)
 {

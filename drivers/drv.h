@@ -57,6 +57,8 @@ int check_iface(const struct port_spec *s, struct port_err *err);
 int check_cap(const struct port_spec *s, unsigned int cap, const char *what, struct port_err *err);
 int check_tun(const struct port_spec *s, struct port_err *err);
 int check_veth(const struct port_spec *s, struct port_err *err);
+/* Carrier of the kernel's interface under a device ("iface="): 1, 0, or -ENOTSUP if it has none. */
+int check_carrier(struct sl_str device);
 /* Queues that AF_XDP can open on the device's interface; UINT16_MAX: cannot tell. */
 uint16_t check_channels(struct sl_str device);
 /*
@@ -71,7 +73,7 @@ uint64_t check_hugepages_mb(void); // free and mounted
 /* ---- caps.c ---- */
 /* Picks offloads and RSS: fills p->offloads, p->mode, p->nqueues and conf. */
 void caps_negotiate(struct port *p, const struct rte_eth_dev_info *info, uint32_t quirks,
-	uint16_t nworkers, struct rte_eth_conf *conf);
+	uint8_t offload, uint16_t nworkers, struct rte_eth_conf *conf);
 
 /* ---- rss.c ---- */
 void rss_fill_owner(struct port *p, uint16_t reta_size);

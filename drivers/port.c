@@ -67,14 +67,23 @@ find_devices(struct port *p, const struct port_spec *s, uint16_t nworkers, struc
 	return 0;
 }
 
-static int
-on_link(uint16_t ethdev, enum rte_eth_event_type ev sl_unused, void *ctx, void *ret sl_unused)
+void
+port_poll_link(struct port *p)
 {
-	struct port *p = ctx;
 	struct rte_eth_link link;
+	int up = check_carrier(sl_str_c(p->device));
 
-	if (rte_eth_link_get_nowait(ethdev, &link) == 0)
-		atomic_store(&p->link_up, link.link_status == RTE_ETH_LINK_UP);
+	if (up < 0 && rte_eth_link_get_nowait(p->ethdev, &link) == 0)
+		up = link.link_status == RTE_ETH_LINK_UP;
+	if (up >= 0 && atomic_exchange(&p->link_up, up != 0) != (up != 0))
+		atomic_fetch_add(&p->link_changes, 1);
+}
+
+static int
+on_link(uint16_t ethdev sl_unused, enum rte_eth_event_type ev sl_unused, void *ctx,
+	void *ret sl_unused)
+{
+	port_poll_link(ctx);
 	return 0;
 }
 
@@ -135,6 +144,40 @@ put_key(struct ports *ps, struct port *p)
 	free((void *)(uintptr_t)t);
 }
 
+/* Behind those that are as long or longer. */
+static void
+add_route(struct port *p, const struct ip_route *r)
+{
+	uint16_t i = p->nroutes++;
+
+	for (; i > 0 && p->route[i - 1].dst.prefix < r->dst.prefix; i--)
+		p->route[i] = p->route[i - 1];
+	p->route[i] = *r;
+}
+
+static int
+fill_routes(struct port *p, const struct port_spec *s, struct port_err *err)
+{
+	const struct ip_addr *gw[2] = { &s->gateway4, &s->gateway6 };
+
+	if (s->nroutes > PORT_MAX_ROUTES - 2 || s->nneighs > PORT_MAX_NEIGHS)
+		return port_fail(err, -E2BIG, "port '%.*s': more than %u routes or %u neighbours",
+			SL_STR_ARG(s->name), PORT_MAX_ROUTES - 2, PORT_MAX_NEIGHS);
+	for (uint32_t i = 0; i < s->nroutes; i++)
+		add_route(p, &s->routes[i]);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct ip_route r = { .via = *gw[i] };
+
+		r.dst.ip.family = gw[i]->family;
+		if (gw[i]->family != ADDR_NONE)
+			add_route(p, &r);
+	}
+	for (uint32_t i = 0; i < s->nneighs; i++)
+		p->neigh[i] = s->neighs[i];
+	p->nneighs = (uint16_t)s->nneighs;
+	return 0;
+}
+
 static int
 fill_spec(struct ports *ps, struct port *p, const struct port_spec *s, struct port_err *err)
 {
@@ -142,8 +185,6 @@ fill_spec(struct ports *ps, struct port *p, const struct port_spec *s, struct po
 	p->id = ps->n;
 	p->mtu = s->mtu != 0 ? s->mtu : RTE_ETHER_MTU;
 	p->vlan = s->vlan;
-	p->gateway4 = s->gateway4;
-	p->gateway6 = s->gateway6;
 	if (s->naddrs > PORT_MAX_ADDRS)
 		return port_fail(err, -E2BIG, "port '%.*s': more than %u addresses",
 			SL_STR_ARG(s->name), PORT_MAX_ADDRS);
@@ -161,7 +202,7 @@ fill_spec(struct ports *ps, struct port *p, const struct port_spec *s, struct po
 	if (s->naddrs > 0)
 		memcpy(p->addr, s->addrs, s->naddrs * sizeof(*s->addrs));
 	p->naddrs = (uint16_t)s->naddrs;
-	return 0;
+	return fill_routes(p, s, err);
 }
 
 static int
@@ -197,7 +238,7 @@ configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *
 		return port_fail(
 			err, rc, "port '%s': device '%s' gives no information", p->name, p->device);
 	rte_strscpy(p->driver, info.driver_name, sizeof(p->driver));
-	caps_negotiate(p, &info, quirks, nworkers, &conf);
+	caps_negotiate(p, &info, quirks, s->offload, nworkers, &conf);
 	if (quirks & PMD_Q_WIRE)
 		wire_options(p);
 	if (p->ndevs > 1) {
@@ -310,7 +351,8 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	for (uint16_t i = 0; i < p->ndevs; i++) // IPv6 needs multicast; soft drivers pass all
 		rte_eth_allmulticast_enable(p->q[i].ethdev);
 	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
-	on_link(p->ethdev, RTE_ETH_EVENT_INTR_LSC, p, NULL);
+	port_poll_link(p);
+	atomic_store(&p->link_changes, 0);
 	flush_caches(pools, nworkers);
 	if (p->nqueues < nworkers)
 		LOG(WARNING, "port '%s': %u queues for %u workers: the others do not use it",

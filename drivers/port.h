@@ -17,6 +17,8 @@
 
 #define PORT_MAX        16
 #define PORT_MAX_ADDRS  32
+#define PORT_MAX_ROUTES 34 // 32 and a gateway of each family
+#define PORT_MAX_NEIGHS 32 // static ones
 #define PORT_MAX_QUEUES 64
 #define PORT_RETA       128 // entries of our own ownership table; a power of two
 #define PORT_RSS_KEY    40  // bytes
@@ -26,6 +28,13 @@ enum port_mode {
 	PORT_SINGLE, // one worker: everything is its own
 	PORT_RSS,    // the device's RSS delivers to the owner (self-tested)
 	PORT_SOFT,   // the owner is computed in software, foreign frames go over the mesh
+};
+
+/* Who computes checksums, as configured. */
+enum port_offload {
+	PORT_OFFLOAD_AUTO, // the device, where its driver is known to be right
+	PORT_OFFLOAD_ON,   // the device, wherever its driver says that it can
+	PORT_OFFLOAD_OFF,  // we
 };
 
 /* What was agreed with the device; absent means: done in software. */
@@ -64,12 +73,16 @@ struct port {
 	uint8_t owner[PORT_RETA];        // bucket -> worker
 	struct ip_net addr[PORT_MAX_ADDRS];
 	uint16_t naddrs;
-	struct ip_addr gateway4, gateway6;
+	uint16_t nroutes;
+	uint16_t nneighs;
+	struct ip_route route[PORT_MAX_ROUTES]; // longest prefix first; gateways are the last
+	struct ip_neigh neigh[PORT_MAX_NEIGHS];
 	int socket;                           // NUMA node or -1
 	struct port_queue q[PORT_MAX_QUEUES]; // by worker, nqueues of them
 	uint16_t rx_desc, tx_desc;
 	/* ==== main writes, workers read ==== */
 	_Atomic(bool) link_up;
+	_Atomic(uint32_t) link_changes;
 };
 
 struct ports {
@@ -90,8 +103,13 @@ struct port_spec {
 	const struct ip_net *addrs;
 	uint32_t naddrs;
 	struct ip_addr gateway4, gateway6;
+	const struct ip_route *routes;
+	uint32_t nroutes;
+	const struct ip_neigh *neighs;
+	uint32_t nneighs;
 	uint16_t mtu; // 0: 1500
 	uint16_t vlan;
+	uint8_t offload; // enum port_offload
 };
 
 /* ---- EAL ---- */
@@ -132,6 +150,11 @@ struct rte_mempool *pool_create(uint16_t worker, uint32_t nports, int socket, st
 int port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *const *pools,
 	uint16_t nworkers, struct port_err *err);
 void port_stop(struct ports *ps, struct port *p);
+/*
+ * Looks whether the port has a carrier and stores it (link_up, link_changes). Drivers without link
+ * events need it called: main does, twice a second.
+ */
+void port_poll_link(struct port *p);
 /* After all ports: payload_mss and other sums. */
 void port_finish(struct ports *ps);
 

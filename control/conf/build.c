@@ -294,6 +294,17 @@ number_proxies(struct conf *c)
 }
 
 /* The arrays that the model shows. */
+/* A copy of an array in the model's memory. NULL: no memory. */
+static void *
+keep(struct conf *c, const void *from, size_t bytes)
+{
+	void *to = arena_alloc(&c->mem, bytes + 1);
+
+	if (to != NULL && bytes > 0)
+		memcpy(to, from, bytes);
+	return to;
+}
+
 static int
 freeze(struct conf *c)
 {
@@ -323,14 +334,12 @@ freeze(struct conf *c)
 			binds[nbind++] = &px->p->binds[i];
 	}
 	for (const struct conf_port *p = c->ports; p != NULL; p = p->next, ports++) {
-		struct ip_net *addrs = arena_alloc(&c->mem, sizeof(*addrs) * (p->p.naddrs + 1));
-
-		if (addrs == NULL)
-			return conf_nomem(c);
-		for (uint32_t i = 0; i < p->p.naddrs; i++)
-			addrs[i] = p->addr[i];
 		*ports = p->p;
-		ports->addrs = addrs;
+		ports->addrs = keep(c, p->addr, sizeof(p->addr[0]) * p->p.naddrs);
+		ports->routes = keep(c, p->route, sizeof(p->route[0]) * p->p.nroutes);
+		ports->neighs = keep(c, p->neigh, sizeof(p->neigh[0]) * p->p.nneighs);
+		if (ports->addrs == NULL || ports->routes == NULL || ports->neighs == NULL)
+			return conf_nomem(c);
 	}
 	return 0;
 }

@@ -30,6 +30,10 @@ is_reachable(const struct conf *c, const struct ip_addr *ip)
 
 		if (gw->family != ADDR_NONE)
 			return true;
+		for (uint32_t i = 0; i < p->p.nroutes; i++) {
+			if (addr_in_net(ip, &p->route[i].dst))
+				return true;
+		}
 		for (uint32_t i = 0; i < p->p.naddrs; i++) {
 			if (addr_in_net(ip, &p->addr[i]))
 				return true;
@@ -55,30 +59,48 @@ text_of(const struct ip_port *a, char *buf, uint32_t size)
 	addr_format_port(&b, a);
 }
 
+/* What the port speaks to directly: a next hop or a neighbour. */
 static void
-check_gateways(struct conf *c)
+check_on_link(struct conf *c, const struct conf_port *p, const struct ip_addr *a, const char *what)
+{
+	char text[64];
+	struct sl_buf b;
+
+	if (a->family == ADDR_NONE || addr_is_linklocal(a))
+		return;
+	for (uint32_t i = 0; i < p->p.naddrs; i++) {
+		if (addr_in_net(a, &p->addr[i]))
+			return;
+	}
+	sl_buf_init(&b, text, sizeof(text));
+	addr_format(&b, a);
+	conf_error_at(c, &p->p.pos, "port '%.*s': %s '%s' is on none of the port's networks.",
+		SL_STR_ARG(p->p.name), what, text);
+}
+
+static void
+check_ports(struct conf *c)
 {
 	for (const struct conf_port *p = c->ports; p != NULL; p = p->next) {
-		const struct ip_addr *gw[2] = { &p->p.gateway4, &p->p.gateway6 };
-
 		if (p->p.naddrs == 0)
 			conf_error_at(c, &p->p.pos, "port '%.*s' has no 'address'.",
 				SL_STR_ARG(p->p.name));
-		for (uint32_t k = 0; k < 2; k++) {
-			char text[64];
-			struct sl_buf b;
-			bool on_link = gw[k]->family == ADDR_NONE || addr_is_linklocal(gw[k]);
+		check_on_link(c, p, &p->p.gateway4, "gateway");
+		check_on_link(c, p, &p->p.gateway6, "gateway");
+		for (uint32_t i = 0; i < p->p.nroutes; i++) {
+			const struct ip_route *r = &p->route[i];
 
-			for (uint32_t i = 0; i < p->p.naddrs && !on_link; i++)
-				on_link = addr_in_net(gw[k], &p->addr[i]);
-			if (on_link)
-				continue;
-			sl_buf_init(&b, text, sizeof(text));
-			addr_format(&b, gw[k]);
-			conf_error_at(c, &p->p.pos,
-				"port '%.*s': gateway '%s' is on none of the port's networks.",
-				SL_STR_ARG(p->p.name), text);
+			check_on_link(c, p, &r->via, "router");
+			if (r->dst.prefix == 0 &&
+				(r->dst.ip.family == ADDR_V4 ? &p->p.gateway4 : &p->p.gateway6)
+						->family != ADDR_NONE)
+				conf_error_at(c, &p->p.pos,
+					"port '%.*s' has both a 'gateway' and a 'route' of length "
+					"0: they say the same, keep one.",
+					SL_STR_ARG(p->p.name));
 		}
+		for (uint32_t i = 0; i < p->p.nneighs; i++)
+			check_on_link(c, p, &p->neigh[i].ip, "neighbour");
 	}
 }
 
@@ -129,7 +151,7 @@ check_server(struct conf *c, const struct server *s)
 			SL_STR_ARG(s->name), text);
 	else if (!is_reachable(c, &s->addr.ip))
 		conf_error_at(c, &s->pos,
-			"server '%.*s': '%s' is on no port's network, and no port has a gateway "
+			"server '%.*s': '%s' is on no port's network, and no port has a gateway or route "
 			"for it: %s.",
 			SL_STR_ARG(s->name), text, NO_HOST);
 }
@@ -167,7 +189,7 @@ add_v4(struct conf *c, struct conf_px *px)
 void
 conf_build_net(struct conf *c)
 {
-	check_gateways(c);
+	check_ports(c);
 	for (struct conf_px *px = c->proxies; px != NULL; px = px->next)
 		add_v4(c, px);
 	for (const struct conf_px *px = c->proxies; px != NULL; px = px->next) {

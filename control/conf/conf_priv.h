@@ -154,6 +154,8 @@ struct conf_port {
 	struct conf_port *next;
 	struct port_conf p;
 	struct ip_net addr[32];
+	struct ip_route route[32];
+	struct ip_neigh neigh[32];
 };
 
 struct conf_lua {

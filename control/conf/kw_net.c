@@ -86,6 +86,106 @@ kw_gateway(struct conf *c, const struct conf_args *a)
 	return 0;
 }
 
+/* The networks of ports are theirs, and each other one has one way. */
+static int
+kw_route(struct conf *c, const struct conf_args *a)
+{
+	struct port_conf *p = &c->port->p;
+	struct sl_str s = a->word[0];
+	struct ip_route r;
+
+	if (sl_str_chr(s, '/') < 0 || addr_parse_net(s, &r.dst) < 0 ||
+		addr_is_multicast(&r.dst.ip)) {
+		conf_error(c,
+			"'route' expects an IPv4 or IPv6 network with its prefix length "
+			"(\"10.0.0.0/8\"), got '%.*s'.",
+			SL_STR_ARG(s));
+		return -EINVAL;
+	}
+	if (!sl_str_eq(a->word[1], SL_STR("via"))) {
+		conf_error(c, "'route %.*s' expects 'via' and the address of a router, got '%.*s'.",
+			SL_STR_ARG(s), SL_STR_ARG(a->word[1]));
+		return -EINVAL;
+	}
+	if (addr_parse(a->word[2], &r.via) < 0 || addr_is_any(&r.via) ||
+		addr_is_multicast(&r.via) || r.via.family != r.dst.ip.family) {
+		conf_error(c,
+			"'route %.*s via' expects the address of a router, of the same family, "
+			"got '%.*s'.",
+			SL_STR_ARG(s), SL_STR_ARG(a->word[2]));
+		return -EINVAL;
+	}
+	for (uint32_t i = 0; i < p->nroutes; i++) {
+		if (p->routes[i].dst.prefix != r.dst.prefix ||
+			!addr_in_net(&r.dst.ip, &p->routes[i].dst))
+			continue;
+		conf_error(c, "port '%.*s' has two routes to '%.*s'.", SL_STR_ARG(p->name),
+			SL_STR_ARG(s));
+		return -EINVAL;
+	}
+	if (p->nroutes == SL_ARRAY_SIZE(c->port->route)) {
+		conf_error(c, "a port takes at most %u routes, '%.*s' is one too many.",
+			(uint32_t)SL_ARRAY_SIZE(c->port->route), SL_STR_ARG(s));
+		return -EINVAL;
+	}
+	p->routes[p->nroutes++] = r;
+	return 0;
+}
+
+static int
+kw_neighbour(struct conf *c, const struct conf_args *a)
+{
+	struct port_conf *p = &c->port->p;
+	struct ip_neigh n;
+
+	if (addr_parse(a->word[0], &n.ip) < 0 || addr_is_any(&n.ip) || addr_is_multicast(&n.ip)) {
+		conf_error(c, "'neighbour' expects an IPv4 or IPv6 address, got '%.*s'.",
+			SL_STR_ARG(a->word[0]));
+		return -EINVAL;
+	}
+	if (addr_parse_mac(a->word[1], n.mac) < 0) {
+		conf_error(c,
+			"'neighbour %.*s' expects the Ethernet address of one host "
+			"(\"52:54:00:12:34:56\"), got '%.*s'.",
+			SL_STR_ARG(a->word[0]), SL_STR_ARG(a->word[1]));
+		return -EINVAL;
+	}
+	for (uint32_t i = 0; i < p->nneighs; i++) {
+		if (!addr_eq(&p->neighs[i].ip, &n.ip))
+			continue;
+		conf_error(c, "port '%.*s' has two lines of neighbour '%.*s'.", SL_STR_ARG(p->name),
+			SL_STR_ARG(a->word[0]));
+		return -EINVAL;
+	}
+	if (p->nneighs == SL_ARRAY_SIZE(c->port->neigh)) {
+		conf_error(c, "a port takes at most %u neighbours, '%.*s' is one too many.",
+			(uint32_t)SL_ARRAY_SIZE(c->port->neigh), SL_STR_ARG(a->word[0]));
+		return -EINVAL;
+	}
+	p->neighs[p->nneighs++] = n;
+	return 0;
+}
+
+static int
+kw_offload(struct conf *c, const struct conf_args *a)
+{
+	static const struct {
+		const char *word;
+		enum port_offload value;
+	} rows[] = { { "auto", PORT_OFFLOAD_AUTO }, { "on", PORT_OFFLOAD_ON },
+		{ "off", PORT_OFFLOAD_OFF } };
+
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		if (sl_str_eq(a->word[0], sl_str_c(rows[i].word))) {
+			c->port->p.offload = rows[i].value;
+			return 0;
+		}
+	}
+	conf_error(
+		c, "'offload' expects 'auto', 'on' or 'off', got '%.*s'.", SL_STR_ARG(a->word[0]));
+	return -EINVAL;
+}
+
 static int
 kw_mtu(struct conf *c, const struct conf_args *a)
 {
@@ -116,6 +216,12 @@ SL_CFG_PORT(
 		"an address of this port; repeatable" },
 	{ "gateway", CONF_PORT, 1, 1, kw_gateway, "<address>",
 		"the way to other networks; one per family" },
+	{ "route", CONF_PORT, 3, 3, kw_route, "<network>/<length> via <address>",
+		"the way to a network; the longest that matches counts; repeatable" },
+	{ "neighbour", CONF_PORT, 2, 2, kw_neighbour, "<address> <MAC>",
+		"a neighbour that is never asked for; repeatable" },
+	{ "offload", CONF_PORT, 1, 1, kw_offload, "auto|on|off",
+		"checksums by the device: where its driver is known to be right, always, never" },
 	{ "mtu", CONF_PORT, 1, 1, kw_mtu, "<bytes>", "largest IP packet" },
 	{ "vlan", CONF_PORT, 1, 1, kw_vlan, "<id>", "802.1Q tag of all frames" },
 );

@@ -196,9 +196,12 @@ begin_port(struct conf *c, const struct sl_str *word, uint32_t n)
 	if (n > 2)
 		conf_error(
 			c, "'port' cannot handle unexpected argument '%.*s'.", SL_STR_ARG(word[2]));
-	p->p = (struct port_conf){
-		.pos = c->pos, .name = n > 1 ? word[1] : SL_STR(""), .mtu = 1500, .addrs = p->addr
-	};
+	p->p = (struct port_conf){ .pos = c->pos,
+		.name = n > 1 ? word[1] : SL_STR(""),
+		.mtu = 1500,
+		.addrs = p->addr,
+		.routes = p->route,
+		.neighs = p->neigh };
 	for (const struct conf_port *o = c->ports; o != NULL; o = o->next) {
 		if (sl_str_eq(o->p.name, p->p.name))
 			conf_error(c,

@@ -52,6 +52,33 @@ addr_in_net(const struct ip_addr *a, const struct ip_net *n)
 	return bits == 0 || ((a->b[bytes] ^ n->ip.b[bytes]) & mask) == 0;
 }
 
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = sl_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -EINVAL;
+}
+
+int
+addr_parse_mac(struct sl_str s, uint8_t mac[6])
+{
+	bool zero = true;
+
+	if (s.len != 17 || (s.p[2] != ':' && s.p[2] != '-'))
+		return -EINVAL;
+	for (uint32_t i = 0; i < 6; i++) {
+		int hi = hex_digit(s.p[3 * i]), lo = hex_digit(s.p[3 * i + 1]);
+
+		if (hi < 0 || lo < 0 || (i < 5 && s.p[3 * i + 2] != s.p[2]))
+			return -EINVAL;
+		mac[i] = (uint8_t)(hi << 4 | lo);
+		zero = zero && mac[i] == 0;
+	}
+	return zero || (mac[0] & 1) != 0 ? -EINVAL : 0; // nobody, or a group
+}
+
 /* "0".."255" without a leading zero, to the end of s. */
 static int
 parse_octet(struct sl_str s)
@@ -81,15 +108,6 @@ parse_v4(struct sl_str s, uint8_t out[4])
 		out[i] = (uint8_t)n;
 	}
 	return s.p == NULL ? 0 : -EINVAL; // a fifth part, or a dot at the end
-}
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sl_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -EINVAL;
 }
 
 static int

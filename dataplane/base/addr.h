@@ -28,6 +28,18 @@ struct ip_net {
 	uint8_t prefix;
 };
 
+/* A network behind a next hop. */
+struct ip_route {
+	struct ip_net dst;
+	struct ip_addr via;
+};
+
+/* An address with its Ethernet address, as somebody wrote it down. */
+struct ip_neigh {
+	struct ip_addr ip;
+	uint8_t mac[6];
+};
+
 bool addr_eq(const struct ip_addr *a, const struct ip_addr *b);
 bool addr_is_any(const struct ip_addr *a);
 bool addr_is_multicast(const struct ip_addr *a); // and the IPv4 limited broadcast
@@ -37,6 +49,8 @@ bool addr_in_net(const struct ip_addr *a, const struct ip_net *n);
 int addr_parse(struct sl_str s, struct ip_addr *out);
 /* "10.0.0.1/24"; without a slash the full length. */
 int addr_parse_net(struct sl_str s, struct ip_net *out);
+/* "02:00:5e:10:00:01" (or with '-'): the Ethernet address of one host. 0 or -EINVAL. */
+int addr_parse_mac(struct sl_str s, uint8_t mac[6]);
 /* Canonical text (RFC 5952). */
 void addr_format(struct sl_buf *b, const struct ip_addr *a);
 /* "10.0.0.1:80", "[2001:db8::1]:80" (HAProxy logs IPv6 without brackets: use addr_format). */

@@ -113,8 +113,13 @@ struct port_conf {
 	struct ip_net *addrs;
 	uint32_t naddrs;
 	struct ip_addr gateway4, gateway6; // family ADDR_NONE: none
+	struct ip_route *routes;
+	uint32_t nroutes;
+	struct ip_neigh *neighs; // static ones
+	uint32_t nneighs;
 	uint16_t mtu;
-	uint16_t vlan; // 0: untagged
+	uint16_t vlan;   // 0: untagged
+	uint8_t offload; // enum port_offload of drivers/port.h
 };
 
 /* Of a "log stdout|stderr …" line, as HAProxy's "format". */

@@ -4,16 +4,14 @@
  *
  * Runs on: the neighbour owner of the port (others forward). Follows: RFC 826 (an existing entry is
  * updated by whatever the sender says of itself, a new one is made only when we are the target),
- * RFC 1122 2.3.2, RFC 5227 2.3 and 2.4 (announcements; a conflict is counted and defended once per
- * ten seconds). Not here: probing before an address is used, proxy ARP.
+ * RFC 1122 2.3.2, RFC 5227 2.3 and 2.4 (announcements; a conflict is counted, told to main and
+ * defended once per ten seconds). Not here: probing before an address is used, proxy ARP.
  */
 #include <rte_arp.h>
 
 #include "dataplane/net/net_priv.h"
 
 #include "dataplane/base/hot.h"
-
-#define DEFEND_MS 10000 // RFC 5227 DEFEND_INTERVAL
 
 static const struct rte_ether_addr broadcast = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } };
 
@@ -61,18 +59,6 @@ arp_announce(struct lcore *lc, const struct port *p, const struct ip_addr *a)
 	arp_send(lc, p, RTE_ARP_OP_REQUEST, a, a, &broadcast);
 }
 
-/* Somebody else uses our address: say once more whose it is, but start no storm. */
-static void
-conflict(struct lcore *lc, struct rx *rx, const struct ip_addr *ours)
-{
-	struct net_port *np = rx->np;
-
-	if (tick_is_set(np->defended_at) && !tick_is_expired(np->defended_at, lc->now))
-		return;
-	np->defended_at = tick_add(lc->now, DEFEND_MS);
-	arp_announce(lc, rx->p, ours);
-}
-
 void
 arp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 {
@@ -103,8 +89,9 @@ arp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 		goto bad;
 	// 3. not one of our addresses
 	if (port_has_addr(lc, rx->p, &sip)) {
-		conflict(lc, rx, &sip);
-		goto bad;
+		neigh_conflict(lc, rx, &sip, sha.addr_bytes);
+		pkt_drop(lc, m, DROP_ADDR_CONFLICT);
+		return;
 	}
 	for_us = port_has_addr(lc, rx->p, &tip);
 	// RFC 826: merge, then add if we are meant. Only neighbours on this link

@@ -122,7 +122,11 @@ ip4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	case IPPROTO_ICMP:
 		icmp4_in(lc, rx, m, rx->l3 + ihl, len);
 		return;
+	case IPPROTO_UDP:
+		udp_in(lc, rx, m, rx->l3 + ihl, len, false);
+		return;
 	default:
+		icmp4_error(lc, rx, m, 3, 2);
 		pkt_drop(lc, m, DROP_IP_PROTO);
 	}
 }

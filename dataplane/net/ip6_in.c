@@ -3,14 +3,16 @@
  * IPv6 in: is it a packet, is it for us, what does it carry.
  *
  * Runs on: workers. Follows: RFC 8200, RFC 4291, RFC 6946 (a fragment header of a packet that is
- * whole is skipped), in numbered steps. The chain of extension headers is bounded. Fragments are
- * dropped and counted. Not here: forwarding, routing headers with hops to go, jumbograms.
+ * whole is skipped), in numbered steps. The chain of extension headers and the options in them are
+ * bounded; what a host must not skip is answered by a parameter problem. Fragments are dropped and
+ * counted. Not here: forwarding, routing headers with hops to go, jumbograms.
  */
 #include "dataplane/net/net_priv.h"
 
 #include "dataplane/base/hot.h"
 
 #define EXT_MAX 4 // headers that we skip; real packets have none or one
+#define OPT_MAX 8 // options of one header, padding aside
 
 static bool
 source_ok(const struct lcore *lc, const struct rx *rx, const struct ip_addr *src, uint8_t proto)
@@ -45,17 +47,72 @@ is_our_group(const struct lcore *lc, const struct rx *rx, const struct ip_addr *
 	return memcmp(net_port(lc, p->id)->ll.b + 13, dst->b + 13, 3) == 0;
 }
 
-/* Skips extension headers; *proto and *at become those of the upper layer. */
-static enum drop
-skip_ext(const uint8_t *d, uint32_t end, uint8_t *proto, uint32_t *at)
+/* What a packet that is refused is answered with: an ICMPv6 parameter problem. */
+struct problem {
+	uint8_t code; // PROBLEM_NONE: nothing
+	uint16_t at;  // offset from the IPv6 header
+};
+#define PROBLEM_HEADER 0 // erroneous field
+#define PROBLEM_NEXT   1 // next header not known
+#define PROBLEM_OPTION 2 // option not known
+#define PROBLEM_NONE   255
+
+/*
+ * The options of a hop-by-hop or destination header: we know none but the padding, and each says
+ * itself what then (RFC 8200 4.2). Their number is bounded (RFC 8504 5.3).
+ */
+static bool
+options_ok(
+	const uint8_t *d, uint32_t at, uint32_t end, bool group, struct problem *why, uint16_t l3)
 {
+	for (uint32_t n = 0; at < end;) {
+		uint32_t len;
+
+		if (d[at] == 0) { // Pad1
+			at++;
+			continue;
+		}
+		if (at + 2 > end)
+			return false;
+		len = d[at + 1] + 2u;
+		if (len > end - at || (d[at] != 1 && ++n > OPT_MAX))
+			return false;
+		switch (d[at] >> 6) {
+		case 0: // skip
+			break;
+		case 1: // drop
+			return false;
+		case 3: // drop, and tell unless it came to a group
+			if (group)
+				return false;
+			// fall through
+		default: // drop and tell
+			*why = (struct problem){ PROBLEM_OPTION, (uint16_t)(at - l3) };
+			return false;
+		}
+		at += len;
+	}
+	return true;
+}
+
+/*
+ * Skips extension headers; *proto and *at become those of the upper layer, *field the place where
+ * its number stood.
+ */
+static enum drop
+skip_ext(const uint8_t *d, uint16_t l3, uint32_t end, uint8_t *proto, uint32_t *at, uint16_t *field,
+	struct problem *why)
+{
+	*field = 6;
 	for (uint32_t n = 0;; n++) {
 		uint32_t len;
 
 		switch (*proto) {
 		case IPPROTO_HOPOPTS: // only as the first (RFC 8200 4.1)
-			if (n > 0)
+			if (n > 0) {
+				*why = (struct problem){ PROBLEM_NEXT, *field };
 				return DROP_IP6_EXT;
+			}
 			break;
 		case IPPROTO_ROUTING:
 		case IPPROTO_DSTOPTS:
@@ -71,17 +128,25 @@ skip_ext(const uint8_t *d, uint32_t end, uint8_t *proto, uint32_t *at)
 		len = *proto == IPPROTO_FRAGMENT ? 8 : (d[*at + 1] + 1u) * 8;
 		if (*at + len > end)
 			return DROP_IP6_EXT;
-		if (*proto == IPPROTO_ROUTING && d[*at + 3] != 0)
+		if (*proto == IPPROTO_ROUTING &&
+			d[*at + 3] != 0) { // RFC 8200 4.4: no type is known
+			*why = (struct problem){ PROBLEM_HEADER, (uint16_t)(*at + 2 - l3) };
 			return DROP_IP6_EXT;
+		}
 		if (*proto == IPPROTO_FRAGMENT && (d[*at + 2] != 0 || (d[*at + 3] & 0xf9) != 0))
 			return DROP_IP_FRAGMENT;
+		if ((*proto == IPPROTO_HOPOPTS || *proto == IPPROTO_DSTOPTS) &&
+			!options_ok(d, *at + 2, *at + len, d[l3 + 24] == 0xff, why, l3))
+			return DROP_IP6_EXT;
+		*field = (uint16_t)(*at - l3);
 		*proto = d[*at];
 		*at += len;
 	}
 }
 
 static enum drop
-check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto, uint32_t *at)
+check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto, uint32_t *at,
+	uint16_t *field, struct problem *say)
 {
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
 	const struct rte_ipv6_hdr *h = (const struct rte_ipv6_hdr *)(d + rx->l3);
@@ -101,8 +166,9 @@ check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto,
 	m->data_len = (uint16_t)(*at + len); // without padding
 	m->pkt_len = m->data_len;
 	// 3. extension headers
-	why = skip_ext(d, *at + len, proto, at);
-	if (unlikely(why != DROP_NR))
+	say->code = PROBLEM_NONE;
+	why = skip_ext(d, rx->l3, *at + len, proto, at, field, say);
+	if (unlikely(why != DROP_NR) && say->code == PROBLEM_NONE)
 		return why;
 	// 4. a source that can exist (RFC 4291 2.5.2, 2.5.3, 2.7)
 	addr_set6(&src, h->src_addr);
@@ -113,18 +179,21 @@ check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto,
 	if (!port_has_addr(lc, rx->p, &dst) &&
 		!(*proto == IPPROTO_ICMPV6 && is_our_group(lc, rx, &dst)))
 		return DROP_IP_NOT_OURS;
-	return DROP_NR;
+	return why;
 }
 
 void
 ip6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 {
+	struct problem say;
+	uint16_t len, field;
 	uint8_t proto;
 	uint32_t at;
-	enum drop why = check(lc, rx, m, &proto, &at);
-	uint16_t len;
+	enum drop why = check(lc, rx, m, &proto, &at, &field, &say);
 
 	if (unlikely(why != DROP_NR)) {
+		if (why == DROP_IP6_EXT && say.code != PROBLEM_NONE)
+			icmp6_error(lc, rx, m, 4, say.code, say.at);
 		pkt_drop(lc, m, why);
 		return;
 	}
@@ -137,7 +206,11 @@ ip6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	case IPPROTO_ICMPV6:
 		icmp6_in(lc, rx, m, (uint16_t)at, len);
 		return;
+	case IPPROTO_UDP:
+		udp_in(lc, rx, m, (uint16_t)at, len, true);
+		return;
 	default:
+		icmp6_error(lc, rx, m, 4, PROBLEM_NEXT, field);
 		pkt_drop(lc, m, DROP_IP_PROTO);
 	}
 }

@@ -118,7 +118,7 @@ resolve(struct lcore *lc, struct net_flow *f, struct rte_ether_addr *mac,
 	uint64_t w;
 	int i;
 
-	if (likely(f->neigh < NEIGH_MAX)) {
+	if (likely(f->neigh < NEIGH_ALL)) {
 		struct neigh *n = &np->neigh[f->neigh];
 		w = atomic_load_explicit(&n->word, memory_order_acquire);
 		if (likely(word_gen(w) == f->gen && word_is_usable(w))) {

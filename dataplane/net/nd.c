@@ -3,8 +3,9 @@
  * IPv6 neighbour discovery: solicitations and advertisements, both ways.
  *
  * Runs on: the neighbour owner of the port (others forward). Follows: RFC 4861 7.1.1, 7.1.2 (checks,
- * by number), 7.2.3 to 7.2.5 (what is learnt), 7.2.6 (unsolicited advertisements at start). Not
- * here: duplicate address detection, router discovery.
+ * by number), 7.2.3 to 7.2.5 (what is learnt), 7.2.6 (unsolicited advertisements at start).
+ * Duplicate address detection (RFC 4862 5.4) is done beside the use of an address, not before: the
+ * port's owner decided, and main says what was seen. Not here: router discovery.
  */
 #include "dataplane/net/net_priv.h"
 
@@ -55,6 +56,7 @@ nd_send(struct lcore *lc, const struct port *p, uint8_t type, uint8_t flags,
 	const struct rte_ether_addr *mac)
 {
 	struct rte_mbuf *m = lcore_mbuf(lc);
+	uint16_t len = addr_is_any(src) ? ND_LEN - 8 : ND_LEN; // 4.3: no option then
 	uint8_t *d;
 	uint16_t sum;
 
@@ -62,17 +64,18 @@ nd_send(struct lcore *lc, const struct port *p, uint8_t type, uint8_t flags,
 		drop_count(lc, DROP_NO_MBUF);
 		return;
 	}
-	m->data_len = m->pkt_len = ND_LEN;
+	m->data_len = m->pkt_len = len;
 	d = rte_pktmbuf_mtod(m, uint8_t *);
 	memset(d, 0, 8);
 	d[0] = type;
 	d[4] = flags;
 	memcpy(d + 8, target->b, 16);
-	d[24] = type == SOLICIT ? OPT_SLLA : OPT_TLLA;
-	d[25] = 1;
-	memcpy(d + 26, p->mac.addr_bytes, 6);
-	sum = csum_finish(
-		csum_add(d, ND_LEN, csum_pseudo(src->b, dst->b, true, IPPROTO_ICMPV6, ND_LEN)));
+	if (len == ND_LEN) {
+		d[24] = type == SOLICIT ? OPT_SLLA : OPT_TLLA;
+		d[25] = 1;
+		memcpy(d + 26, p->mac.addr_bytes, 6);
+	}
+	sum = csum_finish(csum_add(d, len, csum_pseudo(src->b, dst->b, true, IPPROTO_ICMPV6, len)));
 	memcpy(d + 2, &sum, sizeof(sum));
 	ip6_prepend(m, src, dst, IPPROTO_ICMPV6, 0, 255);
 	eth_out(lc, p, m, mac, RTE_ETHER_TYPE_IPV6);
@@ -103,6 +106,18 @@ nd_announce(struct lcore *lc, const struct port *p, const struct ip_addr *a)
 	struct rte_ether_addr mac = group_mac(&all_nodes);
 
 	nd_send(lc, p, ADVERT, NA_OVERRIDE, a, a, &all_nodes, &mac);
+}
+
+void
+nd_probe(struct lcore *lc, const struct port *p, const struct ip_addr *a)
+{
+	static const struct ip_addr any = { .family = ADDR_V6 };
+	struct ip_addr group = { .b = { 0xff, 0x02, [11] = 1, [12] = 0xff }, .family = ADDR_V6 };
+	struct rte_ether_addr mac;
+
+	memcpy(group.b + 13, a->b + 13, 3);
+	mac = group_mac(&group);
+	nd_send(lc, p, SOLICIT, 0, a, &any, &group, &mac);
 }
 
 static void
@@ -150,9 +165,14 @@ advert_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint
 	addr_set6(&target, nd + 8);
 	// 4. (7.1.2) the target is no group; what went to a group was not solicited; options
 	if (addr_is_multicast(&target) || (addr_is_multicast(&dst) && solicited) ||
-		!options_in(nd + 24, len - 24u, OPT_TLLA, &tlla) ||
-		port_has_addr(lc, rx->p, &target)) {
+		!options_in(nd + 24, len - 24u, OPT_TLLA, &tlla)) {
 		pkt_drop(lc, m, DROP_ND_BAD);
+		return;
+	}
+	// RFC 4862 5.4.4: ours as somebody else's
+	if (port_has_addr(lc, rx->p, &target)) {
+		neigh_conflict(lc, rx, &target, tlla != NULL ? tlla : d + 6);
+		pkt_drop(lc, m, DROP_ADDR_CONFLICT);
 		return;
 	}
 	memcpy(mac.addr_bytes, tlla != NULL ? tlla : d + 6, 6);

@@ -93,7 +93,34 @@ neigh_lookup(const struct net_port *np, const struct ip_addr *ip, uint64_t *word
 		*word = w;
 		return (int)i;
 	}
+	// fixed since start: nothing to be careful about
+	for (uint32_t i = NEIGH_MAX; i < NEIGH_MAX + np->nstatic; i++) {
+		const struct neigh *n = &np->neigh[i];
+
+		if (atomic_load_explicit(&n->ip[0], memory_order_relaxed) == key[0] &&
+			atomic_load_explicit(&n->ip[1], memory_order_relaxed) == key[1]) {
+			*word = word_get(n);
+			return (int)i;
+		}
+	}
 	return -ENOENT;
+}
+
+sl_cold void
+neigh_init_static(struct net_port *np, const struct port *p)
+{
+	for (uint32_t i = 0; i < p->nneighs; i++) {
+		struct neigh *n = &np->neigh[NEIGH_MAX + i];
+		struct rte_ether_addr mac;
+		uint64_t key[2];
+
+		memcpy(mac.addr_bytes, p->neigh[i].mac, sizeof(mac.addr_bytes));
+		key_of(&p->neigh[i].ip, key);
+		atomic_store(&n->ip[0], key[0]);
+		atomic_store(&n->ip[1], key[1]);
+		atomic_store(&n->word, word_make(&mac, 1, NEIGH_STATIC));
+	}
+	np->nstatic = p->nneighs;
 }
 
 void
@@ -191,6 +218,8 @@ neigh_learn(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
 
 	if (i < 0 && !create)
 		return;
+	if (i >= NEIGH_MAX)
+		return; // what is configured stays
 	n = i >= 0 ? &np->neigh[i] : take(lc, np, ip);
 	if (n == NULL)
 		return;
@@ -294,6 +323,63 @@ neigh_tick(struct lcore *lc, const struct port *p)
 		neigh_age(lc, p, np, &np->neigh[np->scan]);
 		np->scan = (np->scan + 1) % NEIGH_MAX;
 	}
+}
+
+void
+neigh_reprobe(struct net_port *np, sl_tick now)
+{
+	for (uint32_t i = 0; i < NEIGH_MAX; i++) {
+		enum neigh_state s = word_state(word_get(&np->neigh[i]));
+
+		if (s == NEIGH_REACHABLE || s == NEIGH_STALE)
+			np->neigh[i].next = now;
+	}
+}
+
+/* ---- conflicts ---- */
+
+#define DEFEND_MS 10000 // RFC 5227 DEFEND_INTERVAL
+
+void
+neigh_conflict(struct lcore *lc, struct rx *rx, const struct ip_addr *ours, const uint8_t *mac)
+{
+	struct net_port *np = rx->np;
+	uint64_t key[2], m = 0;
+
+	for (int i = 0; i < 6; i++)
+		m = m << 8 | mac[i];
+	key_of(ours, key);
+	atomic_store_explicit(&np->conflict_ip[0], key[0], memory_order_relaxed);
+	atomic_store_explicit(&np->conflict_ip[1], key[1], memory_order_relaxed);
+	atomic_store_explicit(&np->conflict_mac, m, memory_order_relaxed);
+	atomic_store_explicit(&np->conflicts,
+		atomic_load_explicit(&np->conflicts, memory_order_relaxed) + 1,
+		memory_order_release);
+	// say once more whose it is, but start no storm
+	if (tick_is_set(np->defended_at) && !tick_is_expired(np->defended_at, lc->now))
+		return;
+	np->defended_at = tick_add(lc->now, DEFEND_MS);
+	if (ours->family == ADDR_V6)
+		nd_announce(lc, rx->p, ours);
+	else
+		arp_announce(lc, rx->p, ours);
+}
+
+uint32_t
+net_conflicts(const struct net_shared *s, uint16_t port, struct net_conflict *last)
+{
+	struct net_port *np = (struct net_port *)(uintptr_t)&s->port[port];
+	uint32_t n = atomic_load_explicit(&np->conflicts, memory_order_acquire);
+	uint64_t mac;
+	struct neigh key;
+
+	// while they come faster than this reads, the record may mix two of them
+	atomic_init(&key.ip[0], atomic_load_explicit(&np->conflict_ip[0], memory_order_relaxed));
+	atomic_init(&key.ip[1], atomic_load_explicit(&np->conflict_ip[1], memory_order_relaxed));
+	mac = atomic_load_explicit(&np->conflict_mac, memory_order_relaxed);
+	addr_of(&key, &last->ip);
+	word_mac(mac << 16, &last->mac);
+	return n;
 }
 
 /* ---- waiting packets ---- */
@@ -434,7 +520,7 @@ net_neigh_dump(const struct net_shared *s, struct net_neigh_view *out, uint32_t 
 	uint32_t n = 0;
 
 	for (uint16_t p = 0; p < s->ports->n; p++) {
-		for (uint32_t i = 0; i < NEIGH_MAX && n < max; i++) {
+		for (uint32_t i = 0; i < NEIGH_ALL && n < max; i++) {
 			const struct neigh *e = &s->port[p].neigh[i];
 			uint64_t w = word_get(e);
 

@@ -33,6 +33,10 @@ net_shared_new(const struct ports *ps)
 	s->ports = ps;
 	for (uint16_t i = 0; i < ps->n; i++)
 		link_local(&s->port[i].ll, &ps->port[i].mac);
+	for (uint16_t i = 0; i < ps->n; i++) {
+		neigh_init_static(&s->port[i], &ps->port[i]);
+		s->port[i].link_seen = UINT32_MAX; // the first look announces
+	}
 	return s;
 }
 
@@ -53,6 +57,7 @@ net_attach(struct lcore *lc, struct net_shared *s, net_tcp_fn tcp, net_icmp_fn i
 	nl->tcp = tcp;
 	nl->icmp = icmp;
 	nl->echo_tokens = ECHO_BURST;
+	nl->err_tokens = ERR_BURST;
 	lc->net = nl;
 	lc->net_shared = s;
 	return 0;
@@ -79,22 +84,27 @@ static void
 announce(struct lcore *lc, const struct port *p)
 {
 	struct net_port *np = net_port(lc, p->id);
-	bool up = atomic_load_explicit(&p->link_up, memory_order_relaxed);
+	uint32_t changes = atomic_load_explicit(&p->link_changes, memory_order_relaxed);
 
-	if (up && !np->was_up) {
+	// counted, not compared: a link that was down for less than a tick was down
+	if (changes != np->link_seen && atomic_load_explicit(&p->link_up, memory_order_relaxed)) {
+		if (np->link_seen != UINT32_MAX)
+			neigh_reprobe(np, lc->now);
+		np->link_seen = changes;
 		np->announce = ANNOUNCE_NUM;
 		np->announce_at = lc->now;
 	}
-	np->was_up = up;
 	if (np->announce == 0 || !tick_is_expired(np->announce_at, lc->now))
 		return;
 	np->announce--;
 	np->announce_at = tick_add(lc->now, ANNOUNCE_INTERVAL);
 	for (uint16_t i = 0; i < p->naddrs; i++) {
-		if (p->addr[i].ip.family == ADDR_V6)
+		if (p->addr[i].ip.family == ADDR_V6) {
+			nd_probe(lc, p, &p->addr[i].ip);
 			nd_announce(lc, p, &p->addr[i].ip);
-		else
+		} else {
 			arp_announce(lc, p, &p->addr[i].ip);
+		}
 	}
 }
 
@@ -107,6 +117,7 @@ net_tick(struct lcore *lc)
 		return;
 	nl->next_tick = tick_add(lc->now, NET_TICK_MS);
 	nl->echo_tokens = sl_min(nl->echo_tokens + ECHO_PER_TICK, (uint32_t)ECHO_BURST);
+	nl->err_tokens = sl_min(nl->err_tokens + ERR_PER_TICK, (uint32_t)ERR_BURST);
 	for (uint16_t i = 0; i < lc->ports->n; i++) {
 		const struct port *p = &lc->ports->port[i];
 

@@ -15,19 +15,19 @@
 #include "dataplane/net/pkt.h"
 
 /* Room that net_output() needs before the TCP header: Ethernet, VLAN, IPv6. */
-#define NET_HEADROOM 58
+#define NET_HEADROOM     58
 /* Room a payload mbuf must have in front to be sent as it lies: the above and a TCP header. */
 #define NET_TCP_HEADROOM (NET_HEADROOM + 60)
-#define NET_NEIGH_NONE UINT16_MAX
+#define NET_NEIGH_NONE   UINT16_MAX
 
 /* Where a connection's packets go: cached in the TCB, refreshed when `gen` is stale. */
 struct net_flow {
 	struct ip_addr laddr, raddr;
 	uint16_t lport, rport; // host order
-	uint8_t port;    // index of the port
+	uint8_t port;          // index of the port
 	uint8_t pad;
-	uint16_t neigh;  // index in the port's neighbour table, or NET_NEIGH_NONE
-	uint32_t gen;    // of the neighbour entry
+	uint16_t neigh; // index in the port's neighbour table, or NET_NEIGH_NONE
+	uint32_t gen;   // of the neighbour entry
 };
 
 /* tcp's entry: n segments of connections that this worker owns; all consumed. Registered once. */
@@ -83,6 +83,13 @@ void net_flush(struct lcore *lc);
 void net_tick(struct lcore *lc);
 /* Frames waiting in this worker's tx arrays (0 when idle). */
 uint32_t net_pending(const struct lcore *lc);
+
+/* Another host that says it has an address of ours: how many times, and who was the last. */
+struct net_conflict {
+	struct ip_addr ip;
+	struct rte_ether_addr mac;
+};
+uint32_t net_conflicts(const struct net_shared *s, uint16_t port, struct net_conflict *last);
 
 /* Neighbour table, for telemetry and tests (any thread). */
 struct net_neigh_view {

@@ -18,8 +18,11 @@
 #define NEIGH_SETS    256
 #define NEIGH_WAYS    4
 #define NEIGH_MAX     (NEIGH_SETS * NEIGH_WAYS)
-#define ECHO_BURST    200 // echo replies at once
-#define ECHO_PER_TICK 20  // and per net_tick of 10 ms: 2000/s
+#define NEIGH_ALL     (NEIGH_MAX + PORT_MAX_NEIGHS) // the static ones stand behind the sets
+#define ERR_BURST     50                            // ICMP errors at once
+#define ERR_PER_TICK  5                             // and per net_tick: 500/s
+#define ECHO_BURST    200                           // echo replies at once
+#define ECHO_PER_TICK 20                            // and per net_tick of 10 ms: 2000/s
 #define NET_TICK_MS   10
 
 /* ---- neighbours ---- */
@@ -30,6 +33,7 @@ enum neigh_state {
 	NEIGH_STALE, // usable; to be confirmed when used
 	NEIGH_PROBE, // usable; confirmation asked for
 	NEIGH_FAILED,
+	NEIGH_STATIC, // configured: never asked for, never changed
 };
 
 /*
@@ -64,7 +68,7 @@ static inline bool
 word_is_usable(uint64_t w)
 {
 	enum neigh_state s = word_state(w);
-	return s == NEIGH_REACHABLE || s == NEIGH_STALE || s == NEIGH_PROBE;
+	return s == NEIGH_REACHABLE || s == NEIGH_STALE || s == NEIGH_PROBE || s == NEIGH_STATIC;
 }
 
 static inline void
@@ -76,13 +80,19 @@ word_mac(uint64_t w, struct rte_ether_addr *mac)
 
 struct net_port {
 	struct ip_addr ll; // link-local address of its MAC
-	struct neigh neigh[NEIGH_MAX];
+	uint32_t nstatic;  // fixed at start
+	struct neigh neigh[NEIGH_ALL];
 	/* ==== owner worker ==== */
-	uint32_t used; // places taken
-	uint32_t scan; // next place that net_tick looks at
-	bool was_up;
-	uint8_t announce; // announcements left
+	uint32_t used;      // places taken
+	uint32_t scan;      // next place that net_tick looks at
+	uint32_t link_seen; // of the port's link_changes
+	uint8_t announce;   // announcements left
+	bool reprobe;       // the table is to be confirmed
 	sl_tick announce_at, defended_at;
+	/* ==== owner worker writes, main reads ==== */
+	_Atomic(uint32_t) conflicts;      // so many; of the last one:
+	_Atomic(uint64_t) conflict_ip[2]; // as neigh.ip
+	_Atomic(uint64_t) conflict_mac;
 };
 
 struct net_shared {
@@ -113,7 +123,7 @@ struct net_lcore {
 	uint32_t nbatch;
 	struct rte_mbuf *batch[NET_BATCH];
 	uint32_t nwait;
-	uint32_t echo_tokens;
+	uint32_t echo_tokens, err_tokens;
 	sl_tick next_tick;
 	uint32_t hash_tests[PORT_MAX]; // packets whose device hash was still compared
 	bool hash_bad[PORT_MAX];
@@ -172,6 +182,19 @@ bool echo_allowed(struct lcore *lc);
 void icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, uint16_t len,
 	struct net_icmp_error *e);
 
+/*
+ * Answers a packet to us that is not served with an ICMP error (RFC 1122 3.2.2, RFC 4443 3), if
+ * one may be sent: to one host, within the limit. Does not consume m.
+ */
+void icmp4_error(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, uint8_t type,
+	uint8_t code);
+/* value: what stands behind the checksum (the pointer of a parameter problem). */
+void icmp6_error(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, uint8_t type,
+	uint8_t code, uint32_t value);
+/* A UDP datagram for us, which nobody here wants; consumes m. */
+void udp_in(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len,
+	bool v6);
+
 /* ---- out ---- */
 /* Prepends Ethernet (and the port's VLAN tag) and queues; consumes m. */
 void eth_out(struct lcore *lc, const struct port *p, struct rte_mbuf *m,
@@ -189,7 +212,7 @@ void tx_flush(struct lcore *lc, const struct port *p);
 
 /* ---- routes ---- */
 bool port_has_addr(const struct lcore *lc, const struct port *p, const struct ip_addr *a);
-/* Address of the next hop to dst by this port: itself or the gateway. NULL: none. */
+/* Address of the next hop to dst by this port: itself or a router. NULL: none. */
 const struct ip_addr *next_hop(const struct port *p, const struct ip_addr *dst);
 bool on_link(const struct port *p, const struct ip_addr *a);
 /* Our address to speak from to an on-link a. NULL: none. */
@@ -207,6 +230,12 @@ void neigh_learn(struct lcore *lc, const struct port *p, const struct ip_addr *i
 	const struct rte_ether_addr *mac, bool confirmed, bool create);
 /* Asks for an address, here or at the owner. */
 void neigh_want(struct lcore *lc, const struct port *p, const struct ip_addr *ip);
+/* All entries are to be confirmed, because the link was down. */
+void neigh_reprobe(struct net_port *np, sl_tick now);
+/* Another host says that our address is its own: noted for main, and defended (RFC 5227 2.4). */
+void neigh_conflict(
+	struct lcore *lc, struct rx *rx, const struct ip_addr *ours, const uint8_t *mac);
+void neigh_init_static(struct net_port *np, const struct port *p);
 void neigh_tick(struct lcore *lc, const struct port *p);
 /* Puts a frame without destination MAC aside until ip is resolved. */
 void wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struct rte_mbuf *m);
@@ -217,4 +246,6 @@ void arp_request(struct lcore *lc, const struct port *p, const struct ip_addr *t
 void arp_announce(struct lcore *lc, const struct port *p, const struct ip_addr *a);
 void nd_solicit(struct lcore *lc, const struct port *p, const struct ip_addr *target,
 	const struct rte_ether_addr *to);
+/* Asks whether somebody else has our address (RFC 4862 5.4.2); the answer is a conflict. */
+void nd_probe(struct lcore *lc, const struct port *p, const struct ip_addr *a);
 void nd_announce(struct lcore *lc, const struct port *p, const struct ip_addr *a);

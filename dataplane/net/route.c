@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Where packets go: connected networks of the ports, then one gateway per port and family.
+ * Where packets go: connected networks and routes of the ports, the longest prefix first; a gateway
+ * is a route of length 0.
  *
- * Runs on: workers, on the fixed part of struct port. A worker without a queue of a port does not use
- * that port. Not here: routes by prefix through several gateways.
+ * Runs on: workers, on the fixed part of struct port; once per connection, so a walk over at most 64
+ * prefixes is good enough. A worker without a queue of a port does not use that port. Not here:
+ * several next hops of one prefix, routes by source.
  */
 #include "dataplane/net/net_priv.h"
 
@@ -64,14 +66,44 @@ on_link(const struct port *p, const struct ip_addr *a)
 	return false;
 }
 
+/* Length of the longest connected prefix of p that covers a, or -ENOENT. */
+static int
+covers(const struct port *p, const struct ip_addr *a)
+{
+	int best = -ENOENT;
+
+	for (uint16_t i = 0; i < p->naddrs; i++) {
+		if (addr_in_net(a, &p->addr[i]) && p->addr[i].prefix > best)
+			best = p->addr[i].prefix;
+	}
+	return best;
+}
+
+/*
+ * The way to dst by this port: *hop is dst itself or a router. How good it is: 2 * prefix length,
+ * and 1 more where the network is connected. -ENETUNREACH: none.
+ */
+static int
+way(const struct port *p, const struct ip_addr *dst, const struct ip_addr **hop)
+{
+	int len = dst->family == ADDR_V6 && addr_is_linklocal(dst) ? 128 : covers(p, dst);
+
+	*hop = dst;
+	for (uint16_t i = 0; i < p->nroutes && (int)p->route[i].dst.prefix > len; i++) {
+		if (!addr_in_net(dst, &p->route[i].dst))
+			continue;
+		*hop = &p->route[i].via;
+		return 2 * p->route[i].dst.prefix;
+	}
+	return len >= 0 ? 2 * len + 1 : -ENETUNREACH;
+}
+
 const struct ip_addr *
 next_hop(const struct port *p, const struct ip_addr *dst)
 {
-	const struct ip_addr *gw = dst->family == ADDR_V6 ? &p->gateway6 : &p->gateway4;
+	const struct ip_addr *hop;
 
-	if (on_link(p, dst))
-		return dst;
-	return gw->family == dst->family ? gw : NULL;
+	return way(p, dst, &hop) < 0 ? NULL : hop;
 }
 
 const struct ip_addr *
@@ -90,47 +122,46 @@ addr_towards(const struct lcore *lc, const struct port *p, const struct ip_addr 
 	return any;
 }
 
-/* Length of the longest connected prefix of p that covers a, or -ENOENT. */
-static int
-covers(const struct port *p, const struct ip_addr *a)
-{
-	int best = -ENOENT;
-
-	for (uint16_t i = 0; i < p->naddrs; i++) {
-		if (addr_in_net(a, &p->addr[i]) && p->addr[i].prefix > best)
-			best = p->addr[i].prefix;
-	}
-	return best;
-}
-
-/* The port for a destination: longest connected prefix, else the first with a gateway. */
+/*
+ * The port for a destination. A link-local address may be on any port: the first wins. NULL: none.
+ */
 static const struct port *
-pick_port(const struct lcore *lc, const struct ip_addr *dst)
+pick_port(const struct lcore *lc, const struct ip_addr *dst, const struct ip_addr **hop)
 {
-	const struct port *best = NULL, *gw = NULL;
+	const struct port *best = NULL;
+	const struct ip_addr *h;
 	int len = -1;
 
 	for (uint16_t i = 0; i < lc->ports->n; i++) {
 		const struct port *p = &lc->ports->port[i];
-		const struct ip_addr *g = dst->family == ADDR_V6 ? &p->gateway6 : &p->gateway4;
-		int n;
+		int n = has_queue(lc, p) ? way(p, dst, &h) : -1;
 
-		if (!has_queue(lc, p))
+		if (n <= len)
 			continue;
-		n = covers(p, dst);
-		if (n > len) {
-			len = n;
-			best = p;
-		}
-		if (gw == NULL && g->family == dst->family)
-			gw = p;
+		len = n;
+		best = p;
+		*hop = h;
 	}
-	return best != NULL ? best : gw;
+	return best;
+}
+
+/*
+ * Our address to speak from to dst behind hop: of hop's network, so that answers come back by this
+ * port; but never a link-local one to who is farther away (RFC 6724 rule 2).
+ */
+static const struct ip_addr *
+source_for(const struct lcore *lc, const struct port *p, const struct ip_addr *dst,
+	const struct ip_addr *hop)
+{
+	bool local_hop = hop->family == ADDR_V6 && addr_is_linklocal(hop);
+
+	return addr_towards(lc, p, local_hop ? dst : hop);
 }
 
 int
 net_route(struct lcore *lc, struct net_flow *f)
 {
+	const struct ip_addr *hop = NULL, *src;
 	const struct port *p;
 
 	f->neigh = NET_NEIGH_NONE;
@@ -144,10 +175,10 @@ net_route(struct lcore *lc, struct net_flow *f)
 	}
 	if (addr_is_any(&f->raddr) || addr_is_multicast(&f->raddr))
 		return -ENETUNREACH;
-	p = pick_port(lc, &f->raddr);
+	p = pick_port(lc, &f->raddr, &hop);
 	if (p == NULL)
 		return -ENETUNREACH;
-	const struct ip_addr *src = addr_towards(lc, p, next_hop(p, &f->raddr));
+	src = source_for(lc, p, &f->raddr, hop);
 	if (src == NULL)
 		return -ENETUNREACH;
 	f->laddr = *src;

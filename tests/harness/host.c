@@ -14,9 +14,13 @@ static int
 start_port(struct test_host *h, const struct test_port *p)
 {
 	struct ip_net addr[4];
+	struct ip_route route[4];
+	struct ip_neigh neigh[4];
 	struct port_spec spec = { .name = sl_str_c(p->device),
 		.device = sl_str_c(p->device),
 		.addrs = addr,
+		.routes = route,
+		.neighs = neigh,
 		.mtu = p->mtu,
 		.vlan = p->vlan };
 	struct port_err err;
@@ -32,6 +36,20 @@ start_port(struct test_host *h, const struct test_port *p)
 		return -EINVAL;
 	if (p->gateway6 != NULL && addr_parse(sl_str_c(p->gateway6), &spec.gateway6) < 0)
 		return -EINVAL;
+	for (; spec.nroutes < 4 && p->route[spec.nroutes][0] != NULL; spec.nroutes++) {
+		struct ip_route *r = &route[spec.nroutes];
+
+		if (addr_parse_net(sl_str_c(p->route[spec.nroutes][0]), &r->dst) < 0 ||
+			addr_parse(sl_str_c(p->route[spec.nroutes][1]), &r->via) < 0)
+			return -EINVAL;
+	}
+	for (; spec.nneighs < 4 && p->neigh[spec.nneighs][0] != NULL; spec.nneighs++) {
+		struct ip_neigh *n = &neigh[spec.nneighs];
+
+		if (addr_parse(sl_str_c(p->neigh[spec.nneighs][0]), &n->ip) < 0 ||
+			addr_parse_mac(sl_str_c(p->neigh[spec.nneighs][1]), n->mac) < 0)
+			return -EINVAL;
+	}
 	rc = port_start(&h->ports, &spec, h->pool, h->n, &err);
 	if (rc < 0)
 		fprintf(stderr, "%s\n", err.text);

@@ -25,6 +25,8 @@ struct test_port {
 	const char *addr[4]; // "10.0.0.1/24"
 	const char *gateway4, *gateway6;
 	uint16_t mtu, vlan;
+	const char *route[4][2]; // "10.1.0.0/16", its router
+	const char *neigh[4][2]; // address, MAC
 };
 
 /* name: of the pools, unique among live hosts. pool_n: buffers of each worker. 0 or -Exxx. */

@@ -5,10 +5,11 @@
  * AF_XDP and is not in every kernel), between two namespaces or inside a third one.
  *
  *   impair [-s seed] [-l loss%] [-d delay_ms] [-r reorder%] [-u duplicate%] [-b Mbit/s]
- *          [-q queue_frames] IF1 IF2
+ *          [-q queue_frames] [-V vlan] IF1 IF2
  *
  * Reordering: the chosen frame waits an extra delay of reorder_ms (-R, default delay/2 + 1 ms), so
- * that later ones pass it. SIGTERM or SIGINT ends it; counters are printed then, and on SIGUSR1:
+ * that later ones pass it. With -V the network behind IF2 is tagged: frames get the 802.1Q tag on
+ * their way there, and lose it on their way back; others are counted as `untagged`. SIGTERM or SIGINT ends it; counters are printed then, and on SIGUSR1:
  *
  *   IF1>IF2 frames=… lost=… delayed=… reordered=… duplicated=… overflow=… sent=…
  *
@@ -44,16 +45,19 @@ struct frame {
 struct dir {
 	const char *name;
 	int in, out; // sockets
+	bool tags;   // with -V: puts tags in; else takes them out
 	struct frame **heap;
 	uint32_t nheap;
 	uint64_t line_free_ns; // when the rate allows the next frame
-	uint64_t frames, lost, delayed, reordered, duplicated, overflow, oversize, sent, failed;
+	uint64_t frames, lost, delayed, reordered, duplicated, overflow, oversize, untagged, sent,
+		failed;
 };
 
 static struct {
 	double loss, reorder, dup, mbit;
 	uint64_t delay_ns, extra_ns;
 	uint32_t queue;
+	uint32_t vlan;
 	struct sl_rand rand;
 	uint64_t order;
 } cfg;
@@ -132,6 +136,7 @@ open_if(const char *name)
 		fprintf(stderr, "impair: %s: %s\n", name, strerror(errno));
 		exit(1);
 	}
+	setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &(int){ 1 }, sizeof(int));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buf, sizeof(buf));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buf, sizeof(buf));
 	return fd;
@@ -171,6 +176,42 @@ enqueue(struct dir *d, const uint8_t *data, uint32_t len, uint64_t now)
 	heap_push(d, f);
 }
 
+/* tci: of the tag that the kernel took out before it gave us the frame; -1: none. */
+static bool
+retag(const struct dir *d, uint8_t *f, ssize_t *n, int tci)
+{
+	if (!d->tags && tci >= 0)
+		return (tci & 0xfff) == (int)cfg.vlan;
+	if (d->tags) {
+		const uint8_t tag[4] = { 0x81, 0, (uint8_t)(cfg.vlan >> 8), (uint8_t)cfg.vlan };
+
+		memmove(f + 16, f + 12, (size_t)*n - 12);
+		memcpy(f + 12, tag, 4);
+		*n += 4;
+		return true;
+	}
+	if (*n < 18 || f[12] != 0x81 || f[13] != 0 ||
+		((f[14] << 8 | f[15]) & 0xfff) != (int)cfg.vlan)
+		return false;
+	memmove(f + 12, f + 16, (size_t)*n - 16);
+	*n -= 4;
+	return true;
+}
+
+static int
+tci_of(struct msghdr *mh)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c != NULL; c = CMSG_NXTHDR(mh, c)) {
+		struct tpacket_auxdata aux;
+
+		if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA)
+			continue;
+		memcpy(&aux, CMSG_DATA(c), sizeof(aux));
+		return aux.tp_status & TP_STATUS_VLAN_VALID ? aux.tp_vlan_tci : -1;
+	}
+	return -1;
+}
+
 static void
 take(struct dir *d, uint64_t now)
 {
@@ -178,9 +219,16 @@ take(struct dir *d, uint64_t now)
 
 	for (int i = 0; i < BURST; i++) {
 		struct sockaddr_ll from;
-		socklen_t flen = sizeof(from);
-		ssize_t n = recvfrom(
-			d->in, buf, sizeof(buf), MSG_TRUNC, (struct sockaddr *)&from, &flen);
+		struct iovec iov = { .iov_base = buf, .iov_len = sizeof(buf) - 4 };
+		char ctl[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+		struct msghdr mh = { .msg_name = &from,
+			.msg_namelen = sizeof(from),
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = cfg.vlan != 0 ? ctl : NULL,
+			.msg_controllen = cfg.vlan != 0 ? sizeof(ctl) : 0 };
+		ssize_t n = recvmsg(d->in, &mh, MSG_TRUNC);
+
 		if (n < 0)
 			return;
 		if (from.sll_pkttype == PACKET_OUTGOING)
@@ -188,6 +236,10 @@ take(struct dir *d, uint64_t now)
 		d->frames++;
 		if (n > FRAME_MAX) {
 			d->oversize++;
+			continue;
+		}
+		if (cfg.vlan != 0 && !retag(d, buf, &n, tci_of(&mh))) {
+			d->untagged++;
 			continue;
 		}
 		if (chance(cfg.loss)) {
@@ -219,12 +271,12 @@ static void
 print(const struct dir *d)
 {
 	printf("%s frames=%llu lost=%llu delayed=%llu reordered=%llu duplicated=%llu overflow=%llu "
-	       "oversize=%llu sent=%llu failed=%llu\n",
+	       "oversize=%llu untagged=%llu sent=%llu failed=%llu\n",
 		d->name, (unsigned long long)d->frames, (unsigned long long)d->lost,
 		(unsigned long long)d->delayed, (unsigned long long)d->reordered,
 		(unsigned long long)d->duplicated, (unsigned long long)d->overflow,
-		(unsigned long long)d->oversize, (unsigned long long)d->sent,
-		(unsigned long long)d->failed);
+		(unsigned long long)d->oversize, (unsigned long long)d->untagged,
+		(unsigned long long)d->sent, (unsigned long long)d->failed);
 	fflush(stdout);
 }
 
@@ -271,7 +323,7 @@ main(int argc, char **argv)
 	int c, fd[2];
 
 	cfg.queue = 10000;
-	while ((c = getopt(argc, argv, "s:l:d:r:R:u:b:q:")) != -1) {
+	while ((c = getopt(argc, argv, "s:l:d:r:R:u:b:q:V:")) != -1) {
 		switch (c) {
 		case 's':
 			seed = strtoull(optarg, NULL, 0);
@@ -297,6 +349,9 @@ main(int argc, char **argv)
 		case 'q':
 			cfg.queue = (uint32_t)strtoul(optarg, NULL, 0);
 			break;
+		case 'V':
+			cfg.vlan = (uint32_t)strtoul(optarg, NULL, 0) & 0xfff;
+			break;
 		default:
 			return 2;
 		}
@@ -304,7 +359,8 @@ main(int argc, char **argv)
 	if (argc - optind != 2) {
 		fprintf(stderr,
 			"usage: impair [-s seed] [-l loss%%] [-d delay_ms] [-r reorder%%] "
-			"[-R reorder_ms] [-u duplicate%%] [-b Mbit/s] [-q frames] IF1 IF2\n");
+			"[-R reorder_ms] [-u duplicate%%] [-b Mbit/s] [-q frames] [-V vlan] "
+			"IF1 IF2\n");
 		return 2;
 	}
 	rand_seed(&cfg.rand, seed);
@@ -322,6 +378,7 @@ main(int argc, char **argv)
 	for (int i = 0; i < 2; i++) {
 		d[i].in = fd[i];
 		d[i].out = fd[1 - i];
+		d[i].tags = i == 0;
 	}
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);

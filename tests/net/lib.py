@@ -145,6 +145,7 @@ class Net:
         if impair:
             self._veth(self.d, "x1", self.d, "lan", q)
             for i in ("x0", "x1"):
+                sh(["sysctl", "-qw", "net.ipv6.conf.%s.disable_ipv6=1" % i], ns=self.d)
                 sh(["ip", "-n", self.d, "link", "set", i, "up"])
             self.impair = self.start([os.path.join(BUILD, "tests/harness/impair")] + impair +
                                      ["x0", "x1"], ns=self.d, log=self.file("impair.log"))
@@ -275,7 +276,7 @@ port srv
 
     # ---- backends ----
 
-    def nginx(self, names, root=None):
+    def nginx(self, names, root=None, ns=None):
         """One nginx in ns s, a server per (name, port), listening on both families."""
         root = root or self.dir
         servers = ""
@@ -296,10 +297,10 @@ http {
     sendfile on;%s
 }
 """ % ((self.dir,) * 7 + (servers,)))
-        p = self.start(["nginx", "-c", conf, "-e", self.file("nginx-start.log")], ns=self.s,
+        p = self.start(["nginx", "-c", conf, "-e", self.file("nginx-start.log")], ns=ns or self.s,
                        log=self.file("nginx.log"))
         for _, port in names:
-            self.wait_port(self.s, "127.0.0.1", port)
+            self.wait_port(ns or self.s, "127.0.0.1", port)
         return p
 
     def wait_port(self, ns, host, port):

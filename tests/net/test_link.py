@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a port does on its link: tags, routes, static neighbours, announcements, conflicts, carrier,
+checksums by the device."""
+import ctypes
+import os
+import re
+import socket
+import time
+
+from lib import SLOW, SRV4, SRV6, VIP4, VIP6, check, random_file, sh, sha256, wait_for
+
+BODY = """
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 20s
+    timeout server 20s
+frontend web
+    bind %s:80
+    bind [%s]:80
+    use_backend six if { path_beg /six/ }
+    default_backend four
+backend four
+    server b1 %s:8001
+backend six
+    server b6 [%s]:8001
+"""
+PLAIN = BODY % (VIP4, VIP6, SRV4, SRV6)
+
+
+def mac_of(net, ns, dev):
+    _, out = sh(["cat", "/sys/class/net/%s/address" % dev], ns=ns)
+    return out.strip()
+
+
+def both(net, paths=("/name", "/six/../name")):
+    for host in (VIP4, "[%s]" % VIP6):
+        for path in paths:
+            _, out = net.curl("--path-as-is", "-i", "http://%s%s" % (host, path))
+            check(out.startswith("HTTP/1.1 200 OK\r\n"), out)
+
+
+def in_port(head, port, lines):
+    """Adds lines to a port section of the head."""
+    return head.replace("port %s\n" % port, "port %s\n    %s\n" % (port, "\n    ".join(lines)))
+
+
+def test_vlan(net, pmd):
+    """The port tags and untags by itself; a network that is not tagged does not reach it."""
+    random_file(net.file("big"), 5 << 20)
+    net.nginx([("b1", 8001)])
+    p = net.sluice(in_port(net.sluice_head(pmd), "lan", ["vlan 100"]) + PLAIN)
+    both(net)
+    net.curl("-o", net.file("got"), "http://%s/big" % VIP4)
+    check(sha256(net.file("got")) == sha256(net.file("big")), "download differs")
+    drops = net.telemetry("/sluice/drops")
+    check(int(drops["eth_vlan"]) == 0, "eth_vlan: %s" % drops["eth_vlan"])
+    net.impair.stop()
+    log = net.impair.log()
+    check([int(x) for x in re.findall(r" untagged=(\d+)", log)] == [0, 0], log)
+    # without the box nothing is tagged
+    before = int(net.telemetry("/sluice/drops")["eth_vlan"])
+    raw = socket_in(net.d, "x1")
+    with raw:
+        raw.send(bytes.fromhex("ffffffffffff02aa000000090806") + bytes(46))
+    wait_for("eth_vlan", lambda: int(net.telemetry("/sluice/drops")["eth_vlan"]) > before)
+    net.stop_sluice(p)
+
+
+test_vlan.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
+test_vlan.net = {"impair": ["-V", "100"]}
+
+
+def socket_in(ns, dev):
+    """A packet socket of another namespace, bound to a device there."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open("/var/run/netns/" + ns, os.O_RDONLY)
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        check(libc.setns(there, 0x40000000) == 0, "setns")
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        s.bind((dev, 0))
+        return s
+    finally:
+        libc.setns(home, 0x40000000)
+        os.close(home)
+        os.close(there)
+
+
+def test_routes(net):
+    """Servers behind a router, by both families; the router is a static neighbour that is mute."""
+    net.nginx([("b1", 8001)])
+    sh(["ip", "-n", net.s, "addr", "add", "10.99.1.1/32", "dev", "lo"])
+    sh(["ip", "-n", net.s, "-6", "addr", "add", "fd99::1/128", "dev", "lo"])
+    sh(["ip", "-n", net.s, "link", "set", "s0", "arp", "off"])
+    ours, mac = mac_of(net, net.d, "srv"), mac_of(net, net.s, "s0")
+    for a in ("10.61.2.10", "fd61:2::10"):
+        sh(["ip", "-n", net.s, "neigh", "replace", a, "lladdr", ours, "dev", "s0", "nud",
+            "permanent"])
+    body = BODY % (VIP4, VIP6, "10.99.1.1", "fd99::1")
+    lines = ["route 10.99.0.0/16 via 10.61.2.1", "route fd99::/32 via fd61:2::1",
+             "neighbour 10.61.2.1 " + mac, "neighbour fd61:2::1 " + mac]
+    p = net.sluice(in_port(net.sluice_head("af_xdp"), "srv", lines) + body)
+    both(net)
+    rows = [r for r in net.telemetry("/sluice/neigh").values() if r["port"] == "srv"]
+    check(sorted(r["address"] for r in rows) == ["10.61.2.1", "fd61:2::1"] and
+          all(r["mac"].lower() == mac for r in rows), str(rows))
+    net.stop_sluice(p)
+
+
+def neigh(net, ns, ip):
+    _, out = sh(["ip", "-n", ns, "neigh", "show", ip], ok=False)
+    m = re.search(r"lladdr (\S+)", out)
+    return m.group(1) if m else ""
+
+
+def wrong_neighbours(net):
+    for a in (VIP4, VIP6):
+        sh(["ip", "-n", net.c, "neigh", "replace", a, "lladdr", "02:00:00:00:00:99", "dev", "c0",
+            "nud", "stale"])
+
+
+def test_announce(net):
+    """At start, and when the link comes back, who has a stale entry hears the right one unasked."""
+    wrong_neighbours(net)
+    p = net.sluice(net.sluice_head("af_xdp") + PLAIN)
+    mac = mac_of(net, net.d, "lan")
+    for a in (VIP4, VIP6):
+        wait_for("announcement of " + a, lambda a=a: neigh(net, net.c, a) == mac, 5)
+    sh(["ip", "-n", net.d, "link", "set", "lan", "down"])
+    wait_for("down in the log", lambda: "port 'lan': link is down" in p.log(), 5)
+    wrong_neighbours(net)
+    sh(["ip", "-n", net.d, "link", "set", "lan", "up"])
+    wait_for("up in the log", lambda: "port 'lan': link is up" in p.log(), 5)
+    for a in (VIP4, VIP6):
+        wait_for("announcement of " + a, lambda a=a: neigh(net, net.c, a) == mac, 5)
+    check(int(net.telemetry("/sluice/ports")["lan"]["link_changes"]) == 2,
+          str(net.telemetry("/sluice/ports")["lan"]))
+    net.stop_sluice(p)
+
+
+def test_carrier(net, pmd):
+    """The other end loses carrier in the middle of a transfer and comes back: it goes on."""
+    random_file(net.file("big"), 60 << 20)
+    net.nginx([("b1", 8001)])
+    p = net.sluice(net.sluice_head(pmd) + PLAIN)
+    c = net.start(["curl", "-sS", "-m", "60", "--limit-rate", "12M", "-o", net.file("got"),
+                   "http://%s/big" % VIP4], ns=net.c, log=net.file("curl.log"))
+    wait_for("bytes", lambda: os.path.exists(net.file("got")) and
+             os.path.getsize(net.file("got")) > 1 << 20)
+    # the servers' side: addresses of c0 would go with its link
+    sh(["ip", "-n", net.s, "link", "set", "s0", "down"])
+    wait_for("down in the log", lambda: "port 'srv': link is down" in p.log(), 5)
+    time.sleep(0.5)  # with nothing to wait for: the outage itself
+    sh(["ip", "-n", net.s, "link", "set", "s0", "up"])
+    sh(["ip", "-n", net.s, "-6", "addr", "replace", "fd61:2::1/64", "dev", "s0", "nodad"])
+    wait_for("up in the log", lambda: "port 'srv': link is up" in p.log(), 5)
+    check(c.wait(60 * SLOW) == 0, net.file("curl.log"))
+    check(sha256(net.file("got")) == sha256(net.file("big")), "download differs")
+    both(net)
+    net.stop_sluice(p)
+
+
+test_carrier.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
+
+
+def test_conflict(net):
+    """Somebody else claims our addresses: main says who, and clients keep the right one."""
+    p = net.sluice(net.sluice_head("af_xdp") + PLAIN)
+    mac, evil = mac_of(net, net.d, "lan"), "02:66:00:00:00:01"
+    e = bytes.fromhex(evil.replace(":", ""))
+    vip = socket.inet_aton(VIP4)
+    claim = (b"\xff" * 6 + e + bytes.fromhex("08060001080006040001") + e + vip + bytes(6) + vip)
+    raw = socket_in(net.c, "c0")
+    with raw:
+        for _ in range(50):
+            raw.send(claim)
+    wait_for("the line in the log", lambda: re.search(
+        r"port 'lan': address %s is also used by %s" % (re.escape(VIP4), evil), p.log(), re.I), 5)
+    wait_for("50", lambda: int(net.telemetry("/sluice/drops")["addr_conflict"]) == 50)
+    _, out = sh(["ping", "-q", "-c", "3", "-i", "0.1", "-W", "2", VIP4], ns=net.c)
+    check(" 0% packet loss" in out and neigh(net, net.c, VIP4) == mac, out)
+    check(len(re.findall("is also used by", p.log())) == 1, "not said once")
+    net.stop_sluice(p)
+
+
+def test_closed(net):
+    """UDP and protocols that nobody serves are refused as by any host; at a bounded rate."""
+    p = net.sluice(net.sluice_head("af_xdp") + PLAIN)
+    ask = net.write("udp.py", """
+import socket, sys
+socks = []
+for host, family in (("%s", socket.AF_INET), ("%s", socket.AF_INET6)):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.settimeout(5)
+    s.connect((host, 53))
+    s.send(b"x")
+    try:
+        s.recv(10)
+        sys.exit("answered")
+    except ConnectionRefusedError:
+        socks.append(s)
+for s in socks * 1500:
+    try:
+        s.send(b"x")
+    except ConnectionRefusedError:
+        pass
+print("refused")
+""" % (VIP4, VIP6))
+    _, out = sh(["/usr/bin/python3", ask], ns=net.c, ok=False)
+    check("refused" in out, out + str(net.telemetry("/sluice/drops")) +
+          str(net.telemetry("/sluice/workers")))
+    wait_for("all counted", lambda: int(net.telemetry("/sluice/drops")["udp_no_port"]) >= 1500)
+    sent, kept = net.stat("icmp_err_out"), net.stat("icmp_err_limited")
+    check(sent >= 2 and kept > 0 and sent < kept, "%d sent, %d kept back" % (sent, kept))
+    _, out = sh(["ping", "-q", "-c", "2", "-W", "2", VIP6], ns=net.c)  # echo has its own limit
+    check(" 0% packet loss" in out, out)
+    net.stop_sluice(p)
+
+
+def test_offload(net, offload):
+    """TAP computes checksums in its driver, or we do: the same bytes, and the port says which."""
+    random_file(net.file("big"), 10 << 20)
+    conf = net.nginx([("b1", 8001)], ns=net.d)
+    p = net.sluice("""global
+    dpdk-eal "--file-prefix=%s"
+port tap
+    device net_tap0,iface=slt0
+    address 10.61.3.10/24
+    address fd61:3::10/64
+    offload %s
+""" % (net.prefix, offload) + BODY % ("10.61.3.10", "fd61:3::10", "10.61.3.1", "fd61:3::1"))
+    sh(["ip", "-n", net.d, "addr", "add", "10.61.3.1/24", "dev", "slt0"])
+    sh(["ip", "-n", net.d, "-6", "addr", "add", "fd61:3::1/64", "dev", "slt0", "nodad"])
+    for host in ("10.61.3.10", "[fd61:3::10]"):
+        for path in ("/big", "/six/../big"):
+            sh(["curl", "-sS", "-m", "60", "--path-as-is", "-o", net.file("got"),
+                "http://%s%s" % (host, path)], ns=net.d, timeout=70)
+            check(sha256(net.file("got")) == sha256(net.file("big")), "%s%s differs" % (host, path))
+    bits = int(net.telemetry("/sluice/ports")["tap"]["offloads"])
+    check((bits & 0x0f) == (0x0f if offload == "on" else 0), "offloads are 0x%x" % bits)
+    drops = net.telemetry("/sluice/drops")
+    check(int(drops["tcp_csum"]) == 0 and int(drops["ip_csum"]) == 0, str(drops))
+    check(conf.alive(), "nginx ended")
+    net.stop_sluice(p)
+
+
+test_offload.cases = [{"offload": o} for o in ("on", "off")]
