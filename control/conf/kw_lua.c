@@ -179,6 +179,8 @@ SL_CFG_GLOBAL(
 		"CPU time of a call in all", AT(lua_session_timeout_ms) },
 	{ "tune.lua.burst-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"CPU time of a call without a pause", AT(lua_burst_timeout_ms) },
+	{ "tune.lua.task-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
+		"CPU time of a task in all; none by default", AT(lua_task_timeout_ms) },
 	{ "tune.lua.deadline", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"how long a request waits for a script", AT(lua_deadline_ms) },
 	{ "tune.lua.on-error", CONF_GLOBAL, 1, 2, kw_policy, "continue|deny|status <code>",

@@ -80,11 +80,12 @@ check(struct script_run *r)
 {
 	const struct script_gen *g = r->call.gen;
 
-	if (g->max_instr != 0 && r->instr >= g->max_instr)
-		return KILL_INSTR;
+	if (g->max_instr != 0 && r->instr >= g->max_instr && r->kind != 't')
+		return KILL_INSTR; // of a call: a task has no end
 	uint64_t now = run_clock(r);
 	uint64_t us = now > r->start_us ? now - r->start_us : 0;
-	if (g->session_ms != 0 && r->cpu_us + us >= (uint64_t)g->session_ms * 1000)
+	uint32_t all_ms = r->kind == 't' ? g->task_ms : g->session_ms;
+	if (all_ms != 0 && r->cpu_us + us >= (uint64_t)all_ms * 1000)
 		return KILL_TIMEOUT;
 	if (g->burst_ms != 0 && us >= (uint64_t)g->burst_ms * 1000)
 		return KILL_BURST;

@@ -31,6 +31,7 @@ script_gen_conf(struct script_gen *g, const struct global_conf *conf)
 {
 	g->slice = conf->lua_forced_yield != 0 ? conf->lua_forced_yield : SCRIPT_SLICE;
 	g->session_ms = conf->lua_session_timeout_ms;
+	g->task_ms = conf->lua_task_timeout_ms;
 	g->burst_ms = conf->lua_burst_timeout_ms;
 	g->max_instr = conf->lua_max_instructions;
 	g->max_bytes = (size_t)conf->lua_maxmem_mb << 20;

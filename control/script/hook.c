@@ -63,6 +63,7 @@ run_get(struct script_state *st)
 		r->call.gen = st->gen;
 		rand_seed(&r->call.rand, script_now_us() ^ (uintptr_t)r);
 		sl_list_init(&r->node);
+		wait_init(r);
 		sl_list_add_tail(&st->runs, &r->all);
 	}
 	if (r->co == NULL && protect(r, thread_new) < 0) {
@@ -71,6 +72,12 @@ run_get(struct script_state *st)
 		return NULL;
 	}
 	return r;
+}
+
+void
+run_free(struct script_run *r)
+{
+	free(r); // its coroutine went before, or goes with the state
 }
 
 /* clean: the coroutine returned and can serve again. */
@@ -86,13 +93,16 @@ run_put(struct script_run *r, bool clean)
 	}
 	r->call.slot = NULL;
 	r->call.seq++;
+	scope_end(&r->scoped);
+	if (r->kind == 't') { // a task's coroutine served its purpose
+		if (r->co != NULL)
+			protect(r, thread_drop);
+		r->st->ntasks--;
+		sl_list_del(&r->all);
+		run_free(r);
+		return;
+	}
 	sl_list_add_head(&r->st->idle, &r->node);
-}
-
-void
-run_free(struct script_run *r)
-{
-	free(r); // its coroutine went with the state
 }
 
 /* ---- results ---- */
@@ -232,6 +242,12 @@ report(struct call_slot *s, const struct script_gen *g, struct sl_str why)
 	char text[1024];
 	struct sl_buf b;
 
+	if (s == NULL) {
+		sl_buf_init(&b, text, sizeof(text));
+		sl_buf_printf(&b, "Lua task: %.*s.", SL_STR_ARG(why));
+		script_emit(SL_ALERT, sl_buf_str(&b));
+		return;
+	}
 	sl_buf_init(&b, s->error, sizeof(s->error));
 	sl_buf_add(&b, why);
 	sl_buf_init(&b, text, sizeof(text));
@@ -248,14 +264,17 @@ fail(struct script_run *r, int rc)
 	struct sl_buf b;
 
 	if (r->kill == KILL_DONE) {
-		s->end = CALL_OK;
+		if (s != NULL)
+			s->end = CALL_OK;
 		return;
 	}
 	if (r->kill == KILL_CANCEL) {
-		s->end = CALL_CANCELLED;
+		if (s != NULL)
+			s->end = CALL_CANCELLED;
 		return;
 	}
-	s->end = r->kill != KILL_NONE ? CALL_EXHAUSTED : CALL_ERROR;
+	if (s != NULL)
+		s->end = r->kill != KILL_NONE ? CALL_EXHAUSTED : CALL_ERROR;
 	sl_buf_init(&b, text, sizeof(text));
 	add_error(r, rc, &b);
 	report(s, r->call.gen, sl_buf_str(&b));
@@ -284,6 +303,7 @@ run_start(struct script_state *st, struct call_slot *s)
 	}
 	r->call.slot = s;
 	s->view.rand = &r->call.rand;
+	r->kind = s->kind;
 	r->preempt = s->kind == 'a';
 	budget_start(r);
 	lua_pushcfunction(r->co, run_entry);
@@ -292,11 +312,23 @@ run_start(struct script_state *st, struct call_slot *s)
 	return r;
 }
 
+/* What the slice cost. */
+static void
+account(struct script_run *r)
+{
+	struct call_slot *s = r->call.slot;
+
+	budget_slice_end(r);
+	if (s == NULL)
+		return;
+	s->cpu_us = r->cpu_us;
+	s->instructions = r->instr;
+}
+
 bool
 run_slice(struct script_run *r)
 {
 	struct script_state *st = r->st;
-	struct call_slot *s = r->call.slot;
 
 	if (r->kill == KILL_CANCEL) {
 		run_cancel(r);
@@ -305,25 +337,24 @@ run_slice(struct script_run *r)
 	st->running = r;
 	st->blocked = 0;
 	st->chain = false;
-	st->wake_us = 0;
+	st->wait = false;
 	budget_slice_begin(r);
 	int rc = lua_resume(r->co, NULL, r->narg);
-	budget_slice_end(r);
+	account(r);
 	st->running = NULL;
 	r->narg = 0;
-	s->cpu_us = r->cpu_us;
-	s->instructions = r->instr;
-	r->wake_us = st->wake_us;
 	if (rc == LUA_YIELD) {
 		// a plain coroutine.yield() of the script: as core.yield()
 		if (!st->chain)
 			lua_settop(r->co, 0);
+		else if (st->wait)
+			wait_begin(r);
 		return false;
 	}
-	if (rc == LUA_OK)
-		s->end = CALL_OK;
-	else
+	if (rc != LUA_OK)
 		fail(r, rc);
+	else if (r->call.slot != NULL)
+		r->call.slot->end = CALL_OK;
 	run_put(r, rc == LUA_OK);
 	return true;
 }
@@ -331,7 +362,10 @@ run_slice(struct script_run *r)
 void
 run_cancel(struct script_run *r)
 {
-	r->call.slot->end = CALL_CANCELLED;
+	if (r->waiting)
+		wait_forget(r);
+	if (r->call.slot != NULL)
+		r->call.slot->end = CALL_CANCELLED;
 	run_put(r, false);
 }
 
@@ -345,29 +379,6 @@ script_done(lua_State *L)
 	if (r == NULL)
 		return luaL_error(L, "core.done() outside of a call");
 	return budget_raise(r, L, KILL_DONE);
-}
-
-int
-script_yield(lua_State *L)
-{
-	struct script_state *st = script_state_of(L);
-
-	if (st->running == NULL || st->blocked != 0 || !lua_isyieldable(L))
-		return 0;
-	st->chain = true;
-	return lua_yield(L, 0);
-}
-
-int
-script_sleep(lua_State *L, uint64_t ms)
-{
-	struct script_state *st = script_state_of(L);
-
-	if (st->running == NULL || st->blocked != 0 || !lua_isyieldable(L))
-		return luaL_error(L, "sleep: cannot wait here");
-	st->chain = true;
-	st->wake_us = script_now_us() + sl_max(ms, (uint64_t)1) * 1000;
-	return lua_yield(L, 0);
 }
 
 int64_t

@@ -23,28 +23,7 @@
 #define NAP_US   50
 #define AWAKE_US 10000 // naps instead of blocking after the last call
 #define ROUND    64    // new calls between two looks at the rings
-
-/* What a worker's slot is doing here. */
-struct place {
-	struct script_run *run;
-	uint32_t seq;
-};
-
-struct script_thread {
-	uint16_t id;
-	pthread_t tid;
-	bool joinable;
-	struct waker waker;
-	_Atomic(bool) stop;
-	struct sl_list fresh, used; // runs
-	struct sl_list asleep;      // runs, the earliest first
-	struct place *place[LCORE_MAX];
-	bool dirty[LCORE_MAX]; // answered since the last wake
-	uint64_t last_us;      // of the last call
-	/* ==== this thread writes, others read ==== */
-	counter calls, errors, exhausted, cancelled, slices, wakeups, cpu_us;
-	counter running, memory_kb;
-};
+#define TIMERS   256   // and timers
 
 /* Set by script_start() before the threads run. */
 static struct {
@@ -90,9 +69,12 @@ answer(struct script_thread *t, struct call_slot *s)
 static void
 take_call(struct script_thread *t, struct call_slot *s)
 {
-	struct script_gen *g = s->model->lua;
-	struct script_run *r = run_start(script_state_for(g, s->fn, t->id), s);
+	struct script_state *st = script_state_for(s->model->lua, s->fn, t->id);
+	struct script_run *r;
 
+	if (st != NULL)
+		st->thread = t;
+	r = run_start(st, s);
 	counter_inc(&t->calls);
 	if (r == NULL) {
 		answer(t, s);
@@ -113,40 +95,30 @@ take_cancel(struct script_thread *t, uint16_t worker, const struct xmsg *m)
 	if (p->run == NULL || p->seq != (uint32_t)m->w[2] || p->run->kill != KILL_NONE)
 		return;
 	p->run->kill = KILL_CANCEL;
-	if (p->run->wake_us != 0) { // it need not sleep on
-		p->run->wake_us = 0;
-		sl_list_del(&p->run->node);
-		sl_list_add_tail(&t->fresh, &p->run->node);
+	if (p->run->waiting) { // it need not wait on
+		wait_forget(p->run);
+		sched_ready(p->run);
 	}
 }
 
-/* Few sleep at a time: the place is looked for from the end, where the latest belongs. */
-static void
-put_to_sleep(struct script_thread *t, struct script_run *r)
+void
+sched_ready(struct script_run *r)
 {
-	struct sl_list *at = t->asleep.prev;
+	sl_list_add_tail(&r->st->thread->fresh, &r->node);
+}
 
-	while (at != &t->asleep && sl_list_entry(at, struct script_run, node)->wake_us > r->wake_us)
-		at = at->prev;
-	sl_list_add_head(at, &r->node);
+sl_tick
+sched_tick(uint64_t us)
+{
+	return tick_add((sl_tick)(us / 1000), 0);
 }
 
 static void
-wake_sleepers(struct script_thread *t)
+run_timers(struct script_thread *t)
 {
-	uint64_t now;
-
-	if (sl_list_is_empty(&t->asleep))
-		return;
-	now = script_now_us();
-	while (!sl_list_is_empty(&t->asleep)) {
-		struct script_run *r = sl_list_first(&t->asleep, struct script_run, node);
-		if (r->wake_us > now)
-			return;
-		r->wake_us = 0;
-		sl_list_del(&r->node);
-		sl_list_add_tail(&t->fresh, &r->node);
-	}
+	// without timers nobody needs the wheel's date but who arms the next one
+	if (t->wheel.armed > 0)
+		wheel_advance(&t->wheel, sched_tick(script_now_us()), TIMERS, t);
 }
 
 static uint32_t
@@ -178,13 +150,14 @@ run_one(struct script_thread *t, struct sl_list *from)
 	sl_list_del(&r->node);
 	counter_inc(&t->slices);
 	if (run_slice(r)) {
-		counter_dec(&t->running);
-		answer(t, s);
-	} else if (r->wake_us != 0) {
-		put_to_sleep(t, r);
-	} else {
+		if (s != NULL) {
+			counter_dec(&t->running);
+			answer(t, s);
+		}
+	} else if (!r->waiting) {
 		sl_list_add_tail(&t->used, &r->node);
 	}
+	atomic_store_explicit(&t->tasks, st->ntasks, memory_order_relaxed);
 	atomic_store_explicit(&t->memory_kb, st->used >> 10, memory_order_relaxed);
 }
 
@@ -192,9 +165,9 @@ run_one(struct script_thread *t, struct sl_list *from)
 static bool
 round_once(struct script_thread *t)
 {
-	bool busy = drain(t) != 0;
+	bool busy = notes_run(t) + drain(t) != 0;
 
-	wake_sleepers(t);
+	run_timers(t);
 	for (uint32_t i = 0; i < ROUND && !sl_list_is_empty(&t->fresh); i++) {
 		run_one(t, &t->fresh);
 		busy = true;
@@ -214,6 +187,8 @@ round_once(struct script_thread *t)
 static bool
 has_message(const struct script_thread *t)
 {
+	if (notes_waiting(t))
+		return true;
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
 		if (xring_count(&sched.spec.lc[i]->script[t->id].from) != 0)
 			return true;
@@ -221,17 +196,13 @@ has_message(const struct script_thread *t)
 	return false;
 }
 
-/* Microseconds until the first sleeper is due. */
+/* Microseconds until a timer may be due. */
 static uint64_t
-until_wake(const struct script_thread *t)
+until_timer(const struct script_thread *t)
 {
-	uint64_t now, at;
+	uint32_t ms = wheel_next_ms(&t->wheel);
 
-	if (sl_list_is_empty(&t->asleep))
-		return UINT64_MAX;
-	at = sl_list_first(&t->asleep, struct script_run, node)->wake_us;
-	now = script_now_us();
-	return at > now ? at - now : 0;
+	return ms != UINT32_MAX ? (uint64_t)ms * 1000 : UINT64_MAX;
 }
 
 static void
@@ -253,7 +224,7 @@ idle(struct script_thread *t)
 		waker_cancel(&t->waker);
 		return;
 	}
-	waker_wait(&t->waker, until_wake(t));
+	waker_wait(&t->waker, until_timer(t));
 	counter_inc(&t->wakeups);
 	t->last_us = script_now_us();
 }
@@ -301,7 +272,7 @@ thread_init(struct script_thread *t, uint16_t id)
 	t->id = id;
 	sl_list_init(&t->fresh);
 	sl_list_init(&t->used);
-	sl_list_init(&t->asleep);
+	wheel_init(&t->wheel, sched_tick(script_now_us()));
 	t->waker.fd = -1;
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
 		struct xpair *p = &sched.spec.lc[i]->script[id];
@@ -340,9 +311,10 @@ script_start(const struct script_spec *s)
 }
 
 void
-script_publish(struct script_gen *g sl_unused)
+script_publish(struct script_gen *g)
 {
-	// tasks (core.register_task) start here once there are any
+	for (uint16_t i = 0; i < sched.n; i++)
+		task_publish(g, &sched.thread[i]);
 }
 
 void
@@ -374,6 +346,7 @@ script_get_stats(uint16_t thread, struct script_stats *out)
 		.wakeups = counter_get(&t->wakeups),
 		.cpu_us = counter_get(&t->cpu_us),
 		.running = (uint32_t)counter_get(&t->running),
+		.tasks = (uint32_t)counter_get(&t->tasks),
 		.memory_kb = (uint32_t)counter_get(&t->memory_kb),
 	};
 }

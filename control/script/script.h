@@ -7,6 +7,7 @@
 #pragma once
 
 #include "dataplane/base/keyword.h"
+#include "dataplane/base/list.h"
 #include "dataplane/base/log.h"
 #include "dataplane/expr/expr.h"
 #include "dataplane/lcore/lcore.h"
@@ -64,7 +65,7 @@ void script_stop(void);
 /* Statistics of one script thread, for telemetry (any thread). */
 struct script_stats {
 	uint64_t calls, errors, exhausted, cancelled, slices, wakeups, cpu_us;
-	uint32_t running, memory_kb;
+	uint32_t running, tasks, memory_kb;
 };
 uint16_t script_count(void);
 void script_get_stats(uint16_t thread, struct script_stats *out);
@@ -102,6 +103,72 @@ int script_done(struct lua_State *L);
 int script_yield(struct lua_State *L);
 /* core.sleep: suspends for ms; raises where waiting is not possible. As script_yield(). */
 int script_sleep(struct lua_State *L, uint64_t ms);
+
+/* ---- waiting for what happens outside of Lua ---- */
+/*
+ * One wait of a coroutine. Zeroed before its first use; lives in memory that outlives the wait, such
+ * as a userdata on the stack of the function that waits. One coroutine at a time waits on it: while
+ * `run` is set, another must use a wait of its own.
+ */
+struct script_wait {
+	struct script_run *run; // who waits; NULL: nobody
+	bool woken;             // by script_wake(), and not by time
+};
+typedef int (*script_k)(struct lua_State *L, int status, intptr_t ctx); // a lua_KFunction
+#define SCRIPT_FOREVER UINT64_MAX
+/* May the running function suspend? */
+bool script_can_wait(struct lua_State *L);
+/* Raises "WHAT: cannot wait here: why" unless it may. */
+void script_check_wait(struct lua_State *L, const char *what);
+/*
+ * Suspends the whole chain of coroutines until script_wake(w), or for ms milliseconds; then k runs in
+ * place of the function that waited, on its stack, and looks at w->woken. Works in actions, fetches,
+ * converters, services and tasks; raises elsewhere, as script_check_wait(). When the call is
+ * cancelled or hits a limit k never runs: what must be undone then goes into the call's scope.
+ * To be used as `return script_wait(…)`. w may be NULL: only time ends it.
+ */
+int script_wait(struct lua_State *L, struct script_wait *w, uint64_t ms, const char *what,
+	script_k k, intptr_t ctx);
+/*
+ * The event is there: the coroutine runs again soon (not from inside this call). On the script
+ * thread of the waiting state only. Nothing when nobody waits.
+ */
+void script_wake(struct script_wait *w);
+
+/*
+ * What ends with the running call or task (a socket): end() runs on the state's thread, outside of
+ * Lua, after its last instruction, however it ends, and before its answer is sent. Outside of calls:
+ * with the state. The node is unlinked before. A userdata's __gc must call script_scope_del().
+ */
+struct script_scoped {
+	struct sl_list node; // not linked: not in a scope
+	void (*end)(struct script_scoped *s);
+};
+void script_scope_add(struct lua_State *L, struct script_scoped *s);
+void script_scope_del(struct script_scoped *s);
+
+/*
+ * A message to a script thread, from any thread, embedded in the sender's object: fn runs on the
+ * script thread outside of Lua, and may script_wake() or post n again. Never refused, as the
+ * memory is the sender's; posting what is under way already is one message. The thread lives until
+ * script_stop(), also after it was abandoned: then its messages wait until it comes back.
+ */
+struct script_note {
+	struct script_note *next;
+	_Atomic(bool) posted;
+	void (*fn)(struct script_note *n);
+};
+/* The thread on which L runs; NULL while it is being loaded. */
+struct script_thread *script_here(struct lua_State *L);
+void script_post(struct script_thread *t, struct script_note *n);
+
+/*
+ * core.register_task: a function and nargs arguments, popped from the top of the stack, run as a
+ * coroutine of their own: from script_publish() on, or soon when scripts run already. 0, -ENOMEM,
+ * -ENOSPC (more than SCRIPT_TASKS live in this state); may raise a Lua memory error.
+ */
+#define SCRIPT_TASKS 4096
+int script_task(struct lua_State *L, int nargs);
 /* A Lua number or boolean as integer, truncated as HAProxy does; 0 for everything else. */
 int64_t script_to_int(struct lua_State *L, int idx);
 

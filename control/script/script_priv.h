@@ -9,9 +9,11 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <pthread.h>
 
 #include "control/script/script.h"
 #include "dataplane/base/list.h"
+#include "dataplane/base/wheel.h"
 
 #define SCRIPT_SLICE 10000 // HAProxy's tune.lua.forced-yield: hook cost below 6 % from 500 on
 
@@ -28,12 +30,18 @@ struct script_state {
 	uint32_t nref;
 	int *init; // registry references of core.register_init
 	uint32_t ninit;
-	struct script_run *running; // whose coroutine runs now
-	uint32_t blocked;           // C boundaries in the chain of coroutines that cannot yield
-	bool chain;                 // the whole chain is being suspended
-	uint64_t wake_us;           // why: core.sleep() until then; 0: to be run again
-	struct sl_list idle;        // runs whose coroutine can be used again
-	struct sl_list runs;        // all runs
+	struct script_run *running;   // whose coroutine runs now
+	uint32_t blocked;             // C boundaries in the chain of coroutines that cannot yield
+	bool chain;                   // the whole chain is being suspended
+	bool wait;                    // and does not run again before …
+	struct script_wait *wait_for; // … this is woken (NULL: nothing but time), …
+	uint64_t wait_ms;             // … or so long
+	struct script_thread *thread; // whose it is; NULL before it ran there
+	struct sl_list idle;          // runs whose coroutine can be used again
+	struct sl_list runs;          // all runs
+	struct sl_list newborn;       // tasks that wait for script_publish()
+	struct sl_list scoped;        // what was made outside of calls
+	uint32_t ntasks;
 	void (*push_txn)(lua_State *L, struct script_call *c);
 };
 
@@ -61,10 +69,15 @@ struct script_gen {
 	char *prepend;
 	/* limits */
 	uint32_t slice;
-	uint32_t session_ms, burst_ms;
+	uint32_t session_ms, task_ms, burst_ms;
 	uint64_t max_instr;
 	size_t max_bytes;
 	bool ready;
+	struct script_adopt {
+		struct script_note note;
+		struct script_gen *gen;
+		struct script_thread *thread;
+	} adopt[SCRIPT_MAX];
 };
 
 /* Why a run must end, whatever the script does about it. */
@@ -77,17 +90,21 @@ enum script_kill {
 	KILL_DONE, // txn:done(), core.done()
 };
 
-/* A coroutine and the call it serves. */
+/* A coroutine and the call it serves, or a task. */
 struct script_run {
 	struct script_call call; // first: what lua/api holds
-	struct sl_list node;     // run queue, sleepers, or the state's idle list
+	struct sl_list node;     // run queue, or the state's idle list; not linked while it waits
 	struct sl_list all;      // of the state
+	struct sl_list scoped;   // struct script_scoped
 	struct script_state *st;
 	lua_State *co;
 	int co_ref;
-	int narg;         // for the next lua_resume()
-	uint64_t wake_us; // sleeps until then; 0: runnable
-	bool preempt;     // forced yields allowed: actions
+	int narg;     // for the next lua_resume()
+	uint8_t kind; // 'a', 'f', 'c', 't' (task)
+	bool preempt; // forced yields allowed
+	bool waiting;
+	struct script_wait *wait; // for this; NULL: only for the timer
+	struct wheel_timer timer;
 	enum script_kill kill;
 	/* budget */
 	uint64_t instr;
@@ -95,6 +112,29 @@ struct script_run {
 	uint64_t start_us; // of this slice, in the clock that `cpu` says
 	bool cpu;          // the thread's CPU clock; before the first full slice: monotonic
 	bool burst_seen;
+};
+
+/* What a worker's slot is doing here. */
+struct place {
+	struct script_run *run;
+	uint32_t seq;
+};
+
+struct script_thread {
+	uint16_t id;
+	pthread_t tid;
+	bool joinable;
+	struct waker waker;
+	_Atomic(bool) stop;
+	_Atomic(struct script_note *) inbox; // the latest first
+	struct sl_list fresh, used;          // runs
+	struct wheel wheel;                  // timers of waiting runs; ctx: the thread
+	struct place *place[LCORE_MAX];
+	bool dirty[LCORE_MAX]; // answered since the last wake
+	uint64_t last_us;      // of the last call
+	/* ==== this thread writes, others read ==== */
+	counter calls, errors, exhausted, cancelled, slices, wakeups, cpu_us;
+	counter running, tasks, memory_kb;
 };
 
 static inline struct script_state *
@@ -132,14 +172,36 @@ uint64_t script_now_us(void);
 /* ---- hook.c ---- */
 /* Takes a slot; NULL: answered at once (slot->end is set). */
 struct script_run *run_start(struct script_state *st, struct call_slot *s);
-/* Runs a slice. true: the call ended, slot->end is set and the run was put away. */
+/* Runs a slice. true: it ended, slot->end is set and the run was put away. */
 bool run_slice(struct script_run *r);
-/* Ends a run that waits. */
+/* Ends a run that does not run now. */
 void run_cancel(struct script_run *r);
 void run_free(struct script_run *r);
 /* The state that serves a function on a script thread; NULL: none. */
 struct script_state *script_state_for(const struct script_gen *g, uint16_t fn, uint16_t thread);
 
+/* ---- wait.c ---- */
+/* After a slice that suspended: the run waits now. */
+void wait_begin(struct script_run *r);
+/* It must not wait any longer: the wait is forgotten, the run in no list. */
+void wait_forget(struct script_run *r);
+void wait_init(struct script_run *r);
+/* Calls end() of all. */
+void scope_end(struct sl_list *scoped);
+
+/* ---- note.c ---- */
+/* Runs what was posted; how many. */
+uint32_t notes_run(struct script_thread *t);
+bool notes_waiting(const struct script_thread *t);
+
+/* ---- task.c ---- */
+/* Tells a thread that the states of a generation are its own: their tasks start. */
+void task_publish(struct script_gen *g, struct script_thread *t);
+
 /* ---- sched.c ---- */
+/* Puts a run that is in no list behind those that are to run. */
+void sched_ready(struct script_run *r);
+/* Clock of the thread's wheel. */
+sl_tick sched_tick(uint64_t us);
 /* Text to the log of the script threads, or sl_log() before they run. */
 void script_emit(enum sl_level level, struct sl_str text);

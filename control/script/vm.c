@@ -103,6 +103,8 @@ vm_new(struct script_gen *g, uint16_t id, struct script_err *err)
 	st->max = g->max_bytes;
 	sl_list_init(&st->idle);
 	sl_list_init(&st->runs);
+	sl_list_init(&st->newborn);
+	sl_list_init(&st->scoped);
 	st->L = lua_newstate(vm_alloc, st);
 	if (st->L == NULL) {
 		say(err, "Lua", " out of memory error", NULL);
@@ -130,6 +132,13 @@ vm_free(struct script_state *st)
 {
 	if (st == NULL)
 		return;
+	sl_list_foreach(n, &st->runs) {
+		struct script_run *r = sl_list_entry(n, struct script_run, all);
+		if (r->wait != NULL)
+			r->wait->run = NULL;
+		scope_end(&r->scoped);
+	}
+	scope_end(&st->scoped);
 	lua_close(st->L);
 	sl_list_foreach_safe(n, &st->runs)
 		run_free(sl_list_entry(n, struct script_run, all));
