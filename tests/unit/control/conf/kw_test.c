@@ -67,6 +67,7 @@ static const struct kw_case cases[] = {
 	ROW("global", "tune.lua.max-instructions", "1000000", "1k", NUM),
 	ROW("global", "tune.lua.session-timeout", "4s", "4x", "unexpected character 'x'"),
 	ROW("global", "tune.lua.burst-timeout", "1s", "", "expects <time>"),
+	ROW("global", "tune.lua.task-timeout", "1m", "", "expects <time>"),
 	ROW("global", "tune.lua.deadline", "100ms", "1 2", SURPLUS),
 	ROW("global", "tune.lua.on-error", "status 503", "wait", "got 'wait'"),
 	ROW("global", "tune.lua.on-error", "deny", "status 99", RANGE),
