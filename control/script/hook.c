@@ -304,6 +304,7 @@ run_start(struct script_state *st, struct call_slot *s)
 	r->call.slot = s;
 	s->view.rand = &r->call.rand;
 	r->kind = s->kind;
+	r->asked = false;
 	r->preempt = s->kind == 'a';
 	budget_start(r);
 	lua_pushcfunction(r->co, run_entry);
@@ -312,13 +313,12 @@ run_start(struct script_state *st, struct call_slot *s)
 	return r;
 }
 
-/* What the slice cost. */
+/* While a call runs the slot may be the worker's (CALL_ASK): this is written at its end. */
 static void
-account(struct script_run *r)
+take_cost(struct script_run *r)
 {
 	struct call_slot *s = r->call.slot;
 
-	budget_slice_end(r);
 	if (s == NULL)
 		return;
 	s->cpu_us = r->cpu_us;
@@ -340,7 +340,7 @@ run_slice(struct script_run *r)
 	st->wait = false;
 	budget_slice_begin(r);
 	int rc = lua_resume(r->co, NULL, r->narg);
-	account(r);
+	budget_slice_end(r);
 	st->running = NULL;
 	r->narg = 0;
 	if (rc == LUA_YIELD) {
@@ -351,6 +351,7 @@ run_slice(struct script_run *r)
 			wait_begin(r);
 		return false;
 	}
+	take_cost(r);
 	if (rc != LUA_OK)
 		fail(r, rc);
 	else if (r->call.slot != NULL)
@@ -364,6 +365,7 @@ run_cancel(struct script_run *r)
 {
 	if (r->waiting)
 		wait_forget(r);
+	take_cost(r);
 	if (r->call.slot != NULL)
 		r->call.slot->end = CALL_CANCELLED;
 	run_put(r, false);

@@ -95,10 +95,35 @@ take_cancel(struct script_thread *t, uint16_t worker, const struct xmsg *m)
 	if (p->run == NULL || p->seq != (uint32_t)m->w[2] || p->run->kill != KILL_NONE)
 		return;
 	p->run->kill = KILL_CANCEL;
-	if (p->run->waiting) { // it need not wait on
+	if (p->run->waiting && !p->run->asked) { // it need not wait on
 		wait_forget(p->run);
 		sched_ready(p->run);
 	}
+}
+
+/* The answer to a question: the slot is ours again. */
+static void
+take_told(struct script_thread *t, uint16_t worker, const struct xmsg *m)
+{
+	const struct call_slot *s = (const struct call_slot *)(uintptr_t)m->w[1];
+	struct place *p = &t->place[worker][s->index];
+
+	if (p->run == NULL || p->seq != (uint32_t)m->w[2] || !p->run->asked)
+		return;
+	p->run->asked = false;
+	script_wake(&p->run->told);
+}
+
+void
+sched_ask(struct script_run *r)
+{
+	struct script_thread *t = r->st->thread;
+	struct call_slot *s = r->call.slot;
+	struct xmsg m = { .w = { XMSG_CALL_ASK, (uintptr_t)s } };
+
+	t->dirty[s->worker] = true;
+	if (!xring_push(&sched.spec.lc[s->worker]->script[t->id].to, &m))
+		sl_assert(0); // the ring has four entries for each slot
 }
 
 void
@@ -134,6 +159,8 @@ drain(struct script_thread *t)
 				take_call(t, (struct call_slot *)(uintptr_t)m.w[1]);
 			else if ((m.w[0] & 0xffff) == XMSG_CALL_CANCEL)
 				take_cancel(t, i, &m);
+			else if ((m.w[0] & 0xffff) == XMSG_CALL_TOLD)
+				take_told(t, i, &m);
 			n++;
 		}
 	}

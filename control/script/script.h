@@ -136,6 +136,14 @@ int script_wait(struct lua_State *L, struct script_wait *w, uint64_t ms, const c
 void script_wake(struct script_wait *w);
 
 /*
+ * Asks the worker something about the running call's stream (c->slot->ask_… filled), and waits for the
+ * answer: then k runs, and finds ask_rc and ask_value. The slot must not be touched meanwhile. As
+ * script_wait(). The usual answer takes two crossings of a ring.
+ */
+int script_ask(struct lua_State *L, struct script_call *c, enum call_ask ask, const char *what,
+	script_k k, intptr_t ctx);
+
+/*
  * What ends with the running call or task (a socket): end() runs on the state's thread, outside of
  * Lua, after its last instruction, however it ends, and before its answer is sent. Outside of calls:
  * with the state. The node is unlinked before. A userdata's __gc must call script_scope_del().

@@ -103,6 +103,8 @@ struct script_run {
 	uint8_t kind; // 'a', 'f', 'c', 't' (task)
 	bool preempt; // forced yields allowed
 	bool waiting;
+	bool asked; // the slot is the worker's until CALL_TOLD
+	struct script_wait told;
 	struct script_wait *wait; // for this; NULL: only for the timer
 	struct wheel_timer timer;
 	enum script_kill kill;
@@ -201,6 +203,8 @@ void task_publish(struct script_gen *g, struct script_thread *t);
 /* ---- sched.c ---- */
 /* Puts a run that is in no list behind those that are to run. */
 void sched_ready(struct script_run *r);
+/* Sends CALL_ASK. */
+void sched_ask(struct script_run *r);
 /* Clock of the thread's wheel. */
 sl_tick sched_tick(uint64_t us);
 /* Text to the log of the script threads, or sl_log() before they run. */

@@ -50,6 +50,20 @@ script_wait(lua_State *L, struct script_wait *w, uint64_t ms, const char *what, 
 }
 
 int
+script_ask(lua_State *L, struct script_call *c, enum call_ask ask, const char *what, script_k k,
+	intptr_t ctx)
+{
+	struct script_run *r = sl_container_of(c, struct script_run, call);
+
+	script_check_wait(L, what);
+	sl_assert(r == r->st->running && !r->asked);
+	c->slot->ask = ask;
+	r->asked = true;
+	sched_ask(r);
+	return script_wait(L, &r->told, SCRIPT_FOREVER, what, k, ctx);
+}
+
+int
 script_sleep(lua_State *L, uint64_t ms)
 {
 	return script_wait(L, NULL, ms, "sleep", NULL, 0);

@@ -26,7 +26,8 @@ struct call_pair {
 
 struct call_lcore {
 	size_t bytes;
-	uint32_t nslots; // of each pair
+	struct call_block *blocks; // free ones
+	uint32_t nslots;           // of each pair
 	uint16_t npairs;
 	struct call_pair pair[];
 };
@@ -47,9 +48,20 @@ slot_get(struct call_pair *p)
 }
 
 static void
-slot_put(struct call_pair *p, struct call_slot *slot)
+block_put(struct call_lcore *cl, struct call_slot *slot)
+{
+	if (slot->block == NULL)
+		return;
+	slot->block->next_free = cl->blocks;
+	cl->blocks = slot->block;
+	slot->block = NULL;
+}
+
+static void
+slot_put(struct call_lcore *cl, struct call_pair *p, struct call_slot *slot)
 {
 	sl_assert(slot->busy);
+	block_put(cl, slot);
 	slot->busy = false;
 	slot->next_free = p->unused;
 	p->unused = slot;
@@ -207,6 +219,8 @@ snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 	slot->nargs = c->nargs;
 	memcpy(slot->args, c->args, sizeof(slot->args)); // their bytes live in the model
 	slot->point = point_of(s);
+	slot->ask = CALL_ASK_NONE;
+	slot->asked = false;
 	slot->view = s->view;
 	slot->view.stream = NULL;
 	slot->view.rand = NULL; // the script thread's own
@@ -240,19 +254,53 @@ pair_of(const struct call_lcore *cl, const struct stream *s)
 	return 0;
 }
 
-/* 0: on its way; -EMSGSIZE: too large for a slot. exp: when the stream stops waiting. */
+/* Would the heads leave too little of a slot's own memory? */
+static bool
+wants_block(const struct stream *s)
+{
+	uint32_t n = HTTP_REWRITE;
+
+	if (s->view.req != NULL)
+		n += s->view.req->len;
+	if (s->view.res != NULL)
+		n += s->view.res->len;
+	return n > CALL_DATA - CALL_ROOM;
+}
+
+static int
+fill(struct call_lcore *cl, struct call_slot *slot, struct stream *s, sl_tick exp)
+{
+	int rc = -EMSGSIZE;
+
+	if (likely(!wants_block(s)))
+		rc = snapshot(slot, s, exp);
+	if (likely(rc != -EMSGSIZE))
+		return rc;
+	slot->block = cl->blocks;
+	if (slot->block == NULL)
+		return -EAGAIN;
+	cl->blocks = slot->block->next_free;
+	return snapshot(slot, s, exp);
+}
+
+/*
+ * 0: on its way; -EMSGSIZE: too large for a block; -EAGAIN: it needs a block, and there is none. exp:
+ * when the stream stops waiting.
+ */
 static int
 launch(struct lcore *lc, struct call_pair *p, struct call_slot *slot, struct stream *s, sl_tick exp)
 {
 	struct xmsg m = { .w = { XMSG_CALL, (uintptr_t)slot } };
 	struct xpair *x = &lc->script[slot->script];
-	int rc = snapshot(slot, s, exp);
+	struct call_lcore *cl = *px_calls(lc);
+	int rc = fill(cl, slot, s, exp);
 
 	if (rc == 0 && !xring_push(&x->from, &m))
-		rc = -EMSGSIZE; // the ring holds two messages of each slot
+		rc = -EMSGSIZE; // cannot be: the ring holds four messages of each slot
 	if (rc < 0) {
-		slot_put(p, slot);
-		stat_inc(lc, STAT_LUA_ERRORS);
+		slot_put(cl, p, slot);
+		if (rc != -EAGAIN)
+			stat_inc(lc, STAT_LUA_ERRORS);
 		return rc;
 	}
 	x->dirty = true;
@@ -291,12 +339,12 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 	exp = tick_add(lc->now, deadline_ms(s));
 	// who waits longer is served first
 	slot = sl_list_is_empty(&p->waiting) ? slot_get(p) : NULL;
-	if (slot != NULL) {
-		if (launch(lc, p, slot, s, exp) < 0) {
-			r = by_policy(error_policy(s));
-			return stream_call_now(s, &r, out);
-		}
-	} else {
+	int rc = slot != NULL ? launch(lc, p, slot, s, exp) : -EAGAIN;
+	if (rc < 0 && rc != -EAGAIN) {
+		r = by_policy(error_policy(s));
+		return stream_call_now(s, &r, out);
+	}
+	if (rc == -EAGAIN) {
 		struct policy op = overload_policy(s);
 		stat_inc(lc, STAT_LUA_NO_SLOT);
 		if (op.kind != CALL_POLICY_WAIT) {
@@ -311,17 +359,23 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 	return ACT_SUSPEND;
 }
 
-/* A slot became free: the longest waiting stream gets it. */
+/*
+ * A slot became free: the longest waiting stream gets it. Blocks are shared by all pairs, so one that
+ * waits for a block of another pair's is looked at with its own pair's next slot, at the latest.
+ */
 static void
 serve_waiting(struct lcore *lc, struct call_pair *p)
 {
 	while (p->unused != NULL && !sl_list_is_empty(&p->waiting)) {
 		struct call_wait *w = sl_list_first(&p->waiting, struct call_wait, node);
 		struct stream *s = sl_container_of(w, struct stream, call);
+		int rc = launch(lc, p, slot_get(p), s, s->call_exp);
+		if (rc == -EAGAIN)
+			return; // a block comes back with some slot
 		sl_list_del(&w->node);
 		w->queued = false;
 		p->nwaiting--;
-		if (launch(lc, p, slot_get(p), s, s->call_exp) < 0) {
+		if (rc < 0) {
 			struct call_result r = by_policy(error_policy(s));
 			stream_call_done(lc, s, &r);
 		}
@@ -342,6 +396,8 @@ let_go(struct lcore *lc, struct stream *s)
 		s->call.queued = false;
 		cl->pair[pair_of(cl, s)].nwaiting--;
 	}
+	if (slot != NULL && slot->asked)
+		call_told(lc, slot, -ECANCELED);
 	if (slot != NULL) {
 		struct xmsg m = { .w = { XMSG_CALL_CANCEL, (uintptr_t)slot, s->call.seq } };
 		// when full, the script runs to its end for nobody
@@ -368,67 +424,6 @@ call_deadline(struct lcore *lc, struct stream *s)
 }
 
 /* ---- verdict: slot -> worker ---- */
-
-static int
-apply_msg(struct http_msg *m, const struct call_write *w)
-{
-	int rc = 0;
-
-	switch ((enum call_write_op)w->op) {
-	case CW_REQ_ADD_HDR:
-	case CW_RES_ADD_HDR:
-		return http_hdr_add(m, w->name, w->value.s);
-	case CW_REQ_SET_HDR:
-	case CW_RES_SET_HDR:
-		return http_hdr_set(m, w->name, w->value.s);
-	case CW_REQ_DEL_HDR:
-	case CW_RES_DEL_HDR:
-		http_hdr_del(m, w->name);
-		return 0;
-	case CW_REQ_METHOD:
-		return http_set_method(m, w->value.s);
-	case CW_REQ_URI:
-		return http_set_uri(m, w->value.s);
-	case CW_REQ_PATH:
-		return http_set_path(m, w->value.s);
-	case CW_REQ_QUERY:
-		return http_set_query(m, w->value.s);
-	case CW_RES_STATUS:
-		return http_set_status(m, (uint16_t)w->value.i, w->name);
-	default:
-		return rc;
-	}
-}
-
-static int
-apply_one(struct stream *s, const struct call_write *w)
-{
-	switch ((enum call_write_op)w->op) {
-	case CW_SET_VAR:
-		return stream_set_var(s, (enum var_scope)w->scope, w->name, &w->value);
-	case CW_UNSET_VAR:
-		stream_unset_var(s, (enum var_scope)w->scope, w->name);
-		return 0;
-	case CW_RES_ADD_HDR:
-	case CW_RES_SET_HDR:
-	case CW_RES_DEL_HDR:
-	case CW_RES_STATUS:
-		return stream_at_response(s) ? apply_msg(&s->res, w) : 0;
-	default:
-		return s->view.req != NULL ? apply_msg(&s->req, w) : 0;
-	}
-}
-
-/* In the order of the script. They took effect on the slot's copy, so they fit here too. */
-static int
-apply_writes(struct stream *s, const struct call_slot *slot)
-{
-	int rc = 0;
-
-	for (const struct call_write *w = slot->first; w != NULL && rc >= 0; w = w->next)
-		rc = apply_one(s, w);
-	return rc;
-}
 
 /* HAProxy's act.* values; PAUSE (YIELD, 2) is not built: the rule counts as done. */
 static struct call_result
@@ -457,7 +452,7 @@ static struct call_result
 conclude(struct lcore *lc, struct stream *s, struct call_slot *slot, struct sample *value)
 {
 	struct call_result r = { .verdict = CALLV_CONT };
-	int rc = apply_writes(s, slot);
+	int rc = call_apply(s, slot);
 
 	if (slot->end != CALL_OK || rc < 0) {
 		stat_inc(lc, STAT_LUA_ERRORS);
@@ -498,18 +493,33 @@ call_done(struct lcore *lc, struct call_slot *slot)
 		r = conclude(lc, s, slot, &value);
 		stat_inc(lc, STAT_LUA_REPLIES);
 	}
-	slot_put(p, slot);
+	slot_put(cl, p, slot);
 	if (s != NULL)
 		stream_call_done(lc, s, &r);
 	serve_waiting(lc, p);
 }
 
+static void
+call_ask(struct lcore *lc, struct call_slot *slot)
+{
+	struct stream *s = stream_lookup(lc, slot->stream);
+
+	if (s != NULL && (s->call.slot != slot || s->call.seq != slot->seq))
+		s = NULL;
+	slot->asked = true;
+	call_asked(lc, s, slot);
+}
+
 void
 px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m)
 {
+	struct call_slot *slot = (struct call_slot *)(uintptr_t)m->w[1];
+
 	(void)script;
 	if ((m->w[0] & 0xffff) == XMSG_CALL_DONE)
-		call_done(lc, (struct call_slot *)(uintptr_t)m->w[1]);
+		call_done(lc, slot);
+	else if ((m->w[0] & 0xffff) == XMSG_CALL_ASK)
+		call_ask(lc, slot);
 }
 
 struct call_slot *
@@ -527,15 +537,24 @@ call_attach(struct lcore *lc, const struct px_spec *spec)
 {
 	size_t head = sizeof(struct call_lcore) + spec->nscripts * sizeof(struct call_pair);
 	size_t each = spec->call_slots * sizeof(struct call_slot);
+	uint32_t nblocks = spec->nscripts > 0 ? sl_max(spec->call_slots / 8, 4u) : 0;
+	struct call_block *block;
 	struct call_lcore *cl;
 
 	if (spec->call_slots > CALL_MAX_SLOTS || spec->nscripts > lc->nscripts)
 		return -EINVAL;
 	head = SL_ALIGN_UP(head, (size_t)SL_CACHE_LINE);
-	cl = lcore_map(head + spec->nscripts * each, lc->socket);
+	each = SL_ALIGN_UP(each, (size_t)SL_CACHE_LINE);
+	size_t bytes = head + spec->nscripts * each + nblocks * sizeof(*block);
+	cl = lcore_map(bytes, lc->socket);
 	if (cl == NULL)
 		return -ENOMEM;
-	cl->bytes = head + spec->nscripts * each;
+	cl->bytes = bytes;
+	block = (struct call_block *)((uint8_t *)cl + head + spec->nscripts * each);
+	for (uint32_t i = 0; i < nblocks; i++) {
+		block[i].next_free = cl->blocks;
+		cl->blocks = &block[i];
+	}
 	cl->nslots = spec->call_slots;
 	cl->npairs = (uint16_t)spec->nscripts;
 	for (uint16_t i = 0; i < cl->npairs; i++) {

@@ -16,9 +16,12 @@
 #include "dataplane/lcore/lcore.h"
 #include "dataplane/model/model.h"
 
-#define CALL_DATA 24576     // head (<= HTTP_MAX_HEAD), its room for edits, variables, writes
+#define CALL_DATA 24576     // heads, their room for edits, variables, writes
+#define CALL_ROOM 8192      // of that, at least, for variables and what the script writes
+#define CALL_BLOCK 65536    // in place of it for a request whose heads leave less: two heads of
+			    // HTTP_MAX_HEAD fit
 #define CALL_MAX_VARS 64
-#define CALL_MAX_SLOTS 2048 // per pair: its ring holds a call and a cancellation of each
+#define CALL_MAX_SLOTS 1024 // per pair: its rings hold four messages of each
 #define CALL_DEADLINE_MS 30000 // a request never waits for ever
 /* Bit of a function id: it exists in the state of each script thread, not only on thread 0. */
 #define CALL_FN_PER_THREAD 0x8000u
@@ -65,6 +68,22 @@ struct call_write {
 
 enum call_end { CALL_OK, CALL_ERROR, CALL_EXHAUSTED, CALL_CANCELLED };
 
+/*
+ * What a running call may ask of the worker (CALL_ASK). One question at a time; the slot is the
+ * worker's until CALL_TOLD, which always comes. The writes so far are applied first.
+ */
+enum call_ask {
+	CALL_ASK_NONE,
+	CALL_ASK_FETCH, // ask_row: a WHERE_OWNER fetch, ask_args; ask_value: its value, T_ANY: none
+	CALL_ASK_CONV,  // ask_row: a WHERE_OWNER converter, ask_args; ask_value: input, then result
+};
+
+/* Memory in place of data[]; they belong to the worker. */
+struct call_block {
+	struct call_block *next_free;
+	alignas(16) uint8_t mem[CALL_BLOCK];
+};
+
 struct call_slot {
 	/* ==== fixed ==== */
 	uint16_t worker, script, index;
@@ -91,12 +110,20 @@ struct call_slot {
 	char error[192];
 	uint64_t cpu_us;
 	uint64_t instructions;   // counted in whole slices
+	/* ==== script thread before CALL_ASK, worker before CALL_TOLD ==== */
+	enum call_ask ask;
+	int32_t ask_rc; // 0; -ECANCELED: the stream does not wait any more; other errors by question
+	const void *ask_row;
+	struct arg *ask_args; // in data
+	struct sample ask_value;
 	/* ==== both, in turn: bump memory for the above ==== */
 	uint32_t used;
+	struct call_block *block; // NULL: data
 	alignas(16) uint8_t data[CALL_DATA];
 	/* ==== worker only ==== */
 	struct call_slot *next_free;
 	bool busy;
+	bool asked; // CALL_ASK came, CALL_TOLD was not sent
 };
 
 /* NULL when data[] is full. Thread: whoever holds the slot. */

@@ -56,6 +56,16 @@ void call_cancel(struct lcore *lc, struct stream *s);
 /* The date given to stream_set_call_deadline() has come. */
 void call_deadline(struct lcore *lc, struct stream *s);
 
+/* ---- by call_apply.c: slot -> stream ---- */
+/* The script's writes so far, in its order; they are forgotten then. 0 or -Exxx. */
+int call_apply(struct stream *s, struct call_slot *slot);
+/*
+ * CALL_ASK: answers, or leaves it to who calls call_told() later. s: NULL when the stream does not
+ * wait for this slot any more.
+ */
+void call_asked(struct lcore *lc, struct stream *s, struct call_slot *slot);
+void call_told(struct lcore *lc, struct call_slot *slot, int rc);
+
 /* ---- by rule.c ---- */
 /* Continues a parked stream; it may be gone when this returns. */
 void stream_call_done(struct lcore *lc, struct stream *s, const struct call_result *r);

@@ -16,11 +16,12 @@ void *
 call_alloc(struct call_slot *s, uint32_t n)
 {
 	uint32_t at = SL_ALIGN_UP(s->used, 8u);
+	uint32_t size = s->block != NULL ? CALL_BLOCK : CALL_DATA;
 
-	if (n > CALL_DATA || at > CALL_DATA - n)
+	if (n > size || at > size - n)
 		return NULL;
 	s->used = at + n;
-	return s->data + at;
+	return (s->block != NULL ? s->block->mem : s->data) + at;
 }
 
 struct sl_str
@@ -45,7 +46,7 @@ chunk_get(void *ctx, uint32_t need)
 	c = call_alloc(s, (uint32_t)sizeof(*c) + want);
 	if (c == NULL) {
 		got = need;
-		c = need < CALL_DATA ? call_alloc(s, (uint32_t)sizeof(*c) + need) : NULL;
+		c = need < CALL_BLOCK ? call_alloc(s, (uint32_t)sizeof(*c) + need) : NULL;
 	}
 	if (c != NULL)
 		c->size = got;

@@ -172,3 +172,39 @@ api_args(lua_State *L, int first, const char *name, const struct arg_spec *spec,
 	if (rc < 0)
 		luaL_error(L, "'%s': %s", name, words);
 }
+
+static int
+told_k(lua_State *L, int status sl_unused, intptr_t ctx)
+{
+	struct call_slot *s = api_call(L, 1)->slot;
+	struct call_arena mem;
+
+	if (s->ask_rc == -ECANCELED)
+		return luaL_error(L, "the request does not wait any more");
+	if (s->ask_rc < 0)
+		return luaL_error(L, "no room for the value");
+	call_arena_init(&mem, s);
+	api_push_sample(L, &s->ask_value, &mem.arena, (ctx & 1) != 0);
+	s->used = (uint32_t)(ctx >> 1);
+	return 1;
+}
+
+int
+api_ask(lua_State *L, struct script_call *c, enum call_ask ask, const void *row, const char *name,
+	const struct arg *args, const struct sample *v, uint32_t mark, bool as_str)
+{
+	struct call_slot *s = c->slot;
+	uint32_t n = 1;
+
+	while (args[n - 1].type != ARG_END)
+		n++;
+	s->ask_args = call_alloc(s, n * (uint32_t)sizeof(*args));
+	s->ask_value = *v;
+	if (v->type == T_STR || v->type == T_BIN || v->type == T_METH)
+		s->ask_value.s = call_str(s, v->s);
+	if (s->ask_args == NULL || (v->type == T_STR && s->ask_value.s.p == NULL))
+		return luaL_error(L, "'%s': no room for its arguments", name);
+	memcpy(s->ask_args, args, n * sizeof(*args));
+	s->ask_row = row;
+	return script_ask(L, c, ask, name, told_k, (intptr_t)mark << 1 | as_str);
+}

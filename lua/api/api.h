@@ -41,6 +41,13 @@ struct sl_str api_check_str(lua_State *L, int idx);
  * nil. as_str: always a string, "" for none.
  */
 void api_push_sample(lua_State *L, struct sample *s, struct arena *mem, bool as_str);
+/*
+ * A row that only the worker may run (WHERE_OWNER): asks, waits, and pushes the value as
+ * api_push_sample(). args and v are copied into the slot, which is cut back to `mark` afterwards. To
+ * be used as `return api_ask(…)`; the object of the call is at index 1.
+ */
+int api_ask(lua_State *L, struct script_call *c, enum call_ask ask, const void *row,
+	const char *name, const struct arg *args, const struct sample *v, uint32_t mark, bool as_str);
 /* Lua value to sample (compat: number to sint, boolean, string, everything else false). */
 void api_to_sample(lua_State *L, int idx, struct sample *out);
 /*

@@ -19,8 +19,6 @@ l_conv(lua_State *L)
 	struct call_arena mem;
 	struct sample s;
 
-	if (row->where == WHERE_OWNER)
-		return luaL_error(L, "converter '%s' is not available in scripts yet", row->name);
 	call_arena_init(&mem, c->slot);
 	api_to_sample(L, 2, &s);
 	api_args(L, 3, row->name, &row->args, &mem.arena, args);
@@ -28,6 +26,8 @@ l_conv(lua_State *L)
 	if (!sample_cast(&s, row->in, &mem.arena))
 		return luaL_error(L, "converter '%s': cannot convert %s to %s", row->name,
 			sample_type_name(from), sample_type_name(row->in));
+	if (row->where == WHERE_OWNER)
+		return api_ask(L, c, CALL_ASK_CONV, row, row->name, args, &s, mark, as_str);
 	if (!row->fn(&c->slot->view, &s, args, &mem.arena, row->priv))
 		s.type = T_ANY;
 	if (mem.arena.failed)

@@ -4,8 +4,8 @@
  *
  * Runs on: script threads, over the snapshot in the call slot.
  * Follows: HAProxy: '.' in a name becomes '_'; f gives typed values or nil, sf always strings.
- * Not here: rows that need the worker (WHERE_OWNER) raise an error until calls can go back to it;
- * fetches that scripts registered are left out, as in HAProxy.
+ * Rows that need the worker (WHERE_OWNER) are asked for there, and the coroutine waits meanwhile.
+ * Not here: fetches that scripts registered are left out, as in HAProxy.
  */
 #include "lua/api/api.h"
 
@@ -21,10 +21,10 @@ l_fetch(lua_State *L)
 	uint32_t mark = c->slot->used;
 	struct call_arena mem;
 
-	if (row->where == WHERE_OWNER)
-		return luaL_error(L, "fetch '%s' is not available in scripts yet", row->name);
 	call_arena_init(&mem, c->slot);
 	api_args(L, 2, row->name, &row->args, &mem.arena, args);
+	if (row->where == WHERE_OWNER)
+		return api_ask(L, c, CALL_ASK_FETCH, row, row->name, args, &out, mark, as_str);
 	if (!row->fn(row->constant ? NULL : &c->slot->view, args, &out, &mem.arena, row->priv))
 		out.type = T_ANY;
 	if (mem.arena.failed)

@@ -549,44 +549,166 @@ test_snapshot(void **state sl_unused)
 	assert_int_equal(slot->view.res->status, 200);
 }
 
-/* Every allocation of the snapshot refused once: by heads that grow until they no longer fit. */
 static void
-test_too_large(void **state sl_unused)
+set_vars(struct stream *s, int n, const struct sample *v)
 {
-	static const struct call_rule deny = { .on_error = CALL_POLICY_DENY };
-	const struct prog_call c = { .fn = 3, .kind = 'a', .priv = &deny };
-	struct stream *s = new_stream(13000);
-	struct sample v = str("0123456789");
-	uint32_t fit = 0, refused = 0;
 	char name[8];
 
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "v%d", i);
-		assert_int_equal(stream_set_var(s, VAR_REQ, sl_str_c(name), &v), 0);
+		assert_int_equal(stream_set_var(s, VAR_REQ, sl_str_c(name), v), 0);
 	}
-	for (uint32_t pad = 5; pad < 13000; pad += 8) {
+}
+
+/*
+ * Both heads of a response rule fit whatever they are, and leave room to write; what is too much are
+ * variables. Every allocation of the snapshot is the first that does not fit, once.
+ */
+static void
+test_large(void **state sl_unused)
+{
+	static const struct call_rule deny = { .on_error = CALL_POLICY_DENY };
+	static char text[CALL_ROOM - 4096], more[3000];
+	const struct prog_call c = { .fn = 3, .kind = 'a', .priv = &deny };
+	struct sample v = str("0123456789"), room = { .type = T_STR };
+	struct stream *s = new_stream(8000);
+	uint32_t blocks = 0, refused = 0;
+	struct call_slot *slot;
+
+	room.s = sl_str_make(text, sizeof(text));
+	set_vars(s, 20, &v);
+	for (uint32_t pad = 5; pad < HTTP_MAX_HEAD - 100; pad += 8) {
 		add_response(s, pad);
+		assert_int_equal(start(s, &c), ACT_SUSPEND);
+		slot = take();
+		blocks += slot->block != NULL;
+		assert_true(http_hdr_get(slot->view.res, SL_STR("b")).len == 1);
+		assert_true(http_hdr_get(slot->view.req, SL_STR("host")).len == 1);
+		call_add_write(slot, CW_RES_SET_HDR, VAR_TXN, SL_STR("B"), &v);
+		assert_int_equal(call_add_write(slot, CW_SET_VAR, VAR_TXN, SL_STR("w"), &room), 0);
+		done(slot, CALL_OK);
+		assert_null(slot->block);
+		stream_unset_var(s, VAR_TXN, SL_STR("w"));
+	}
+	assert_true(blocks > 100 && blocks < 1900); // only who needs one has one
+	assert_true(sl_str_eq(http_hdr_get(&s->res, SL_STR("b")), v.s));
+	s = new_stream(HTTP_MAX_HEAD - 100);
+	set_vars(s, 20, &v);
+	add_response(s, HTTP_MAX_HEAD - 100);
+	assert_int_equal(start(s, &c), ACT_SUSPEND);
+	done(take(), CALL_OK);
+	v.s = sl_str_make(more, 1);
+	for (uint32_t len = 1; len < sizeof(more); len += 3) {
+		v.s.len = len;
+		set_vars(s, 20, &v);
 		if (start(s, &c) == ACT_SUSPEND) {
 			assert_int_equal(refused, 0);
 			done(take(), CALL_OK);
-			fit++;
 		} else {
 			assert_int_equal(w.result.verdict, CALLV_DENY);
 			refused++;
 		}
 		assert_int_equal(w.lc->calls_out, 0);
 	}
-	assert_true(fit > 100 && refused > 100);
+	assert_true(refused > 100);
 	assert_int_equal(stat(STAT_LUA_ERRORS), refused);
 	for (uint32_t i = 0; i < NSLOTS; i++)
 		assert_false(px_call_slot(w.lc, 0, i)->busy);
 	/* too many variables */
 	s = new_stream(0);
-	for (int i = 0; i <= CALL_MAX_VARS; i++) {
-		snprintf(name, sizeof(name), "v%d", i);
-		assert_int_equal(stream_set_var(s, VAR_REQ, sl_str_c(name), &v), 0);
-	}
+	v = str("x");
+	set_vars(s, CALL_MAX_VARS + 1, &v);
 	assert_int_equal(start(s, &c), ACT_DONE);
+}
+
+/* Who needs a block and finds none waits as who finds no slot, and keeps its place. */
+static void
+test_blocks(void **state sl_unused)
+{
+	struct px_spec spec = { .nscripts = 1, .call_slots = 16 };
+	struct call_slot *slot[4];
+	struct stream *big[6], *small;
+
+	call_detach(w.lc);
+	assert_int_equal(call_attach(w.lc, &spec), 0);
+	for (int i = 0; i < 6; i++) {
+		big[i] = new_stream(13000);
+		add_response(big[i], 13000);
+		assert_int_equal(start(big[i], &plain), ACT_SUSPEND);
+	}
+	small = new_stream(0);
+	assert_int_equal(start(small, &plain), ACT_SUSPEND);
+	assert_int_equal(stat(STAT_LUA_CALLS), 4);
+	assert_int_equal(stat(STAT_LUA_NO_SLOT), 3);
+	for (int i = 0; i < 4; i++)
+		slot[i] = take();
+	done(slot[0], CALL_OK);
+	assert_ptr_equal(stream_lookup(w.lc, take()->stream), big[4]);
+	assert_true(small->call.queued); // behind the fifth
+	done(slot[1], CALL_OK);
+	assert_ptr_equal(stream_lookup(w.lc, take()->stream), big[5]);
+	assert_ptr_equal(stream_lookup(w.lc, take()->stream), small);
+	assert_int_equal(stat(STAT_LUA_ERRORS), 0);
+}
+
+/* ---- questions ---- */
+
+static bool
+live_fetch(const struct txn_view *v, const struct arg *a, struct sample *out, struct arena *mem,
+	uintptr_t priv sl_unused)
+{
+	if (v->stream == NULL || a[0].type != ARG_STR)
+		return false;
+	out->type = T_STR;
+	out->s = arena_str(mem, http_hdr_get(v->req, a[0].s));
+	return out->s.p != NULL;
+}
+
+static void
+ask(struct call_slot *slot)
+{
+	struct xmsg m = { .w = { XMSG_CALL_ASK, (uintptr_t)slot } };
+
+	px_script_message(w.lc, 0, &m);
+}
+
+static void
+test_ask(void **state sl_unused)
+{
+	static const struct fetch_row row = { "live", live_fetch, .where = WHERE_OWNER };
+	struct arg args[2] = { { .type = ARG_STR, .s = SL_STR("Host") }, { .type = ARG_END } };
+	struct stream *s = new_stream(0);
+	struct sample v = str("new");
+	struct call_slot *slot, *told;
+	uint32_t seq;
+
+	start(s, &plain);
+	slot = take();
+	call_add_write(slot, CW_REQ_SET_HDR, VAR_TXN, SL_STR("Host"), &v);
+	slot->ask = CALL_ASK_FETCH;
+	slot->ask_row = &row;
+	slot->ask_args = args;
+	ask(slot);
+	assert_int_equal(taken(&told, &seq), XMSG_CALL_TOLD);
+	assert_ptr_equal(told, slot);
+	assert_int_equal(seq, slot->seq);
+	assert_int_equal(slot->ask_rc, 0);
+	assert_true(sl_str_eq(slot->ask_value.s, SL_STR("new"))); // what the script wrote is there
+	assert_true((uint8_t *)(uintptr_t)slot->ask_value.s.p >= slot->data);
+	assert_null(slot->first);
+	s->arena.fail_in = 1;
+	ask(slot);
+	assert_int_equal(taken(&told, NULL), XMSG_CALL_TOLD);
+	assert_int_equal(slot->ask_rc, -ENOMEM);
+	/* the stream gives up: the question is answered all the same */
+	call_deadline(w.lc, s);
+	assert_int_equal(taken(&told, NULL), XMSG_CALL_CANCEL);
+	ask(slot);
+	assert_int_equal(taken(&told, NULL), XMSG_CALL_TOLD);
+	assert_int_equal(slot->ask_rc, -ECANCELED);
+	done(slot, CALL_CANCELLED);
+	assert_int_equal(w.lc->calls_out, 0);
+	assert_int_equal(stat(STAT_LUA_LATE), 1);
 }
 
 /* The slot's bump memory. */
@@ -646,7 +768,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_verdicts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ask, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_threads, setup, teardown),
 	};

@@ -30,6 +30,11 @@ static const char script[] =
 	"core.register_action('count', {'http-req'}, function(txn)\n"
 	" local p = txn:get_priv() or 0 txn:set_priv(p + 1)\n"
 	" txn.http:req_set_header('X-Priv', tostring(p)) end)\n"
+	"core.register_action('owner', {'http-req'}, function(txn)\n"
+	" txn.http:req_set_header('X-In', 'in')\n"
+	" local t = ''\n"
+	" for i = 1, 200 do t = t .. txn.f:t_owner() .. txn.sc:t_own('in') end\n"
+	" txn.http:req_set_header('X-Own', #t .. (txn.c:t_own('no') or 'nil')) end)\n"
 	"core.register_fetches('a', function() return 'A' end)\n"
 	"core.register_fetches('b', function(txn, x) return 'B' .. (x or '') end)\n"
 	"core.register_fetches('none', function() end)\n"
@@ -37,6 +42,29 @@ static const char script[] =
 	"core.register_fetches('no', function() return false end)\n"
 	"core.register_converters('c1', function(s) return s .. '1' end)\n"
 	"core.register_converters('c2', function(s, x) return s .. x end)\n";
+
+/* A fetch that only the worker may run: it finds the stream. */
+static bool
+fetch_owner(const struct txn_view *v, const struct arg *args sl_unused, struct sample *out,
+	struct arena *mem sl_unused, uintptr_t priv sl_unused)
+{
+	if (v->stream == NULL)
+		return false;
+	out->type = T_STR;
+	out->s = http_hdr_get(v->req, SL_STR("x-in"));
+	return true;
+}
+
+static bool
+conv_owner(const struct txn_view *v, struct sample *s, const struct arg *args sl_unused,
+	struct arena *mem sl_unused, uintptr_t priv sl_unused)
+{
+	return v->stream != NULL && sl_str_eq(s->s, SL_STR("in"));
+}
+
+SL_FETCHES({ "t_owner", fetch_owner, SL_NOARGS, T_STR, EVAL_ANY_REQ, WHERE_OWNER, "of this test" });
+SL_CONVERTERS(
+	{ "t_own", conv_owner, SL_NOARGS, T_STR, T_STR, WHERE_OWNER, "of this test" });
 
 static struct px_env e;
 static struct script_gen *gen;
@@ -161,6 +189,7 @@ static const struct {
 	{ __LINE__, { "lua.fail on-error deny" }, NULL, "403 Forbidden" },
 	{ __LINE__, { "lua.fail on-error status 504" }, NULL, "504 Gateway" },
 	{ __LINE__, { "lua.done" }, NULL, "" },
+	{ __LINE__, { "lua.owner" }, "x-own: 800nil\r\n", "200 OK" },
 	{ __LINE__, { "lua.count", "lua.count", "lua.count" }, "x-priv: 2\r\n", "200 OK" },
 };
 
