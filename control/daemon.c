@@ -57,6 +57,7 @@ soft_stop(struct running *r)
 	if (r->soft)
 		return;
 	r->soft = true;
+	stats_set_stopping(d->stats);
 	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last connection has");
 	for (uint16_t w = 0; w < d->nlc; w++) {
 		atomic_store_explicit(&d->lc[w]->asked_stop_accept, true, memory_order_release);

@@ -8,6 +8,7 @@
 #include <ev.h>
 
 #include "control/check/check.h"
+#include "control/cli/cli.h"
 #include "control/io/io.h"
 #include "control/log/log.h"
 #include "control/options.h"
@@ -38,6 +39,9 @@ struct daemon {
 	struct io_loop *io; // of main
 	struct io_thread *iot;
 	struct checks *checks;
+	struct stats_spec stats_spec;
+	struct stats *stats;
+	struct cli *cli;
 	bool scripts; // threads run
 	bool launched;
 	uint32_t sig_soft, sig_hard;

@@ -310,7 +310,7 @@ workers_up(struct daemon *d)
 			.pool = d->pool[w],
 			.pool_size = pool_mbufs(m->nports),
 			.ports = d->ports,
-			.npx = m->nproxies,
+			.npx = m->npx_counters,
 			.nbind = m->nbinds,
 			.nsrv = m->nservers };
 		d->lc[w] = worker_new(s, &d->err);
@@ -407,7 +407,7 @@ scripts_down(struct daemon *d)
 static int
 stats_up(struct daemon *d)
 {
-	struct stats_spec s = { .lc = d->lc,
+	d->stats_spec = (struct stats_spec){ .lc = d->lc,
 		.nlc = d->nlc,
 		.ports = d->ports,
 		.net = d->net,
@@ -416,7 +416,7 @@ stats_up(struct daemon *d)
 		.log = d->log,
 		.huge = d->huge };
 
-	return stats_open(&s) < 0 ? fail(d, -EINVAL, "telemetry: commands are taken") : 0;
+	return stats_open(&d->stats_spec) < 0 ? fail(d, -EINVAL, "telemetry: commands are taken") : 0;
 }
 
 static void
@@ -452,6 +452,39 @@ checks_down(struct daemon *d)
 {
 	checks_free(d->checks);
 	d->checks = NULL;
+}
+
+static int
+cli_up(struct daemon *d)
+{
+	struct cli_spec s = { .ev = d->ev,
+		.lc = d->lc,
+		.nlc = d->nlc,
+		.ports = d->ports,
+		.bal = d->bal,
+		.checks = d->checks,
+		.model = d->model,
+		.log = d->log };
+	const char *dup = NULL;
+	int rc;
+
+	d->stats = s.stats = stats_new(d->ev, &d->stats_spec, d->checks);
+	if (d->stats == NULL)
+		return fail(d, -ENOMEM, "no memory for statistics");
+	rc = cli_init(&dup);
+	if (rc < 0)
+		return fail(d, rc, dup != NULL ? dup : "no memory for the runtime API");
+	rc = cli_new(&s, &d->cli, d->err.text, sizeof(d->err.text));
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static void
+cli_down(struct daemon *d)
+{
+	cli_free(d->cli);
+	d->cli = NULL;
+	stats_free(d->stats);
+	d->stats = NULL;
 }
 
 static int
@@ -497,6 +530,7 @@ static const struct step {
 	{ "script threads", scripts_up, scripts_down },
 	{ "telemetry", stats_up, stats_down },
 	{ "health checks", checks_up, checks_down },
+	{ "runtime API", cli_up, cli_down },
 	{ "launch", launch_up, launch_down },
 };
 

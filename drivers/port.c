@@ -410,3 +410,23 @@ port_finish(struct ports *ps)
 	}
 	ps->payload_mss = (uint16_t)(ps->n == 0 ? 0 : mss);
 }
+
+void
+port_stats(const struct port *p, struct rte_eth_stats *out)
+{
+	struct rte_eth_stats s;
+
+	memset(out, 0, sizeof(*out));
+	for (uint16_t i = 0; i < p->ndevs; i++) {
+		if (rte_eth_stats_get(p->q[i].ethdev, &s) != 0)
+			continue;
+		out->ipackets += s.ipackets;
+		out->ibytes += s.ibytes;
+		out->imissed += s.imissed;
+		out->ierrors += s.ierrors;
+		out->rx_nombuf += s.rx_nombuf;
+		out->opackets += s.opackets;
+		out->obytes += s.obytes;
+		out->oerrors += s.oerrors;
+	}
+}

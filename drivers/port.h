@@ -155,6 +155,9 @@ void port_stop(struct ports *ps, struct port *p);
  * events need it called: main does, twice a second.
  */
 void port_poll_link(struct port *p);
+/* Sums over the devices of a port. Control threads. */
+struct rte_eth_stats;
+void port_stats(const struct port *p, struct rte_eth_stats *out);
 /* After all ports: payload_mss and other sums. */
 void port_finish(struct ports *ps);
 

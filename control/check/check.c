@@ -11,13 +11,6 @@
 
 #include "control/check/check_priv.h"
 
-struct checks {
-	struct checks_spec s;
-	uint32_t n;
-	uint16_t next_worker;
-	struct check check[];
-};
-
 const struct check_kind *
 check_kind_of(const struct server *srv)
 {
@@ -30,25 +23,40 @@ check_is_ok(enum check_status s)
 	return s == CHK_L4OK || s == CHK_L7OK;
 }
 
+static const struct {
+	const char *name, *text;
+} statuses[] = {
+	[CHK_L4OK] = { "L4OK", "Layer4 check passed" },
+	[CHK_L4TOUT] = { "L4TOUT", "Layer4 timeout" },
+	[CHK_L4CON] = { "L4CON", "Layer4 connection problem" },
+	[CHK_L7OK] = { "L7OK", "Layer7 check passed" },
+	[CHK_L7TOUT] = { "L7TOUT", "Layer7 timeout" },
+	[CHK_L7RSP] = { "L7RSP", "Layer7 invalid response" },
+	[CHK_L7STS] = { "L7STS", "Layer7 wrong status" },
+};
+
+const char *
+check_status_name(enum check_status s)
+{
+	return statuses[s].name;
+}
+
+const char *
+check_status_text(enum check_status s)
+{
+	return statuses[s].text;
+}
+
 void
 check_format(char *out, uint32_t size, const struct check_line *l)
 {
-	static const char *const what[] = {
-		[CHK_L4OK] = "Layer4 check passed",
-		[CHK_L4TOUT] = "Layer4 timeout",
-		[CHK_L4CON] = "Layer4 connection problem",
-		[CHK_L7OK] = "Layer7 check passed",
-		[CHK_L7TOUT] = "Layer7 timeout",
-		[CHK_L7RSP] = "Layer7 invalid response",
-		[CHK_L7STS] = "Layer7 wrong status",
-	};
 	const struct check_result *r = l->res;
 	struct sl_buf b;
 
 	sl_buf_init(&b, out, size);
 	sl_buf_printf(&b, "%sServer %.*s/%.*s is %s, reason: %s", l->srv->backup ? "Backup " : "",
 		SL_STR_ARG(l->srv->be->name), SL_STR_ARG(l->srv->name), l->up ? "UP" : "DOWN",
-		what[r->status]);
+		check_status_text(r->status));
 	if (r->code != 0)
 		sl_buf_printf(&b, ", code: %u", r->code);
 	if (r->info[0] != '\0' && r->status != CHK_L7OK)
@@ -64,14 +72,6 @@ check_format(char *out, uint32_t size, const struct check_line *l)
 	sl_buf_printf(&b, " %u sessions active, 0 requeued, 0 remaining in queue.", l->sessions);
 }
 
-static bool
-is_usable(const struct checks *all, const struct server *s)
-{
-	const struct srv_run *r = &all->s.bal->srv[s->slot];
-
-	return atomic_load_explicit(&r->state, memory_order_relaxed) == SRV_UP;
-}
-
 static void
 report(struct check *c, bool up, uint32_t ms)
 {
@@ -81,7 +81,7 @@ report(struct check *c, bool up, uint32_t ms)
 	char text[512];
 
 	for (uint32_t i = 0; i < be->nservers; i++) {
-		if (!is_usable(all, &be->servers[i]))
+		if (!server_is_usable(all, &be->servers[i]))
 			continue;
 		if (be->servers[i].backup)
 			l.backup++;
@@ -96,19 +96,6 @@ report(struct check *c, bool up, uint32_t ms)
 			SL_STR_ARG(be->name));
 		all->s.say(all->s.say_ctx, SL_EMERG, text);
 	}
-}
-
-/* Workers read the state at every pick; the message lets them drop idle connections now. */
-static void
-set_state(struct check *c, bool up)
-{
-	struct srv_run *r = &c->all->s.bal->srv[c->srv->slot];
-	struct xmsg m = { .w = { XMSG_SERVER_STATE, c->srv->slot } };
-
-	atomic_store_explicit(&r->state, up ? SRV_UP : SRV_DOWN, memory_order_release);
-	atomic_fetch_add_explicit(&r->changes, 1, memory_order_relaxed);
-	for (uint16_t w = 0; w < c->all->s.nlc; w++)
-		io_message(c->all->s.io, w, &m);
 }
 
 static void
@@ -127,8 +114,12 @@ finish(struct check *c)
 	if (c->conn != NULL)
 		io_close(c->conn, true);
 	c->conn = NULL;
+	c->has_result = true;
+	c->last_ms = ms;
+	if (!check_is_ok(c->res.status))
+		c->all->srv[c->srv->slot].chkfail++;
 	if (ch != CHECK_SAME) {
-		set_state(c, ch == CHECK_UP);
+		book_health(c->all, c->srv, ch == CHECK_UP);
 		report(c, ch == CHECK_UP, ms);
 	}
 	arm(c, check_sm_interval(&c->sm));
@@ -176,7 +167,7 @@ static void
 start(struct check *c)
 {
 	struct checks *all = c->all;
-	struct ip_port to = c->srv->addr;
+	struct ip_port to = *srv_addr(&all->s.bal->srv[c->srv->slot], c->srv);
 	const struct px_timeouts *t = &c->srv->be->timeout;
 	uint32_t limit = c->sm.inter;
 
@@ -201,16 +192,35 @@ on_timer(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 {
 	struct check *c = t->data;
 
-	if (c->conn == NULL)
+	if (c->conn == NULL && c->paused)
+		ev_timer_stop(c->all->s.ev, t);
+	else if (c->conn == NULL)
 		start(c);
 	else if (check_kind_of(c->srv)->timeout(c))
 		finish(c);
 }
 
+/* Begins anew when it goes on, as from the start. */
+void
+check_pause(struct check *c, bool pause)
+{
+	if (c->paused == pause)
+		return;
+	c->paused = pause;
+	if (pause && c->conn != NULL) {
+		io_close(c->conn, true);
+		c->conn = NULL;
+	}
+	if (pause)
+		ev_timer_stop(c->all->s.ev, &c->timer);
+	else
+		arm(c, 1);
+}
+
 static bool
 is_checked(const struct server *s)
 {
-	return s->check && !s->disabled && s->addr.ip.family != ADDR_NONE;
+	return s->check && s->addr.ip.family != ADDR_NONE;
 }
 
 /* Calls fn for every checked server; returns their number. */
@@ -242,6 +252,8 @@ set_up(void *ctx, uint32_t i, const struct server *srv)
 	c->all = all;
 	c->srv = srv;
 	check_sm_init(&c->sm, srv);
+	c->paused = srv->disabled;
+	all->srv[srv->slot].check = c;
 	ev_timer_init(&c->timer, on_timer, 0., 0.);
 	c->timer.data = c;
 }
@@ -256,6 +268,11 @@ checks_new(const struct checks_spec *s)
 		return NULL;
 	all->s = *s;
 	all->n = n;
+	if (books_new(all) < 0) {
+		books_free(all);
+		free(all);
+		return NULL;
+	}
 	each(s->model, set_up, all);
 	for (uint32_t i = 0; i < n; i++)
 		min_ms = sl_min(min_ms, check_sm_interval(&all->check[i].sm));
@@ -276,5 +293,6 @@ checks_free(struct checks *all)
 		if (c->conn != NULL)
 			io_close(c->conn, true);
 	}
+	books_free(all);
 	free(all);
 }

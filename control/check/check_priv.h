@@ -39,6 +39,8 @@ struct check_result {
 	char info[128]; // may be empty
 };
 bool check_is_ok(enum check_status s);
+const char *check_status_name(enum check_status s); // "L4OK"
+const char *check_status_text(enum check_status s); // "Layer4 check passed"
 /* What the line about a change says: HAProxy's words. */
 struct check_line {
 	const struct server *srv;
@@ -47,6 +49,27 @@ struct check_line {
 	uint32_t duration_ms, active, backup, sessions;
 };
 void check_format(char *out, uint32_t size, const struct check_line *l);
+
+/* ---- servers.c: main's book ---- */
+struct srv_book {
+	const struct server *srv;
+	struct check *check; // NULL: not checked
+	uint8_t admin;       // SRV_ADM_*
+	bool down, stopping; // by health
+	double changed;      // ev_now() of the last change of state
+	double down_since;
+	uint64_t downtime_s, chkfail, chkdown;
+};
+struct px_book {
+	bool up;
+	double changed, down_since;
+	uint64_t downtime_s, chkdown;
+};
+int books_new(struct checks *all);
+void books_free(struct checks *all);
+/* The checks changed their mind about a server. */
+void book_health(struct checks *all, const struct server *srv, bool up);
+bool server_is_usable(const struct checks *all, const struct server *s);
 
 /* ---- one running check ---- */
 struct check {
@@ -61,7 +84,22 @@ struct check {
 	char head[256]; // of an HTTP answer
 	uint32_t head_len;
 	struct check_result res;
+	bool has_result;
+	bool paused; // no check is started: maintenance, or by command
+	uint32_t last_ms;
 };
+struct checks {
+	struct checks_spec s;
+	uint32_t n;
+	uint16_t next_worker;
+	double started;
+	struct srv_book *srv; // by server slot
+	uint32_t nsrv;
+	struct px_book *px; // by proxy slot
+	uint32_t npx;
+	struct check check[];
+};
+void check_pause(struct check *c, bool pause);
 
 /* Kinds: what happens on a connection. true: res is set, the check is over. */
 struct check_kind {

@@ -282,15 +282,26 @@ number_proxies(struct conf *c)
 {
 	uint32_t id = 0, slot = 0;
 
+	// HAProxy's runtime API is a proxy with a number of its own
+	if (c->has_cli && c->before_cli == NULL)
+		id++;
 	for (struct conf_px *px = c->proxies; px != NULL; px = px->next) {
-		px->p->slot = slot++;
+		px->p->slot = px->p->be_slot = slot++;
 		if (px->has_id)
 			continue;
 		do
 			id++;
 		while (is_custom_id(c, id));
 		px->p->id = id;
+		if (px == c->before_cli)
+			id++;
 	}
+	// behind them, so that slots stay dense for what is kept per proxy
+	for (struct conf_px *px = c->proxies; px != NULL; px = px->next) {
+		if (px->p->caps == (PX_CAP_FE | PX_CAP_BE))
+			px->p->be_slot = slot++;
+	}
+	c->m->npx_counters = slot;
 }
 
 /* The arrays that the model shows. */

@@ -71,6 +71,8 @@ global_defaults(struct global_conf *g)
 		.lua_prepend_path = SL_STR(""),
 		.node = SL_STR(""),
 		.description = SL_STR(""),
+		.cli_timeout_ms = 10000,
+		.cli_maxconn = 10,
 	};
 }
 

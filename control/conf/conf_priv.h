@@ -187,6 +187,9 @@ struct conf {
 	struct conf_port *port;
 
 	struct conf_px *proxies, **px_last;
+	/* The last proxy before the first "stats socket", whose own proxy takes the next number. */
+	const struct conf_px *before_cli;
+	bool has_cli;
 	struct conf_px *defaults;      // newest first
 	struct conf_px *anon_defaults; // the one that applies
 	struct conf_port *ports, **port_last;

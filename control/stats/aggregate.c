@@ -6,6 +6,9 @@
  */
 #include "control/stats/stats.h"
 
+#include <pthread.h>
+#include <stdlib.h>
+
 uint64_t
 stats_sum(struct lcore *const *lc, uint16_t n, enum lc_stat s)
 {
@@ -40,7 +43,7 @@ set_of(const struct lcore *lc, enum stats_set set, uint32_t slot)
 }
 
 void
-stats_sum_px(
+stats_sum_px_raw(
 	struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot, struct px_sums *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -53,4 +56,66 @@ stats_sum_px(
 		PX_COUNTERS(X)
 #undef X
 	}
+}
+
+/* What was there when the counters were cleared; main writes, telemetry's threads read. */
+static struct {
+	pthread_mutex_t lock;
+	struct px_sums *sums; // proxies, then listeners, then servers
+	uint32_t npx, nbind, nsrv;
+} base = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static const struct px_sums *
+base_of(enum stats_set set, uint32_t slot)
+{
+	if (set == STATS_PROXY)
+		return slot < base.npx ? &base.sums[slot] : NULL;
+	if (set == STATS_LISTENER)
+		return slot < base.nbind ? &base.sums[base.npx + slot] : NULL;
+	return slot < base.nsrv ? &base.sums[base.npx + base.nbind + slot] : NULL;
+}
+
+void
+stats_sum_px(
+	struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot, struct px_sums *out)
+{
+	const struct px_sums *b;
+	uint64_t now;
+
+	stats_sum_px_raw(lc, n, set, slot, out);
+	now = out->cur_conn; // a gauge: never cleared
+	pthread_mutex_lock(&base.lock);
+	b = base.sums != NULL ? base_of(set, slot) : NULL;
+	if (b != NULL) {
+#define X(sym, name, help) out->sym -= b->sym;
+		PX_COUNTERS(X)
+#undef X
+	}
+	pthread_mutex_unlock(&base.lock);
+	out->cur_conn = now;
+}
+
+int
+stats_clear(struct lcore *const *lc, uint16_t n)
+{
+	uint32_t npx = lc[0]->npx_cnt, nbind = lc[0]->nbind_cnt, nsrv = lc[0]->nsrv_cnt;
+	struct px_sums *sums = calloc((size_t)npx + nbind + nsrv + 1, sizeof(*sums)), *old;
+
+	if (sums == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < npx; i++)
+		stats_sum_px_raw(lc, n, STATS_PROXY, i, &sums[i]);
+	for (uint32_t i = 0; i < nbind; i++)
+		stats_sum_px_raw(lc, n, STATS_LISTENER, i, &sums[npx + i]);
+	for (uint32_t i = 0; i < nsrv; i++)
+		stats_sum_px_raw(lc, n, STATS_SERVER, i, &sums[npx + nbind + i]);
+	pthread_mutex_lock(&base.lock);
+	old = base.sums;
+	base.sums = sums;
+	base.npx = npx;
+	base.nbind = nbind;
+	base.nsrv = nsrv;
+	pthread_mutex_unlock(&base.lock);
+	free(old);
+	return 0;
 }

@@ -18,11 +18,24 @@ struct stats_spec {
 	uint16_t nlc;
 	const struct ports *ports;
 	const struct net_shared *net;
-	const struct bal_shared *bal;
+	struct bal_shared *bal;
 	const struct model *model;
 	struct log *log;
 	bool huge;
 };
+
+/* Main's part: rates, and what the tables of "show stat" are filled from (table.h). */
+struct stats;
+struct rates;
+struct stats_src;
+struct ev_loop;
+struct checks;
+/* NULL when out of memory. s must outlive it. */
+struct stats *stats_new(struct ev_loop *ev, const struct stats_spec *s, const struct checks *checks);
+void stats_free(struct stats *st);
+void stats_source(const struct stats *st, struct stats_src *out);
+struct rates *stats_rates(struct stats *st);
+void stats_set_stopping(struct stats *st);
 
 /* Registers the commands (once per process) and lets them see s. 0 or -Exxx. */
 int stats_open(const struct stats_spec *s);
@@ -41,3 +54,11 @@ struct px_sums {
 };
 void stats_sum_px(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot,
 	struct px_sums *out);
+/* The same, whatever was cleared. */
+void stats_sum_px_raw(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot,
+	struct px_sums *out);
+/*
+ * "clear counters all": from now on stats_sum_px() counts from here. Workers' counters stay, so
+ * what they own is written by them alone. Main; -ENOMEM.
+ */
+int stats_clear(struct lcore *const *lc, uint16_t n);

@@ -117,7 +117,7 @@ static void
 add_port(struct rte_tel_data *d, const struct port *p)
 {
 	static const char *const modes[] = { "single", "rss", "soft" };
-	struct rte_eth_stats st, sum = { 0 };
+	struct rte_eth_stats sum;
 	char mac[RTE_ETHER_ADDR_FMT_SIZE];
 
 	rte_ether_format_addr(mac, sizeof(mac), &p->mac);
@@ -131,18 +131,7 @@ add_port(struct rte_tel_data *d, const struct port *p)
 	add_u64(d, "queues", p->nqueues);
 	add_u64(d, "mtu", p->mtu);
 	add_u64(d, "offloads", p->offloads);
-	for (uint16_t i = 0; i < p->ndevs; i++) {
-		if (rte_eth_stats_get(p->q[i].ethdev, &st) != 0)
-			continue;
-		sum.ipackets += st.ipackets;
-		sum.ibytes += st.ibytes;
-		sum.imissed += st.imissed;
-		sum.ierrors += st.ierrors;
-		sum.rx_nombuf += st.rx_nombuf;
-		sum.opackets += st.opackets;
-		sum.obytes += st.obytes;
-		sum.oerrors += st.oerrors;
-	}
+	port_stats(p, &sum);
 	add_u64(d, "rx_packets", sum.ipackets);
 	add_u64(d, "rx_bytes", sum.ibytes);
 	add_u64(d, "rx_missed", sum.imissed);

@@ -4,6 +4,21 @@
 
 #include "dataplane/balance/balance.h"
 
+/* The owner writes, main may look. */
+typedef _Atomic(uint32_t) gauge;
+
+static inline uint32_t
+gauge_get(const gauge *g)
+{
+	return atomic_load_explicit((gauge *)(uintptr_t)g, memory_order_relaxed);
+}
+
+static inline void
+gauge_add(gauge *g, int32_t n)
+{
+	atomic_store_explicit(g, gauge_get(g) + (uint32_t)n, memory_order_relaxed);
+}
+
 /*
  * An idle connection is closed after this long: shorter than the keep-alive of the usual servers,
  * so that a request rarely meets one that is being closed.
@@ -21,12 +36,12 @@ struct idle {
 
 struct idle_slot {
 	struct sl_list list; // newest first
-	uint32_t count;
+	gauge count;
 };
 
 struct bal_queue {
 	struct sl_list list; // oldest first
-	uint32_t count;
+	gauge count;
 };
 
 struct bal_lcore {

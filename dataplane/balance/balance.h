@@ -19,6 +19,9 @@ struct srv_run {
 	_Atomic(uint8_t) state;    // enum srv_state
 	_Atomic(uint16_t) weight;  // effective
 	_Atomic(uint32_t) changes; // transitions so far
+	_Atomic(uint32_t) maxconn; // 0: none; as configured, or set by command
+	/* Where it is, when that was set by command; NULL: as configured. What it points at stays. */
+	_Atomic(const struct ip_port *) addr;
 	/* any worker: connections in use over all workers, for maxconn (exact) */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) cur;
 };
@@ -27,21 +30,40 @@ struct srv_run {
 struct px_run {
 	/* any worker: connections of a frontend over all workers, for maxconn (exact) */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) conns;
+	/* main: its maxconn by command, UINT32_MAX: as configured */
+	_Atomic(uint32_t) maxconn;
 	/* any worker: bit i: worker i has requests waiting for a server of this backend */
 	_Atomic(uint64_t) waiters;
 };
+
+/* Any thread: where the server is now. */
+static inline const struct ip_port *
+srv_addr(const struct srv_run *r, const struct server *srv)
+{
+	const struct ip_port *set = atomic_load_explicit(
+		(_Atomic(const struct ip_port *) *)(uintptr_t)&r->addr, memory_order_acquire);
+
+	return unlikely(set != NULL) ? set : &srv->addr;
+}
 
 struct bal_shared {
 	uint32_t nslots;
 	struct srv_run *srv;
 	uint32_t nproxies;
 	struct px_run *px;
+	/* main: addresses that were replaced and may still be read */
+	const struct ip_port **retired;
+	uint32_t nretired;
 	/* any worker: client connections of the process, for the global maxconn */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) conns;
+	/* main: the global maxconn by command, UINT32_MAX: as configured */
+	_Atomic(uint32_t) maxconn;
 };
 /* By server slots and proxy slots; NULL when out of memory. */
 struct bal_shared *bal_shared_new(uint32_t nslots, uint32_t nproxies);
 void bal_shared_free(struct bal_shared *s);
+/* Main: keeps a replaced srv_run.addr (may be NULL) until bal_shared_free(). */
+void bal_shared_retire(struct bal_shared *s, const struct ip_port *addr);
 /* Main: initial states of a generation's servers (checked ones start UP, as HAProxy). */
 void bal_shared_init_model(struct bal_shared *s, const struct model *m);
 
@@ -81,6 +103,7 @@ void queue_del(struct lcore *lc, struct bal_wait *w);
 void queue_run(struct lcore *lc);
 /* Something else made room: a server came up, a weight changed. Then queue_run(). */
 void queue_kick(struct lcore *lc);
+/* Also for main. */
 uint32_t queue_len(const struct lcore *lc, const struct proxy *be);
 /* Messages of other workers: SRV_TOKEN. */
 void bal_message(struct lcore *lc, const struct xmsg *m);
@@ -91,4 +114,5 @@ struct mux *idle_get(struct lcore *lc, const struct server *srv);
 void idle_put(struct lcore *lc, const struct server *srv, struct mux *mx);
 /* Closes all idle connections to a server slot (it went down), or of all (slot UINT32_MAX). */
 void idle_flush(struct lcore *lc, uint32_t slot);
+/* Also for main: a look at another thread's number. */
 uint32_t idle_count(const struct lcore *lc, uint32_t slot);

@@ -16,7 +16,7 @@ take_out(struct lcore *lc, struct idle *e)
 	struct mux *mx = e->mx;
 
 	sl_list_del(&e->node);
-	lc->bal->idle[e->slot].count--;
+	gauge_add(&lc->bal->idle[e->slot].count, -1);
 	pool_free(&lc->bal->entries, e);
 	return mx;
 }
@@ -62,7 +62,7 @@ idle_put(struct lcore *lc, const struct server *srv, struct mux *mx)
 	struct idle_slot *s = &b->idle[srv->slot];
 	struct idle *e = NULL;
 
-	if (b->idle_max > 0 && s->count >= b->idle_max)
+	if (b->idle_max > 0 && gauge_get(&s->count) >= b->idle_max)
 		close_oldest(lc, s);
 	if (b->idle_max > 0 && srv_is_up(lc, srv))
 		e = pool_new(&b->entries);
@@ -75,7 +75,7 @@ idle_put(struct lcore *lc, const struct server *srv, struct mux *mx)
 	e->expires = tick_add(lc->now, IDLE_MAX_MS);
 	mux_set_owner(mx, &idle_user, e);
 	sl_list_add_head(&s->list, &e->node);
-	s->count++;
+	gauge_add(&s->count, 1);
 	if (!tick_is_set(b->purge.deadline))
 		wheel_arm(&lc->wheel, &b->purge, e->expires);
 }
@@ -118,5 +118,5 @@ idle_flush(struct lcore *lc, uint32_t slot)
 uint32_t
 idle_count(const struct lcore *lc, uint32_t slot)
 {
-	return lc->bal->idle[slot].count;
+	return gauge_get(&lc->bal->idle[slot].count);
 }

@@ -20,7 +20,7 @@ queue_of(const struct lcore *lc, const struct proxy *be)
 uint32_t
 queue_len(const struct lcore *lc, const struct proxy *be)
 {
-	return queue_of(lc, be)->count;
+	return gauge_get(&queue_of(lc, be)->count);
 }
 
 static void
@@ -41,7 +41,8 @@ queue_add(struct lcore *lc, struct bal_wait *w)
 
 	sl_list_add_tail(&q->list, &w->node);
 	lc->bal->nwaiting++;
-	if (q->count++ == 0)
+	gauge_add(&q->count, 1);
+	if (gauge_get(&q->count) == 1)
 		set_waiting(lc, w->be, true);
 	lc->bal->released = true; // the second look
 	if (!tick_is_set(lc->bal->poll.deadline))
@@ -58,7 +59,8 @@ queue_del(struct lcore *lc, struct bal_wait *w)
 	q = queue_of(lc, w->be);
 	sl_list_del(&w->node);
 	lc->bal->nwaiting--;
-	if (--q->count == 0)
+	gauge_add(&q->count, -1);
+	if (gauge_get(&q->count) == 0)
 		set_waiting(lc, w->be, false);
 }
 
@@ -66,7 +68,7 @@ queue_del(struct lcore *lc, struct bal_wait *w)
 static void
 serve(struct lcore *lc, struct bal_queue *q)
 {
-	while (q->count > 0) {
+	while (gauge_get(&q->count) > 0) {
 		struct bal_wait *w = sl_list_first(&q->list, struct bal_wait, node);
 		bool full;
 		const struct server *srv = lb_pick(lc, w->be, NULL, &full);
@@ -91,7 +93,7 @@ queue_run(struct lcore *lc)
 	while (b->released && b->nwaiting > 0) {
 		b->released = false;
 		for (uint32_t i = 0; i < b->nproxies; i++)
-			if (b->queue[i].count > 0)
+			if (gauge_get(&b->queue[i].count) > 0)
 				serve(lc, &b->queue[i]);
 	}
 	b->running = false;
@@ -122,7 +124,7 @@ queue_released(struct lcore *lc, const struct server *srv)
 	uint32_t shift, to;
 
 	lc->bal->released = true;
-	if (queue_of(lc, srv->be)->count > 0)
+	if (gauge_get(&queue_of(lc, srv->be)->count) > 0)
 		return;
 	mask = atomic_load(&lc->bal->shared->px[srv->be->slot].waiters) & ~(1ull << lc->id);
 	if (likely(mask == 0))

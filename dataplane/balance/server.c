@@ -27,6 +27,9 @@ bal_shared_new(uint32_t nslots, uint32_t nproxies)
 	}
 	memset(s->srv, 0, s->nslots * sizeof(*s->srv));
 	memset(s->px, 0, s->nproxies * sizeof(*s->px));
+	atomic_store(&s->maxconn, UINT32_MAX);
+	for (uint32_t i = 0; i < s->nproxies; i++)
+		atomic_store(&s->px[i].maxconn, UINT32_MAX);
 	return s;
 }
 
@@ -35,9 +38,28 @@ bal_shared_free(struct bal_shared *s)
 {
 	if (s == NULL)
 		return;
+	for (uint32_t i = 0; s->srv != NULL && i < s->nslots; i++)
+		free((void *)(uintptr_t)atomic_load(&s->srv[i].addr));
+	for (uint32_t i = 0; i < s->nretired; i++)
+		free((void *)(uintptr_t)s->retired[i]);
+	free(s->retired);
 	free(s->srv);
 	free(s->px);
 	free(s);
+}
+
+sl_cold void
+bal_shared_retire(struct bal_shared *s, const struct ip_port *addr)
+{
+	const struct ip_port **more;
+
+	if (addr == NULL)
+		return;
+	more = realloc(s->retired, (s->nretired + 1) * sizeof(*more));
+	if (more == NULL)
+		return; // 20 bytes are lost
+	s->retired = more;
+	s->retired[s->nretired++] = addr;
 }
 
 sl_cold void
@@ -52,6 +74,7 @@ bal_shared_init_model(struct bal_shared *s, const struct model *m)
 			if (srv->slot >= s->nslots)
 				continue;
 			atomic_store(&s->srv[srv->slot].weight, srv->weight);
+			atomic_store(&s->srv[srv->slot].maxconn, srv->maxconn);
 			atomic_store(&s->srv[srv->slot].state, srv->disabled ? SRV_MAINT : SRV_UP);
 		}
 	}
@@ -125,12 +148,21 @@ srv_cur(const struct lcore *lc, const struct server *srv)
 	return atomic_load_explicit(&srv_run_of(lc, srv)->cur, memory_order_relaxed);
 }
 
+static uint32_t
+max_of(const struct srv_run *r)
+{
+	return atomic_load_explicit(
+		(_Atomic(uint32_t) *)(uintptr_t)&r->maxconn, memory_order_relaxed);
+}
+
 bool
 srv_has_room(const struct lcore *lc, const struct server *srv, bool *full)
 {
+	uint32_t max = max_of(srv_run_of(lc, srv));
+
 	if (!srv_is_up(lc, srv))
 		return false;
-	if (srv->maxconn == 0 || srv_cur(lc, srv) < srv->maxconn)
+	if (max == 0 || srv_cur(lc, srv) < max)
 		return true;
 	*full = true;
 	return false;
@@ -141,9 +173,10 @@ srv_take(struct lcore *lc, const struct server *srv)
 {
 	_Atomic(uint32_t) *cur = &srv_run_of(lc, srv)->cur;
 	uint32_t n = atomic_load_explicit(cur, memory_order_relaxed);
+	uint32_t max = max_of(srv_run_of(lc, srv));
 
 	do {
-		if (srv->maxconn != 0 && n >= srv->maxconn)
+		if (max != 0 && n >= max)
 			return false;
 	} while (!atomic_compare_exchange_weak(cur, &n, n + 1));
 	return true;
@@ -156,6 +189,6 @@ srv_release(struct lcore *lc, const struct server *srv)
 
 	sl_assert(n > 0);
 	(void)n;
-	if (unlikely(srv->maxconn != 0))
+	if (unlikely(max_of(srv_run_of(lc, srv)) != 0))
 		queue_released(lc, srv);
 }

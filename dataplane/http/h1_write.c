@@ -55,6 +55,21 @@ h1_head_size(const struct http_msg *m)
 	return n;
 }
 
+uint32_t
+h1_counted_size(const struct http_msg *m)
+{
+	uint32_t n = h1_head_size(m) + 15 - 4u * m->nhdr;
+
+	for (uint16_t i = 0; i < m->nhdr; i++) {
+		const struct http_field *h = &m->hdr[i];
+
+		if (h->name.len == 10 && (m->flags & HTTP_F_UPGRADE) == 0 &&
+			sl_str_ieq(sl_str_make(m->base + h->name.off, 10), SL_STR("connection")))
+			n -= 10u + h->value.len;
+	}
+	return n;
+}
+
 static char *
 put_start(const struct http_msg *m, char *to, bool version10)
 {

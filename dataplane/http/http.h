@@ -195,6 +195,11 @@ bool h1_is_keepalive(const struct http_msg *m);
 int h1_write_head(const struct http_msg *m, char *out, uint32_t size, bool version10);
 /* Upper bound of what h1_write_head() needs. */
 uint32_t h1_head_size(const struct http_msg *m);
+/*
+ * What a head counts in "bytes" of logs and statistics: HAProxy counts its own form of a head, which
+ * has no separators (4 bytes less a field), no Connection, and 20 bytes of a start line's numbers.
+ */
+uint32_t h1_counted_size(const struct http_msg *m);
 
 /* ---- chunked bodies ---- */
 

@@ -68,6 +68,16 @@ extern const struct stat_desc drop_desc[DROP_NR]; // unit: "packets"
 	X(failed_req, "failed requests", "requests that were malformed or aborted early")          \
 	X(failed_conn, "failed connections", "connections to servers that failed")                 \
 	X(failed_resp, "failed responses", "responses that were malformed or aborted")             \
+	X(denied_res, "denied responses", "responses denied by a rule")                            \
+	X(intercepted, "intercepted", "requests answered by rules of our own")                     \
+	X(lb_picks, "picks", "times it was chosen by balancing")                                   \
+	X(connects, "connects", "connections to servers that were tried")                          \
+	X(reuses, "reuses", "requests sent over a connection that was there")                      \
+	X(q_ms, "queue time", "milliseconds that requests waited for a server")                    \
+	X(c_ms, "connect time", "milliseconds until servers accepted")                             \
+	X(r_ms, "response time", "milliseconds until servers answered")                            \
+	X(t_ms, "total time", "milliseconds of whole exchanges")                                   \
+	X(timed, "timed", "exchanges that these times are of")                                     \
 	X(retries, "retries", "connection attempts repeated")                                      \
 	X(redispatches, "redispatches", "requests sent to another server after a failure")         \
 	X(cli_aborts, "client aborts", "transfers aborted by the client")                          \

@@ -27,6 +27,7 @@ struct px_timeouts {
 #define PX_O_SERVER_CLOSE 0x0020u // option http-server-close
 #define PX_O_CLOSE        0x0040u // option httpclose
 #define PX_O_HTTPCHK      0x0080u
+#define PX_O_SOCKET_STATS 0x0100u // a row of statistics per listener
 
 /* Where a model object was written, for messages. */
 struct src_pos {
@@ -77,7 +78,8 @@ struct proxy {
 	struct src_pos pos;
 	struct sl_str name;
 	uint32_t id;   // as HAProxy's uuid, from 1... in order
-	uint32_t slot; // index of its counters
+	uint32_t slot;    // index of its run-time state, and of its counters as a frontend
+	uint32_t be_slot; // of its counters as a backend: another one in "listen"
 	uint32_t caps; // PX_CAP_*
 	enum px_mode mode;
 	uint32_t options; // PX_O_*
@@ -147,6 +149,21 @@ struct cpu_map {
 	uint64_t mask[16]; // CPUs 0..1023
 };
 
+/* Where the runtime API listens ("stats socket"); used by control/cli only. */
+enum cli_level { CLI_USER, CLI_OPER, CLI_ADMIN };
+enum cli_bind_kind { CLI_BIND_UNIX, CLI_BIND_ABNS, CLI_BIND_TCP, CLI_BIND_FD };
+struct cli_bind {
+	struct src_pos pos;
+	struct sl_str text; // as it was written, for "show cli sockets"
+	enum cli_bind_kind kind;
+	struct sl_str path;  // unix, abns
+	struct ip_port addr; // TCP
+	int fd;              // inherited
+	uint32_t mode;       // of the file; 0: as the umask says
+	int64_t uid, gid;    // -1: unchanged
+	enum cli_level level;
+};
+
 /* The global section. */
 struct global_conf {
 	uint32_t nbthread;       // 1..64
@@ -169,6 +186,10 @@ struct global_conf {
 	bool log_stdout;      // a "log stdout" or "log stderr" line exists: log_target is set
 	struct log_target log_target;
 	struct sl_str node, description; // for statistics; may be empty
+	const struct cli_bind *cli_binds;
+	uint32_t ncli_binds;
+	uint32_t cli_timeout_ms; // "stats timeout"
+	uint32_t cli_maxconn;    // "stats maxconn"
 };
 
 struct model {
@@ -178,6 +199,7 @@ struct model {
 	uint32_t nports;
 	const struct proxy *const *proxies; // in order of the file
 	uint32_t nproxies;
+	uint32_t npx_counters; // sets of counters: slots and be_slots
 	const struct listen_addr *const *binds; // all of them
 	uint32_t nbinds;
 	uint32_t nservers; // server slots in use

@@ -182,7 +182,9 @@ run_flow(struct stream *s, const struct act *a, struct sample *args, uint32_t n)
 		r.nhdr = f->nhdr;
 	}
 	if (deny)
-		counter_inc(&s->lc->px_cnt[s->fe->slot].denied_req);
+		stream_count_denied(s);
+	else
+		counter_inc(&s->lc->px_cnt[s->fe->slot].intercepted);
 	return deny ? answer(s, &r, "PR", "PH") : answer(s, &r, "LR", "LH");
 }
 

@@ -16,9 +16,9 @@ stream_count_in(struct stream *s, uint32_t n)
 	s->log.bytes_in += n;
 	counter_add(&px_cnt(s->lc, s->fe)->bytes_in, n);
 	counter_add(&s->lc->bind_cnt[s->ses->bind->slot].bytes_in, n);
-	if (s->be != s->fe)
-		counter_add(&px_cnt(s->lc, s->be)->bytes_in, n);
-	if (s->srv != NULL)
+	if ((s->flags & ST_F_WAS_AT_BE) != 0)
+		counter_add(&px_be_cnt(s->lc, s->be)->bytes_in, n);
+	if (s->srv != NULL && s->fe->mode == PX_TCP)
 		counter_add(&s->lc->srv_cnt[s->srv->slot].bytes_in, n);
 }
 
@@ -28,9 +28,9 @@ stream_count_out(struct stream *s, uint32_t n)
 	s->log.bytes_out += n;
 	counter_add(&px_cnt(s->lc, s->fe)->bytes_out, n);
 	counter_add(&s->lc->bind_cnt[s->ses->bind->slot].bytes_out, n);
-	if (s->be != s->fe)
-		counter_add(&px_cnt(s->lc, s->be)->bytes_out, n);
-	if (s->srv != NULL)
+	if ((s->flags & ST_F_WAS_AT_BE) != 0)
+		counter_add(&px_be_cnt(s->lc, s->be)->bytes_out, n);
+	if (s->srv != NULL && s->fe->mode == PX_TCP)
 		counter_add(&s->lc->srv_cnt[s->srv->slot].bytes_out, n);
 }
 
@@ -71,7 +71,7 @@ server_broke(struct stream *s)
 {
 	bool ours = muxs_error(s->ss) == MUX_ERR_PARSE;
 
-	counter_inc(&px_cnt(s->lc, s->be)->srv_aborts);
+	counter_inc(&px_be_cnt(s->lc, s->be)->srv_aborts);
 	counter_inc(&s->lc->srv_cnt[s->srv->slot].srv_aborts);
 	txn_fail(s, 502, ours ? "PD" : "SD");
 }

@@ -155,7 +155,7 @@ reply_send(struct stream *s, const struct reply *r)
 	if (rc < 0)
 		return rc;
 	s->flags |= ST_F_RES_SENT | ST_F_RES_DONE;
-	stream_count_out(s, h1_head_size(&m) + body.len);
+	stream_count_out(s, h1_counted_size(&m) + body.len);
 	s->phase = ST_REPLY;
 	return muxs_send_head(lc, s->cs, &m, &body, true, close || !muxs_rx_done(s->cs));
 }

@@ -60,23 +60,52 @@ count_class(struct px_counters *c, uint16_t status)
 	}
 }
 
-static void
-count_end(struct stream *s)
-{
-	if (s->fe->mode != PX_HTTP)
-		return;
-	count_class(px_cnt(s->lc, s->fe), s->log.status);
-	if (s->be != s->fe)
-		count_class(px_cnt(s->lc, s->be), s->log.status);
-	if (s->srv != NULL && s->log.res_us != 0)
-		count_class(&s->lc->srv_cnt[s->srv->slot], s->log.status);
-}
-
 /* Milliseconds between two dates; -1 if the later was not reached. */
 static int32_t
 ms(uint64_t from, uint64_t to)
 {
 	return to == 0 ? -1 : (int32_t)((to - from) / 1000);
+}
+
+static void
+add_ms(counter *c, uint64_t from, uint64_t to)
+{
+	if (to > from && from != 0)
+		counter_add(c, (to - from) / 1000);
+}
+
+/* Sums of what "show stat" gives as averages; main makes windows of them. */
+static void
+count_times(const struct stream *s, struct px_counters *c)
+{
+	const struct txn_log *l = &s->log;
+	uint64_t start = l->head_us != 0 ? l->head_us : l->first_us;
+
+	add_ms(&c->q_ms, start, l->queue_us);
+	add_ms(&c->c_ms, l->queue_us, l->connect_us);
+	add_ms(&c->r_ms, l->connect_us, l->res_us);
+	add_ms(&c->t_ms, start, s->lc->now_us);
+	counter_inc(&c->timed);
+}
+
+static void
+count_end(struct stream *s)
+{
+	if (s->srv != NULL) {
+		count_times(s, px_be_cnt(s->lc, s->be));
+		count_times(s, &s->lc->srv_cnt[s->srv->slot]);
+	}
+	if (s->fe->mode != PX_HTTP)
+		return;
+	if (s->srv != NULL) { // at the end, because a retry may have chosen another one
+		counter_add(&s->lc->srv_cnt[s->srv->slot].bytes_in, s->log.bytes_in);
+		counter_add(&s->lc->srv_cnt[s->srv->slot].bytes_out, s->log.bytes_out);
+	}
+	count_class(px_cnt(s->lc, s->fe), s->log.status);
+	if ((s->flags & ST_F_WAS_AT_BE) != 0)
+		count_class(px_be_cnt(s->lc, s->be), s->log.status);
+	if (s->srv != NULL && s->log.res_us != 0)
+		count_class(&s->lc->srv_cnt[s->srv->slot], s->log.status);
 }
 
 static void
@@ -132,7 +161,8 @@ fill(struct stream *s, struct logrec *r)
 	r->unique = s->unique;
 	r->src = s->ses->src;
 	r->dst = s->ses->dst;
-	r->bc_dst = s->srv != NULL ? s->srv->addr : (struct ip_port){ 0 };
+	r->bc_dst = s->srv != NULL ? *srv_addr(&s->lc->bal_shared->srv[s->srv->slot], s->srv)
+				    : (struct ip_port){ 0 };
 	r->fe = proxy_index(s, s->fe);
 	r->be = proxy_index(s, s->be);
 	r->srv = s->srv != NULL ? (uint16_t)(s->srv - s->be->servers) : UINT16_MAX;

@@ -297,7 +297,8 @@ px_main_message(struct lcore *lc, const struct xmsg *m)
 	}
 	if ((m->w[0] & 0xffff) != XMSG_SERVER_STATE || slot >= lc->bal_shared->nslots)
 		return;
-	if (atomic_load(&lc->bal_shared->srv[slot].state) != SRV_UP)
+	// w2: its address changed, idle connections lead to the old one
+	if (atomic_load(&lc->bal_shared->srv[slot].state) != SRV_UP || m->w[2] != 0)
 		idle_flush(lc, slot);
 	queue_kick(lc);
 	queue_run(lc);

@@ -59,3 +59,10 @@ px_cnt(struct lcore *lc, const struct proxy *px)
 {
 	return &lc->px_cnt[px->slot];
 }
+
+/* Of a proxy as a backend: "listen" counts its two halves apart. */
+static inline struct px_counters *
+px_be_cnt(struct lcore *lc, const struct proxy *px)
+{
+	return &lc->px_cnt[px->be_slot];
+}

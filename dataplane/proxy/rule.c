@@ -101,10 +101,23 @@ stream_set_call_deadline(struct stream *s, sl_tick at)
 		stream_rearm(s);
 }
 
+void
+stream_count_denied(struct stream *s)
+{
+	if (!stream_at_response(s)) {
+		counter_inc(&px_cnt(s->lc, s->fe)->denied_req);
+		return;
+	}
+	counter_inc(&px_cnt(s->lc, s->fe)->denied_res);
+	counter_inc(&px_be_cnt(s->lc, s->be)->denied_res);
+	if (s->srv != NULL)
+		counter_inc(&s->lc->srv_cnt[s->srv->slot].denied_res);
+}
+
 static void
 deny(struct stream *s, uint16_t status)
 {
-	counter_inc(&px_cnt(s->lc, s->fe)->denied_req);
+	stream_count_denied(s);
 	txn_fail(s,
 		status != 0                     ? status
 			: stream_at_response(s) ? 502

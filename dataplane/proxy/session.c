@@ -25,15 +25,26 @@ take_below(_Atomic(uint32_t) *n, uint32_t max)
 	return false;
 }
 
+static uint32_t
+either(const _Atomic(uint32_t) *set, uint32_t configured)
+{
+	uint32_t max = atomic_load_explicit(
+		(_Atomic(uint32_t) *)(uintptr_t)set, memory_order_relaxed);
+
+	return max != UINT32_MAX ? max : configured;
+}
+
 static bool
 limits_take(struct lcore *lc, const struct proxy *fe)
 {
 	struct bal_shared *sh = lc->bal_shared;
 	uint32_t max = lc->model != NULL ? lc->model->global.maxconn : 0;
 
+	// by command, instead of what is configured
+	max = either(&sh->maxconn, max);
 	if (!take_below(&sh->conns, max))
 		return false;
-	if (take_below(&sh->px[fe->slot].conns, fe->maxconn))
+	if (take_below(&sh->px[fe->slot].conns, either(&sh->px[fe->slot].maxconn, fe->maxconn)))
 		return true;
 	atomic_fetch_sub(&sh->conns, 1);
 	return false;

@@ -115,8 +115,7 @@ stream_end(struct stream *s)
 	wheel_cancel(&lc->wheel, &s->timer);
 	if ((s->flags & ST_F_AT_BE) != 0) {
 		s->px->be_conns[s->be->slot]--;
-		if (s->be != s->fe)
-			counter_dec(&px_cnt(lc, s->be)->cur_conn);
+		counter_dec(&px_be_cnt(lc, s->be)->cur_conn);
 		s->flags &= ~ST_F_AT_BE;
 	}
 	s->phase = ST_DEAD;

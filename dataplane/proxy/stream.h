@@ -92,6 +92,7 @@ struct st_leg {
 #define ST_F_REQ_READY  0x0010u // request edited for the server: once
 #define ST_F_REQ_DONE   0x0020u // request forwarded whole
 #define ST_F_RES_DONE   0x0040u // response forwarded whole
+#define ST_F_WAS_AT_BE  0x0080u // be is its backend, now or until a moment ago
 #define ST_F_RES_SENT   0x0100u // a final response head was handed to the client
 #define ST_F_RES_SEEN   0x0200u // a head of the server's was received
 #define ST_F_BODY_MOVED 0x0400u // body bytes left the client's queue: no replay
@@ -222,6 +223,8 @@ void txn_server_error(struct stream *s);
 /* ---- body.c ---- */
 /* Bytes from the client, bytes to it: the log block and all counters. */
 void stream_count_in(struct stream *s, uint32_t n);
+/* A rule denied it: counted on the side of its message. */
+void stream_count_denied(struct stream *s);
 void stream_count_out(struct stream *s, uint32_t n);
 /* Moves what can be moved both ways; ends the stream when both messages are through. */
 void body_run(struct stream *s);

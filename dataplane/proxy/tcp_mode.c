@@ -30,11 +30,9 @@ tcp_mode_open(struct lcore *lc, struct session *ses, struct conn *c)
 	if (be != NULL) {
 		s->be = s->view.be = be;
 		s->px->be_conns[be->slot]++;
-		s->flags |= ST_F_AT_BE;
-		if (be != fe) {
-			counter_inc(&px_cnt(lc, be)->cur_conn);
-			counter_inc(&px_cnt(lc, be)->cum_conn);
-		}
+		s->flags |= ST_F_AT_BE | ST_F_WAS_AT_BE;
+		counter_inc(&px_be_cnt(lc, be)->cur_conn);
+		counter_inc(&px_be_cnt(lc, be)->cum_conn);
 	}
 	wheel_arm(&lc->wheel, &s->timer, lc->now);
 	return s;
@@ -135,7 +133,7 @@ closed(struct stream *s, struct st_leg *leg, bool client)
 	} else if (client) {
 		txn_client_abort(s);
 	} else {
-		counter_inc(&px_cnt(s->lc, s->be)->srv_aborts);
+		counter_inc(&px_be_cnt(s->lc, s->be)->srv_aborts);
 		txn_fail(s, 0, "SD");
 	}
 }

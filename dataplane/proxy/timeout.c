@@ -111,7 +111,7 @@ flow_expired(struct stream *s)
 	if (client && (!server || !tick_is_before(s->srv_exp, s->cli_exp))) {
 		txn_fail(s, 408, data ? "cD" : "cH");
 	} else if (server) {
-		counter_inc(&px_cnt(s->lc, s->be)->failed_resp);
+		counter_inc(&px_be_cnt(s->lc, s->be)->failed_resp);
 		if (s->srv != NULL)
 			counter_inc(&s->lc->srv_cnt[s->srv->slot].failed_resp);
 		txn_fail(s, 504, data ? "sD" : "sH");

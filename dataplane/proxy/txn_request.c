@@ -30,7 +30,7 @@ void
 txn_request_head(struct stream *s)
 {
 	s->log.head_us = s->lc->now_us;
-	stream_count_in(s, s->req.len);
+	stream_count_in(s, h1_counted_size(&s->req));
 	s->req_exp = TICK_NONE;
 	if (s->req.meth == HTTP_HEAD)
 		s->flags |= ST_F_HEAD;
@@ -116,12 +116,11 @@ enter_backend(struct stream *s, const struct proxy *be)
 	s->be = be;
 	s->view.be = be;
 	s->px->be_conns[be->slot]++;
-	s->flags |= ST_F_AT_BE;
-	if (be != s->fe) {
-		counter_inc(&px_cnt(s->lc, be)->cum_req);
-		counter_inc(&px_cnt(s->lc, be)->cur_conn);
-		counter_inc(&px_cnt(s->lc, be)->cum_conn);
-	}
+	s->flags |= ST_F_AT_BE | ST_F_WAS_AT_BE;
+	counter_inc(&px_be_cnt(s->lc, be)->cum_req);
+	counter_add(&px_be_cnt(s->lc, be)->bytes_in, s->log.bytes_in); // what came before it was chosen
+	counter_inc(&px_be_cnt(s->lc, be)->cur_conn);
+	counter_inc(&px_be_cnt(s->lc, be)->cum_conn);
 }
 
 static enum rule_result

@@ -20,7 +20,7 @@ txn_response_interim(struct stream *s)
 	if (s->phase != ST_WAIT_RES || (s->req.flags & HTTP_F_10) != 0)
 		return; // RFC 9110 15.2: never to a 1.0 client
 	if (muxs_send_head(s->lc, s->cs, &s->res, NULL, false, false) == 0)
-		stream_count_out(s, h1_head_size(&s->res));
+		stream_count_out(s, h1_counted_size(&s->res));
 }
 
 /* ---- final ---- */
@@ -99,7 +99,7 @@ send_response(struct stream *s)
 	else
 		rc = 0;
 	if (rc == 0) {
-		stream_count_out(s, h1_head_size(&s->res) + body.len);
+		stream_count_out(s, body.len);
 		rc = muxs_send_head(lc, s->cs, &s->res, &body, eom, close);
 	}
 	if (rc < 0) {
@@ -139,9 +139,10 @@ txn_response_head(struct stream *s)
 	s->log.res_us = s->lc->now_us;
 	s->log.status = s->res.status;
 	s->view.res = &s->res;
+	stream_count_out(s, h1_counted_size(&s->res));
 	// a tunnel that the client did not ask for would carry its next requests past all rules
 	if (unlikely(s->res.status == 101 && (s->req.flags & HTTP_F_UPGRADE) == 0)) {
-		counter_inc(&px_cnt(s->lc, s->be)->failed_resp);
+		counter_inc(&px_be_cnt(s->lc, s->be)->failed_resp);
 		counter_inc(&s->lc->srv_cnt[s->srv->slot].failed_resp);
 		txn_fail(s, 502, "PH");
 		return;
@@ -161,7 +162,7 @@ txn_server_error(struct stream *s)
 
 	if (theirs && upstream_replay(s))
 		return;
-	counter_inc(&px_cnt(s->lc, s->be)->failed_resp);
+	counter_inc(&px_be_cnt(s->lc, s->be)->failed_resp);
 	counter_inc(&s->lc->srv_cnt[s->srv->slot].failed_resp);
 	if (theirs && (s->flags & (ST_F_REUSED | ST_F_RES_SEEN)) == ST_F_REUSED) {
 		// as HAProxy: the client sees its kept connection close, and may try again itself

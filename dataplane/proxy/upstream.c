@@ -75,7 +75,7 @@ upstream_release(struct stream *s)
 static void
 no_server(struct stream *s)
 {
-	counter_inc(&px_cnt(s->lc, s->be)->failed_conn);
+	counter_inc(&px_be_cnt(s->lc, s->be)->failed_conn);
 	txn_fail(s, 503, "SC");
 }
 
@@ -120,6 +120,8 @@ pick(struct stream *s, const struct server *avoid)
 	} else {
 		s->srv = srv;
 		s->flags |= ST_F_TOKEN;
+		counter_inc(&s->lc->srv_cnt[srv->slot].lb_picks);
+		counter_inc(&px_be_cnt(s->lc, s->be)->lb_picks);
 		connect_server(s);
 	}
 }
@@ -194,11 +196,19 @@ take_idle(struct stream *s)
 		return false;
 	}
 	s->flags |= ST_F_REUSED;
+	counter_inc(&s->lc->srv_cnt[s->srv->slot].reuses);
+	counter_inc(&px_be_cnt(s->lc, s->be)->reuses);
 	stat_inc(s->lc, STAT_BACKEND_REUSE);
 	return true;
 }
 
 /* A connection of its own; the stream is attached at once, so that it hears how it goes. */
+static const struct ip_port *
+srv_addr_of(const struct stream *s)
+{
+	return srv_addr(&s->lc->bal_shared->srv[s->srv->slot], s->srv);
+}
+
 static int
 open_http(struct stream *s, const struct ip_port *from)
 {
@@ -210,7 +220,7 @@ open_http(struct stream *s, const struct ip_port *from)
 		return -ENOMEM;
 	s->ss = mux_attach_stream(s->lc, mx, s);
 	rc = s->ss != NULL
-		? s->px->net->connect(s->lc, &s->srv->addr, from, &mux_conn_handler, mx, &c)
+		? s->px->net->connect(s->lc, srv_addr_of(s), from, &mux_conn_handler, mx, &c)
 		: -ENOMEM;
 	if (rc == 0) {
 		mux_set_conn(mx, c);
@@ -233,15 +243,16 @@ open_connection(struct stream *s)
 	s->phase = ST_CONNECT;
 	s->flags &= ~ST_F_REUSED;
 	s->wait_exp = tick_add_ifset(s->lc->now, s->be->timeout.connect);
-	counter_inc(&s->lc->srv_cnt[s->srv->slot].cum_conn);
+	counter_inc(&s->lc->srv_cnt[s->srv->slot].connects);
+	counter_inc(&px_be_cnt(s->lc, s->be)->connects);
 	stat_inc(s->lc, STAT_BACKEND_NEW);
 	if (s->fe->mode == PX_TCP)
 		rc = s->px->net->connect(
-			s->lc, &s->srv->addr, &from, &tcp_mode_server, s, &s->back.c);
+			s->lc, srv_addr_of(s), &from, &tcp_mode_server, s, &s->back.c);
 	else
 		rc = open_http(s, &from);
 	if (rc == -ENOMEM || rc == -EADDRNOTAVAIL) {
-		counter_inc(&px_cnt(s->lc, s->be)->failed_conn);
+		counter_inc(&px_be_cnt(s->lc, s->be)->failed_conn);
 		txn_fail(s, 503, "RC");
 	} else if (rc < 0) {
 		upstream_failed(s, -rc);
@@ -253,6 +264,7 @@ connect_server(struct stream *s)
 {
 	if (s->log.queue_us == 0)
 		s->log.queue_us = s->lc->now_us;
+	counter_inc(&s->lc->srv_cnt[s->srv->slot].cum_conn);
 	if ((s->flags & ST_F_AT_SRV) == 0) {
 		counter_inc(&s->lc->srv_cnt[s->srv->slot].cur_conn);
 		s->flags |= ST_F_AT_SRV;
@@ -281,13 +293,13 @@ static void
 count_failure(struct stream *s)
 {
 	counter_inc(&s->lc->srv_cnt[s->srv->slot].failed_conn);
-	counter_inc(&px_cnt(s->lc, s->be)->failed_conn);
+	counter_inc(&px_be_cnt(s->lc, s->be)->failed_conn);
 }
 
 static void
 count_retry(struct stream *s, bool redispatch)
 {
-	struct px_counters *be = px_cnt(s->lc, s->be), *srv = &s->lc->srv_cnt[s->srv->slot];
+	struct px_counters *be = px_be_cnt(s->lc, s->be), *srv = &s->lc->srv_cnt[s->srv->slot];
 
 	s->log.retries++;
 	counter_inc(redispatch ? &be->redispatches : &be->retries);
@@ -337,7 +349,7 @@ upstream_timeout(struct stream *s)
 		upstream_failed(s, ETIMEDOUT);
 	} else {
 		queue_del(s->lc, &s->wait);
-		counter_inc(&px_cnt(s->lc, s->be)->failed_conn);
+		counter_inc(&px_be_cnt(s->lc, s->be)->failed_conn);
 		txn_fail(s, 503, "sQ");
 	}
 }

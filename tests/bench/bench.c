@@ -162,7 +162,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 		.pool = pool,
 		.pool_size = pool_mbufs(1),
 		.ports = ps,
-		.npx = m->nproxies,
+		.npx = m->npx_counters,
 		.nbind = m->nbinds,
 		.nsrv = m->nservers };
 	return worker_new(&ws, err);

@@ -120,6 +120,7 @@ init_proxies(struct px_env *e)
 	e->fe = (struct proxy){ .name = SL_STR("f"),
 		.id = 2,
 		.slot = 0,
+		.be_slot = 3,
 		.caps = PX_CAP_FE,
 		.mode = PX_HTTP,
 		.timeout = t,
@@ -130,6 +131,7 @@ init_proxies(struct px_env *e)
 	e->be = (struct proxy){ .name = SL_STR("b"),
 		.id = 3,
 		.slot = 1,
+		.be_slot = 1,
 		.caps = PX_CAP_BE,
 		.mode = PX_HTTP,
 		.timeout = t,
@@ -138,7 +140,7 @@ init_proxies(struct px_env *e)
 		.nservers = 1 };
 	e->be2 = e->be;
 	e->be2.name = SL_STR("b2");
-	e->be2.slot = 2;
+	e->be2.slot = e->be2.be_slot = 2;
 	e->be2.servers = e->srv2;
 	e->bind = (struct listen_addr){
 		.name = SL_STR("bind"), .fe = &e->fe, .addr = addr_of("10.0.0.1", 80)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DOOR of control/cli: the runtime API ("stats socket"), in HAProxy's words and formats.
+ *
+ * Runs on main, from its event loop: a command is a function that appends its answer to memory and
+ * returns; sockets never block. A client's next command runs when the answer before it has left, so
+ * that one that never reads costs one answer (at most CLI_ANSWER_MAX) and nobody waits for it.
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "control/check/check.h"
+#include "control/log/log.h"
+#include "control/stats/stats.h"
+#include "dataplane/base/keyword.h"
+#include "dataplane/base/str.h"
+#include "dataplane/model/model.h"
+
+#define CLI_LINE_MAX   16384u          // bytes of a line, and of what follows "<<"
+#define CLI_WORDS_MAX  64u             // words of a command
+#define CLI_ANSWER_MAX (16u << 20)     // bytes of an answer; more is cut and says so
+#define CLI_MAXCONN    10u             // HAProxy's default of "stats maxconn"
+#define CLI_TIMEOUT_MS 10000u          // and of "stats timeout"
+
+struct cli;
+
+/* What commands work on. Everything must outlive cli_free(). */
+struct cli_spec {
+	struct ev_loop *ev;
+	struct lcore *const *lc;
+	uint16_t nlc;
+	const struct ports *ports;
+	struct bal_shared *bal;
+	struct checks *checks;
+	struct stats *stats;
+	const struct model *model;
+	struct log *log;
+};
+
+/*
+ * Opens the sockets of s->model and serves them. 0 and *out; -ENOENT: no socket is configured (*out
+ * NULL, not an error); -Exxx with a sentence in err that names the socket.
+ */
+int cli_new(const struct cli_spec *s, struct cli **out, char *err, size_t size);
+/* Closes all clients and sockets; files of sockets are removed. NULL is fine. */
+void cli_free(struct cli *c);
+
+/* Checks and sorts the table of commands, once; -EEXIST as registry_open(). */
+int cli_init(const char **dup);
+
+struct cli_stats {
+	uint32_t clients;
+	uint64_t accepted, commands, denied, cut;
+};
+void cli_get_stats(const struct cli *c, struct cli_stats *out);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Private to control/cli: clients, commands, answers. All on main. */
+#pragma once
+
+#include "control/cli/cli.h"
+#include "dataplane/base/list.h"
+#include "dataplane/base/registry.h"
+
+/* An answer: grows up to CLI_ANSWER_MAX. */
+struct cli_out {
+	char *p;
+	uint32_t len, size, sent;
+	bool cut; // more was to come
+};
+
+struct cli_client {
+	struct sl_list node;
+	struct cli *cli;
+	struct ev_io io;
+	struct ev_timer timer;
+	int fd;
+	enum cli_level level;
+	uint32_t timeout_ms;
+	bool prompt;  // interactive: "> "
+	bool payload; // lines up to an empty one belong to the command in `held`
+	bool closing; // when the answer has left
+	uint32_t in_len;
+	uint32_t held; // bytes at the start of `in` that are a line waiting for its payload
+	struct cli_out out;
+	char in[2 * CLI_LINE_MAX];
+};
+
+struct cli_listener {
+	struct cli *cli;
+	const struct cli_bind *bind;
+	struct ev_io io;
+	int fd;
+	bool own_file; // the socket's file is ours to remove
+};
+
+struct cli {
+	struct cli_spec s;
+	struct cli_stats stats;
+	struct sl_list clients;
+	uint32_t maxconn, timeout_ms;
+	uint32_t nlisteners;
+	struct cli_listener *listener;
+};
+
+/* What a command gets. */
+struct cli_ctx {
+	struct cli *cli;
+	struct cli_client *client;
+	struct cli_out *out;
+	const struct sl_str *arg; // behind the command's words; NUL-terminated
+	uint32_t n;
+	struct sl_str payload; // what followed "<<"
+	uintptr_t priv;
+};
+
+struct cli_cmd {
+	const char *name;     // its words: "show servers state"
+	enum cli_level level; // who may
+	uint8_t min, max;     // arguments; fewer or more: `usage`
+	void (*run)(struct cli_ctx *x);
+	const char *args; // "[<backend>]"
+	const char *help;
+	uintptr_t priv;
+};
+#define CLI_MANY 255
+#define SL_CLI_COMMANDS(...) SL_KWTAB(cli_cmd, struct cli_cmd, __VA_ARGS__)
+
+/* ---- out.c ---- */
+void cli_printf(struct cli_ctx *x, const char *fmt, ...) sl_printf(2, 3);
+void cli_add(struct cli_out *o, const char *p, size_t n);
+void cli_str(struct cli_ctx *x, struct sl_str s);
+/* One line. */
+void cli_msg(struct cli_ctx *x, const char *text);
+
+/* ---- command.c ---- */
+/*
+ * Cuts a command into words in place; a backslash takes the next byte as it is. Returns their
+ * number or -E2BIG.
+ */
+int cli_words(char *line, struct sl_str *word, uint32_t max);
+/* Runs all commands of a line (separated by ';'; the bytes are changed). payload may be NULL. */
+void cli_run_line(struct cli_client *c, char *line, struct sl_str payload);
+const struct registry *cli_registry(void);
+const char *cli_level_name(enum cli_level l);
+
+/* ---- client.c ---- */
+void cli_accept(struct cli *c, int fd, enum cli_level level);
+void cli_client_free(struct cli_client *c);
+
+/* ---- help.c ---- */
+void cli_help(struct cli_ctx *x, const struct sl_str *word, uint32_t n, bool unknown);
+
+/* ---- find.c: "backend/server" and names, with HAProxy's answers ---- */
+const struct proxy *cli_find_backend(struct cli_ctx *x, struct sl_str name);
+const struct proxy *cli_find_frontend(struct cli_ctx *x, struct sl_str name);
+/* NULL after "No such backend." or the like. */
+const struct server *cli_find_server(struct cli_ctx *x, struct sl_str name);

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Commands that HAProxy has not: what a kernel-bypass balancer has to show. The numbers are those of
+ * DPDK telemetry, out of the same definitions.
+ *
+ * Runs on: main. Form: a line that begins with '#' names the columns.
+ */
+#include "control/cli/cli_priv.h"
+#include "control/script/script.h"
+
+#include <inttypes.h>
+#include <rte_ethdev.h>
+
+static void
+do_ports(struct cli_ctx *x)
+{
+	static const char *const modes[] = { "single", "rss", "soft" };
+	const struct ports *ps = x->cli->s.ports;
+
+	cli_msg(x,
+		"# name device driver mac link ownership queues mtu rx_packets rx_bytes rx_missed "
+		"rx_errors rx_no_mbuf tx_packets tx_bytes tx_errors");
+	for (uint16_t i = 0; ps != NULL && i < ps->n; i++) {
+		const struct port *p = &ps->port[i];
+		char mac[RTE_ETHER_ADDR_FMT_SIZE];
+		struct rte_eth_stats s;
+
+		rte_ether_format_addr(mac, sizeof(mac), &p->mac);
+		port_stats(p, &s);
+		cli_printf(x, "%s %s %s %s %s %s %u %u", p->name, p->device, p->driver, mac,
+			atomic_load_explicit(&p->link_up, memory_order_relaxed) ? "up" : "down",
+			modes[p->mode], p->nqueues, p->mtu);
+		cli_printf(x,
+			" %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+			" %" PRIu64 " %" PRIu64 "\n",
+			s.ipackets, s.ibytes, s.imissed, s.ierrors, s.rx_nombuf, s.opackets,
+			s.obytes, s.oerrors);
+	}
+}
+
+static void
+do_workers(struct cli_ctx *x)
+{
+	for (uint16_t w = 0; w < x->cli->s.nlc; w++) {
+		const struct lcore *lc = x->cli->s.lc[w];
+
+		cli_printf(x, "# worker %u\n", w);
+		for (int i = 0; i < STAT_NR; i++)
+			cli_printf(x, "%s: %" PRIu64 "\n", stat_desc[i].name,
+				counter_get(&lc->stat[i]));
+		cli_printf(x,
+			"conns: %" PRIu64 "\nstreams: %" PRIu64 "\nretained_bytes: %" PRIu64
+			"\nmbufs: %" PRIu64 "\nmbufs_total: %u\n",
+			counter_get(&lc->gauge_conns), counter_get(&lc->gauge_streams),
+			counter_get(&lc->gauge_retained), counter_get(&lc->gauge_mbufs),
+			lc->pool_size);
+	}
+}
+
+static void
+do_drops(struct cli_ctx *x)
+{
+	cli_msg(x, "# reason packets");
+	for (int i = 0; i < DROP_NR; i++)
+		cli_printf(x, "%s: %" PRIu64 "\n", drop_desc[i].name,
+			stats_sum_drop(x->cli->s.lc, x->cli->s.nlc, (enum drop)i));
+}
+
+static void
+do_memory(struct cli_ctx *x)
+{
+	cli_msg(x, "# worker mbufs mbufs_total retained_bytes retained_max_bytes connections");
+	for (uint16_t w = 0; w < x->cli->s.nlc; w++) {
+		const struct lcore *lc = x->cli->s.lc[w];
+
+		cli_printf(x, "%u %" PRIu64 " %u %" PRIu64 " %u %" PRIu64 "\n", w,
+			counter_get(&lc->gauge_mbufs), lc->pool_size,
+			counter_get(&lc->gauge_retained), lc->retain_max,
+			counter_get(&lc->gauge_conns));
+	}
+}
+
+static void
+do_lua(struct cli_ctx *x)
+{
+	cli_msg(x,
+		"# thread calls errors exhausted cancelled slices wakeups cpu_us running memory_kb");
+	for (uint16_t t = 0; t < script_count(); t++) {
+		struct script_stats s;
+
+		script_get_stats(t, &s);
+		cli_printf(x,
+			"%u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+			" %" PRIu64 " %u %u\n",
+			t, s.calls, s.errors, s.exhausted, s.cancelled, s.slices, s.wakeups,
+			s.cpu_us, s.running, s.memory_kb);
+	}
+}
+
+// clang-format off
+SL_CLI_COMMANDS(
+	{ "show ports", CLI_OPER, 0, 0, do_ports, "", "ports with their devices and counters" },
+	{ "show workers", CLI_OPER, 0, 0, do_workers, "", "counters of each worker" },
+	{ "show drops", CLI_OPER, 0, 0, do_drops, "", "dropped packets by reason" },
+	{ "show memory", CLI_OPER, 0, 0, do_memory, "", "packet buffers and what holds them" },
+	{ "show lua", CLI_OPER, 0, 0, do_lua, "", "script threads" },
+);
+// clang-format on

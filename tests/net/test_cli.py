@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The runtime API over its sockets while traffic crosses DPDK ports, beside haproxy's answers."""
+import csv
+import io
+import json
+import os
+import re
+import socket
+import time
+
+from lib import VIP4, check, wait_for
+
+CFG = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend web
+    bind %s:80
+    http-request deny content-type text/plain string no if { path /no }
+    http-request return status 200 content-type text/plain string hi if { path /own }
+    default_backend be
+backend be
+    option redispatch
+    server a 10.61.2.1:8081 check inter 200ms
+    server b 10.61.2.1:8082 check inter 200ms weight 2
+listen raw
+    mode tcp
+    bind %s:81
+    server c 10.61.2.1:8081
+""" % (VIP4, VIP4)
+
+
+def ask(path, text, timeout=10):
+    """One connection, one line, the whole answer."""
+    s = socket.socket(socket.AF_UNIX)
+    with s:
+        s.connect(path)
+        s.settimeout(timeout)
+        s.sendall(text.encode() + b"\n")
+        out = b""
+        while True:
+            b = s.recv(65536)
+            if not b:
+                return out.decode()
+            out += b
+
+
+def rows(text):
+    """The rows of "show stat" by (proxy, server)."""
+    lines = text.lstrip("# ").strip().split("\n")
+    return {(r["pxname"], r["svname"]): r for r in csv.DictReader(io.StringIO("\n".join(lines)))}
+
+
+def start(net, extra=""):
+    net.nginx([("a", 8081), ("b", 8082)])
+    sock = net.file("cli.sock")
+    g = '    stats socket "%s" mode 600 level admin\n    stats maxconn 200\n%s' % (sock, extra)
+    p = net.sluice(net.sluice_head("af_xdp", extra=g) + CFG)
+    return p, sock
+
+
+def haproxy(net, sock):
+    net.kernel_dp()
+    f = net.write("haproxy.cfg", 'global\n    stats socket "%s" level admin\n%s' % (sock, CFG))
+    p = net.start(["haproxy", "-db", "-f", f], ns=net.d, log=net.file("haproxy.log"))
+    wait_for("haproxy's socket", lambda: os.path.exists(sock))
+    return p
+
+
+def traffic(net):
+    for _ in range(6):
+        net.curl("http://%s/name" % VIP4)
+    for path, n in (("/no", 2), ("/own", 3), ("/nothing-here", 1)):
+        for _ in range(n):
+            net.curl("-o", "/dev/null", "http://%s%s" % (VIP4, path))
+    net.curl("http://%s:81/name" % VIP4)
+
+
+def test_words(net):
+    """Sessions, levels, several commands, unknown ones, payload, too many clients."""
+    p, sock = start(net, '    stats socket "%s" level user\n' % net.file("user.sock"))
+    user = net.file("user.sock")
+    check(ask(sock, "show version") == "0.1.0\n\n", "show version")
+    check(ask(sock, "show cli level;show cli level") == "admin\n\nadmin\n\n", "two commands")
+    check(ask(sock, "user;show cli level;set weight be/a 3").endswith(
+        "\nuser\n\nPermission denied\n\n"), "lowered level")
+    check(ask(user, "set weight be/a 3") == "Permission denied\n\n", "user's socket")
+    check(ask(user, "show env") == "Permission denied\n\n", "operator's command")
+    check(ask(sock, "show servers") .startswith("Unknown command, but maybe one"), "unknown")
+    check("show servers state [<backend>]" in ask(sock, "show servers"), "help of the like")
+    check("set weight" not in ask(user, "help"), "help shows what is allowed")
+    check(ask(sock, "get weight be/zz") == "No such server.\n\n", "no server")
+    check(ask(sock, "get weight zz/a") == "No such backend.\n\n", "no backend")
+    check(ask(sock, "get weight be\\/a") == "1 (initial 1)\n\n", "an escaped byte")
+    check(ask(sock, "show version <<\nline\n\n") == "0.1.0\n\n", "payload")
+    s = socket.socket(socket.AF_UNIX)
+    with s:
+        s.settimeout(10)
+        s.connect(sock)
+        s.sendall(b"prompt\n")
+        check(s.recv(100) == b"\n> ", "prompt")
+        for c in b"show version\n":
+            s.sendall(bytes([c]))
+        got = b""
+        while not got.endswith(b"> "):
+            got += s.recv(100)
+        check(got == b"0.1.0\n\n> ", "byte by byte: %r" % got)
+        s.sendall(b"quit\n")
+        check(s.recv(100) == b"", "quit")
+    out = ask(sock, "x" * 20000)
+    check("Line too long" in out, "a line without end: %r" % out[:100])
+    net.stop_sluice(p)
+    check(not os.path.exists(sock), "the socket's file is left")
+
+
+def test_never_reads(net):
+    """A hundred clients that ask much and never read: others are answered, traffic goes on."""
+    p, sock = start(net)
+    held = []
+    for _ in range(100):
+        s = socket.socket(socket.AF_UNIX)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        s.connect(sock)
+        s.sendall(b"prompt\n" + b"show stat\n" * 400)
+        held.append(s)
+    t = time.monotonic()
+    for _ in range(20):
+        check("FRONTEND" in ask(sock, "show stat"), "another client is answered")
+    check(time.monotonic() - t < 5, "slowly")
+    net.curl("http://%s/name" % VIP4)
+    for s in held:
+        s.close()
+    net.stop_sluice(p)
+
+
+def test_state(net):
+    """Weight, drain, maintenance, address and health act on traffic at once."""
+    p, sock = start(net)
+
+    def who(n=12):
+        return [net.curl("http://%s/name" % VIP4)[1].strip() for _ in range(n)]
+
+    wait_for("checks passed", lambda: rows(ask(sock, "show stat"))[("be", "a")]["status"] == "UP")
+    got = who(12)
+    check(got.count("b") == 8 and got.count("a") == 4, "weights 1 and 2: %s" % got)
+    ask(sock, "set weight be/b 0")
+    check(set(who()) == {"a"}, "weight 0 takes no requests")
+    check(ask(sock, "get weight be/b") == "0 (initial 2)\n\n", "get weight")
+    ask(sock, "set weight be/b 100%;disable server be/a")
+    check(set(who()) == {"b"}, "maintenance")
+    check(rows(ask(sock, "show stat"))[("be", "a")]["status"] == "MAINT", "MAINT")
+    ask(sock, "enable server be/a;set server be/b state drain")
+    check(set(who()) == {"a"}, "drain")
+    check(rows(ask(sock, "show stat"))[("be", "b")]["status"] == "DRAIN", "DRAIN")
+    ask(sock, "set server be/b state ready;set server be/a health down")
+    check(rows(ask(sock, "show stat"))[("be", "a")]["status"] in ("DOWN", "DOWN 1/2", "UP"),
+          "health down")
+    wait_for("checks bring a back",
+             lambda: rows(ask(sock, "show stat"))[("be", "a")]["status"] == "UP")
+    out = ask(sock, "set server be/a addr 10.61.2.1 port 8082")
+    check("port changed from '8081' to '8082'" in out, out)
+    check(set(who()) == {"b"}, "both lead to b now")
+    check("10.61.2.1 2 0" in ask(sock, "show servers state be"), "show servers state")
+    check(ask(sock, "set weight be/a 300").startswith("Absolute weight can only"), "300")
+    check(ask(sock, "set server be/a").startswith("usage: set server"), "usage")
+    net.stop_sluice(p)
+
+
+EQUAL = ("stot", "req_tot", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx",
+         "hrsp_other", "econ", "bin", "bout", "status", "dreq", "dresp", "ereq", "eresp", "wretr",
+         "wredis", "lbtot", "intercepted", "weight", "act", "bck", "type", "iid", "sid", "mode",
+         "algo", "addr", "scur")
+
+
+def test_same_numbers(net):
+    """Same traffic through haproxy and sluice: header and counters equal, telemetry too."""
+    p, sock = start(net)
+    up = lambda path: all(rows(ask(path, "show stat"))[("be", s)]["status"] == "UP"  # noqa: E731
+                          for s in "ab")
+    wait_for("checks passed", lambda: up(sock))
+    traffic(net)
+    time.sleep(0.3)
+    ours = ask(sock, "show stat")
+    typed, js = ask(sock, "show stat typed"), ask(sock, "show stat json")
+    info = ask(sock, "show info")
+    tele = net.telemetry("/sluice/proxies")
+    net.stop_sluice(p)
+    other = net.file("haproxy.sock")
+    hp = haproxy(net, other)
+    wait_for("haproxy's checks", lambda: up(other))
+    traffic(net)
+    time.sleep(0.3)
+    theirs, their_typed = ask(other, "show stat"), ask(other, "show stat typed")
+    hp.stop()
+    check(ours.split("\n")[0] == theirs.split("\n")[0], "the header differs")
+    a, b = rows(ours), rows(theirs)
+    check(list(a) == list(b), "rows: %s, haproxy: %s" % (list(a), list(b)))
+    bad = ["%s/%s %s: %s, haproxy: %s" % (*k, f, a[k][f], b[k][f])
+           for k in a for f in EQUAL if a[k][f] != b[k][f]]
+    check(not bad, "\n".join(bad))
+    empty = ["%s/%s %s: '%s', haproxy: '%s'" % (*k, f, a[k][f], b[k][f])
+             for k in a for f in a[k] if (a[k][f] == "") != (b[k][f] == "")]
+    check(not empty, "filled or empty:\n" + "\n".join(empty))
+    key = re.compile(r"^([FBSL]\.\d+\.\d+\.\d+\.\w+\.1:\w+:\w+):", re.M)
+    check(key.findall(typed) == key.findall(their_typed), "typed keys differ: %s" % sorted(
+        set(key.findall(typed)) ^ set(key.findall(their_typed)))[:20])
+    cells = {(c["objType"], c["proxyId"], c["id"], c["field"]["name"]): c["value"]["value"]
+             for r in json.loads(js) for c in r}
+    check(str(cells[("Frontend", 2, 0, "req_tot")]) == a[("web", "FRONTEND")]["req_tot"], "json")
+    check(str(tele["web"]["cum_req"]) == a[("web", "FRONTEND")]["req_tot"], "telemetry: requests")
+    check(str(tele["be"]["server_a"]["bytes_out"]) == a[("be", "a")]["bout"], "telemetry: bytes")
+    check("\nCumReq: " in info and "\nName: " not in info[1:], "show info")
+
+
+def test_clear(net):
+    """clear counters all: the CSV begins anew, gauges stay; operator's right."""
+    p, sock = start(net)
+    traffic(net)
+    check(rows(ask(sock, "show stat"))[("web", "FRONTEND")]["req_tot"] == "12", "before")
+    ask(sock, "clear counters all")
+    check(rows(ask(sock, "show stat"))[("web", "FRONTEND")]["req_tot"] == "0", "after")
+    traffic(net)
+    check(rows(ask(sock, "show stat"))[("web", "FRONTEND")]["req_tot"] == "12", "again")
+    net.stop_sluice(p)

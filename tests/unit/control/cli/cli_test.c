@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Words of commands, the table, and a client over a socket pair fed whole and byte by byte. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/cli/cli_priv.h"
+
+static void
+test_words(void **state)
+{
+	static const struct {
+		int line;
+		const char *text;
+		int n;
+		const char *word[4];
+	} rows[] = {
+		{ __LINE__, "", 0, { NULL } },
+		{ __LINE__, "  \t ", 0, { NULL } },
+		{ __LINE__, "show  info", 2, { "show", "info" } },
+		{ __LINE__, "\tset weight be/a\t50% ", 4, { "set", "weight", "be/a", "50%" } },
+		{ __LINE__, "a\\ b c\\\\", 2, { "a b", "c\\" } },
+		{ __LINE__, "end\\", 1, { "end\\" } },
+		{ __LINE__, "a b c d e", -E2BIG, { NULL } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct sl_str word[4];
+		char text[64];
+		int n;
+
+		snprintf(text, sizeof(text), "%s", rows[i].text);
+		n = cli_words(text, word, 4);
+		if (n != rows[i].n)
+			fail_msg("line %d: %d words", rows[i].line, n);
+		for (int k = 0; k < n; k++)
+			assert_true(sl_str_eq(word[k], sl_str_c(rows[i].word[k])));
+	}
+}
+
+/* Every row can be found, and says what it needs. */
+static void
+test_rows(void **state)
+{
+	const char *dup = NULL;
+
+	(void)state;
+	assert_int_equal(cli_init(&dup), 0);
+	assert_true(cli_registry()->count > 25);
+	for (uint32_t i = 0; i < cli_registry()->count; i++) {
+		const struct cli_cmd *c = cli_registry()->rows[i];
+
+		assert_ptr_equal(registry_find(cli_registry(), sl_str_c(c->name)), c);
+		assert_non_null(c->help);
+		assert_true(c->min <= c->max);
+		assert_true(c->level <= CLI_ADMIN);
+	}
+}
+
+struct env {
+	struct cli cli;
+	int fd;
+};
+
+static void
+open_env(struct env *e, enum cli_level level)
+{
+	int p[2];
+
+	*e = (struct env){ .cli = { .maxconn = 10, .timeout_ms = 10000 } };
+	e->cli.s.ev = ev_loop_new(EVFLAG_AUTO);
+	sl_list_init(&e->cli.clients);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
+	(void)fcntl(p[0], F_SETFL, O_NONBLOCK);
+	(void)fcntl(p[1], F_SETFL, O_NONBLOCK);
+	e->fd = p[1];
+	cli_accept(&e->cli, p[0], level);
+}
+
+static void
+close_env(struct env *e)
+{
+	close(e->fd);
+	while (!sl_list_is_empty(&e->cli.clients))
+		cli_client_free(sl_list_first(&e->cli.clients, struct cli_client, node));
+	ev_loop_destroy(e->cli.s.ev);
+}
+
+/* Sends text in pieces of `step`, returns all that comes back. */
+static const char *
+talk(struct env *e, const char *text, size_t step)
+{
+	static char out[65536];
+	size_t n = 0, len = strlen(text);
+	ssize_t r;
+
+	for (size_t i = 0; i < len; i += step) {
+		if (write(e->fd, text + i, sl_min(step, len - i)) < 0)
+			break; // closed before all was said
+		ev_run(e->cli.s.ev, EVRUN_NOWAIT);
+	}
+	for (int i = 0; i < 20; i++) {
+		ev_run(e->cli.s.ev, EVRUN_NOWAIT);
+		while ((r = read(e->fd, out + n, sizeof(out) - 1 - n)) > 0)
+			n += (size_t)r;
+	}
+	out[n] = '\0';
+	return out;
+}
+
+static void
+test_client(void **state)
+{
+	static const struct {
+		int line;
+		enum cli_level level;
+		const char *in, *out;
+		bool ends;
+	} rows[] = {
+		{ __LINE__, CLI_ADMIN, "show cli level\n", "admin\n\n", true },
+		{ __LINE__, CLI_ADMIN, "show cli level\r\n", "admin\n\n", true },
+		{ __LINE__, CLI_ADMIN, "user;show cli level;operator;show cli level\n",
+			"\nuser\n\nPermission denied\n\nuser\n\n", true },
+		{ __LINE__, CLI_OPER, "set weight be/a 3\n", "Permission denied\n\n", true },
+		{ __LINE__, CLI_ADMIN, "prompt\nshow cli level\n", "\n> admin\n\n> ", false },
+		{ __LINE__, CLI_ADMIN, "prompt\nshow cli level\nquit\nshow cli level\n",
+			"\n> admin\n\n> ", true },
+		{ __LINE__, CLI_ADMIN, "prompt\nshow cli level <<\none\n two\n\nshow cli level\n",
+			"\n> + admin\n\n> admin\n\n> ", false },
+		{ __LINE__, CLI_ADMIN, "show cli level <<\n\n", "admin\n\n", true },
+		{ __LINE__, CLI_ADMIN, "set timeout cli 0\n", "Invalid timeout value.\n\n", true },
+		{ __LINE__, CLI_ADMIN, "\n", "\n", true },
+		{ __LINE__, CLI_ADMIN, "show cli level", "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		for (size_t step = 1; step < 70; step += step == 1 ? 2 : 60) {
+			struct env e;
+			const char *out;
+
+			open_env(&e, rows[i].level);
+			out = talk(&e, rows[i].in, step);
+			if (strcmp(out, rows[i].out) != 0)
+				fail_msg("line %d, pieces of %zu: '%s'", rows[i].line, step, out);
+			assert_int_equal(sl_list_is_empty(&e.cli.clients), rows[i].ends);
+			assert_int_equal(e.cli.stats.clients, !rows[i].ends);
+			close_env(&e);
+		}
+	}
+}
+
+/* A line without end, and a payload without end, are answered and closed. */
+static void
+test_too_long(void **state)
+{
+	char *text = malloc(3 * CLI_LINE_MAX);
+	struct env e;
+
+	(void)state;
+	memset(text, 'x', 3 * CLI_LINE_MAX);
+	text[CLI_LINE_MAX + 10] = '\0';
+	open_env(&e, CLI_ADMIN);
+	assert_non_null(strstr(talk(&e, text, 1000), "Line too long"));
+	close_env(&e);
+	memset(text, 'x', 3 * CLI_LINE_MAX);
+	memcpy(text, "show cli level <<\n", 18);
+	for (uint32_t i = 18; i < 2 * CLI_LINE_MAX; i += 100)
+		text[i] = '\n';
+	text[2 * CLI_LINE_MAX] = '\0';
+	open_env(&e, CLI_ADMIN);
+	assert_non_null(strstr(talk(&e, text, 1000), "Line too long"));
+	close_env(&e);
+	free(text);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_client),
+		cmocka_unit_test(test_too_long),
+	};
+
+	signal(SIGPIPE, SIG_IGN); // as the daemon
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
