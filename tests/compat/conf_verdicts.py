@@ -117,7 +117,7 @@ cases = [
     ("ignored", same, "global\n ulimit-n 4096\n tune.maxaccept 10\n nosplice\n" + F),
     ("no-busy-polling", same, "global\n no busy-polling\n" + F),
     ("no-maxconn", same, "global\n no maxconn 3\n" + F),
-    ("stats-socket", yet, "global\n stats socket /run/sl.sock\n" + F),
+    ("stats-socket", same, "global\n stats socket /run/sl.sock\n" + F),
     ("hard-stop", yet, "global\n hard-stop-after 30s\n" + F),
     # bind
     ("bind-forms", same, D + "frontend f\n bind 10.1.0.1:80\n bind :81,:82\n bind *:83\n"

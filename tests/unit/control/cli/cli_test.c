@@ -176,7 +176,7 @@ test_too_long(void **state)
 	close_env(&e);
 	memset(text, 'x', 3 * CLI_LINE_MAX);
 	memcpy(text, "show cli level <<\n", 18);
-	for (uint32_t i = 18; i < 2 * CLI_LINE_MAX; i += 100)
+	for (uint32_t i = 100; i < 2 * CLI_LINE_MAX; i += 100)
 		text[i] = '\n';
 	text[2 * CLI_LINE_MAX] = '\0';
 	open_env(&e, CLI_ADMIN);
