@@ -7,6 +7,7 @@
  */
 #include "dataplane/base/arena.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -102,6 +103,12 @@ arena_cstr(struct arena *a, const char *c)
 	return p == NULL ? NULL : memcpy(p, c, len + 1);
 }
 
+int
+arena_defer(struct arena *a, void (*fn)(void *p), void *p)
+{
+	return a->src->defer != NULL ? a->src->defer(a->src->ctx, fn, p) : -ENOTSUP;
+}
+
 /*
  * One mapping: | struct map_block | struct arena_chunk | bytes ... |. The list of blocks belongs to
  * the map, which lives in a mapping of its own that stays writable.
@@ -111,8 +118,15 @@ struct map_block {
 	size_t bytes; // of the whole mapping
 };
 
+struct map_defer {
+	struct map_defer *next;
+	void (*fn)(void *p);
+	void *p;
+};
+
 struct arena_map {
 	struct map_block *blocks;
+	struct map_defer *defers; // the latest first
 	struct arena_src src;
 };
 
@@ -159,13 +173,28 @@ map_put(void *ctx, struct arena_chunk *c)
 	}
 }
 
+static int
+map_defer(void *ctx, void (*fn)(void *p), void *p)
+{
+	struct arena_map *m = ctx;
+	struct map_defer *d = malloc(sizeof(*d));
+
+	if (d == NULL)
+		return -ENOMEM;
+	*d = (struct map_defer){ .next = m->defers, .fn = fn, .p = p };
+	m->defers = d;
+	return 0;
+}
+
 sl_cold struct arena_map *
 arena_map_new(void)
 {
 	struct arena_map *m = map_pages(sizeof(*m));
 
 	if (m != NULL)
-		m->src = (struct arena_src){ .get = map_get, .put = map_put, .ctx = m };
+		m->src = (struct arena_src){
+			.get = map_get, .put = map_put, .ctx = m, .defer = map_defer
+		};
 	return m;
 }
 
@@ -187,6 +216,11 @@ arena_map_free(struct arena_map *m)
 {
 	if (m == NULL)
 		return;
+	for (struct map_defer *d = m->defers, *next; d != NULL; d = next) {
+		next = d->next;
+		d->fn(d->p);
+		free(d);
+	}
 	for (struct map_block *b = m->blocks, *next; b != NULL; b = next) {
 		next = b->next;
 		munmap(b, b->bytes);

@@ -20,6 +20,8 @@ struct arena_src {
 	struct arena_chunk *(*get)(void *ctx, uint32_t need);
 	void (*put)(void *ctx, struct arena_chunk *c);
 	void *ctx;
+	/* 0: fn(p) runs when the source is freed. NULL: this source cannot (workers). */
+	int (*defer)(void *ctx, void (*fn)(void *p), void *p);
 };
 
 struct arena {
@@ -38,6 +40,12 @@ void *arena_zalloc(struct arena *a, size_t size);
 /* Copies; adds a NUL after the bytes for the convenience of control threads. */
 struct sl_str arena_str(struct arena *a, struct sl_str s);
 char *arena_cstr(struct arena *a, const char *c);
+
+/*
+ * What an object of the arena holds elsewhere goes with the arena's source: fn(p) when that is
+ * freed. 0; -ENOTSUP: a worker's arena; -ENOMEM. On errors fn() is not called.
+ */
+int arena_defer(struct arena *a, void (*fn)(void *p), void *p);
 
 /*
  * Chunks from anonymous mmap, for configuration generations: arena_map_protect() makes every

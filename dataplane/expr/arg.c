@@ -7,6 +7,8 @@
  * commas and parentheses and a backslash escapes quotes, blanks, itself and makes \n \r \t.
  */
 #include "dataplane/expr/expr_priv.h"
+#include "dataplane/expr/regex.h"
+#include "dataplane/expr/regex.h"
 
 static const char *const arg_names[] = {
 	[ARG_END] = "nothing",
@@ -20,6 +22,7 @@ static const char *const arg_names[] = {
 	[ARG_IP6] = "IPv6 address",
 	[ARG_MASK4] = "IPv4 mask",
 	[ARG_MASK6] = "IPv6 mask",
+	[ARG_REG] = "regex",
 };
 
 static uint32_t
@@ -182,6 +185,14 @@ say_bad(enum arg_type want, struct sl_str t, uint32_t pos, struct sl_buf *why)
 	sl_buf_u64(why, pos + 1);
 }
 
+static int
+parse_regex(struct sl_str t, struct sl_str flags, struct arena *mem, struct arg *out,
+	struct sl_buf *why)
+{
+	out->type = ARG_REG;
+	return regex_new_in(mem, t, sl_str_chr(flags, 'i') >= 0, &out->re, why);
+}
+
 int
 expr_args_convert(const struct arg_spec *spec, const struct sl_str *text, uint32_t n,
 	struct arena *mem, struct arg *out, struct sl_buf *why)
@@ -205,9 +216,16 @@ expr_args_convert(const struct arg_spec *spec, const struct sl_str *text, uint32
 			say_expected(spec, why);
 			return -EINVAL;
 		}
-		int rc = convert_one(want, text[i], mem, &out[i]);
+		int rc;
+		if (want == ARG_REG)
+			rc = parse_regex(text[i], i + 2 < n ? text[i + 2] : SL_STR(""), mem,
+				&out[i], why);
+		else
+			rc = convert_one(want, text[i], mem, &out[i]);
 		if (rc == -ENOMEM)
 			return rc;
+		if (rc < 0 && want == ARG_REG)
+			return -EINVAL;
 		if (rc < 0) {
 			say_bad(want, text[i], i, why);
 			return -EINVAL;

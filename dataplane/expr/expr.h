@@ -49,6 +49,7 @@ bool sample_can_cast(enum sample_type from, enum sample_type to);
 /* ---- what an expression may look at ---- */
 
 struct proxy; // model.h
+struct regex; // regex.h
 struct server;
 struct stream; // proxy.h; only OWNER rows may follow it
 
@@ -123,6 +124,7 @@ enum arg_type {
 	ARG_IP6,
 	ARG_MASK4, // "24" or "255.255.255.0"; the bits in net.ip
 	ARG_MASK6,
+	ARG_REG, // a regular expression; the argument after the next may hold 'i': ignore case
 };
 #define EXPR_MAX_ARGS 12
 struct arg {
@@ -131,6 +133,7 @@ struct arg {
 		int64_t i;
 		struct sl_str s;
 		struct ip_net net;
+		const struct regex *re;
 	};
 	enum var_scope scope; // ARG_VAR
 };
@@ -146,6 +149,11 @@ struct arg_spec {
  */
 int expr_args_convert(const struct arg_spec *spec, const struct sl_str *text, uint32_t n,
 	struct arena *mem, struct arg *out, struct sl_buf *why);
+/*
+ * A network as patterns are written ("10.1", "10.0.0.0/8", "10.0.0.0/255.0.0.0", IPv6): the masked
+ * address and the mask. 0 or -EINVAL.
+ */
+int expr_net_parse(struct sl_str text, struct ip_addr *ip, uint64_t mask[2]);
 #define SL_NOARGS { 0 }
 #define SL_ARGS(nmin, ...) { .min = (nmin), .type = { __VA_ARGS__ } }
 

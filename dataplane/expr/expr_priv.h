@@ -89,12 +89,20 @@ enum pat_method {
 	PAT_DIR,
 	PAT_DOM,
 	PAT_END,
+	PAT_REG,
 	PAT_NR // none chosen
 };
 
 struct pat_str {
 	struct sl_str s; // lower case when icase
 	bool icase;
+};
+
+/* A regular expression; s is its text. */
+struct pat_re {
+	struct sl_str s;
+	bool icase;
+	const struct regex *re;
 };
 
 /* Both bounds belong to the range. */
@@ -123,6 +131,7 @@ struct pat_list {
 	const struct pat_group *group;
 	union {
 		const struct pat_str *str;
+		const struct pat_re *re;
 		const struct pat_range *range;
 		const struct pat_net *net;
 	};

@@ -7,6 +7,7 @@
  * Not here: reading patterns (pattern.c).
  */
 #include "dataplane/expr/expr_priv.h"
+#include "dataplane/expr/regex.h"
 
 #include "dataplane/base/hot.h"
 
@@ -200,6 +201,16 @@ match_ip(const struct pat_list *l, const struct ip_addr *ip)
 	return false;
 }
 
+static bool
+match_regex(const struct pat_list *l, struct sl_str text)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (regex_exec(l->re[i].re, text, NULL))
+			return true;
+	}
+	return false;
+}
+
 bool
 pat_match(const struct pat_list *l, const struct sample *s)
 {
@@ -214,6 +225,8 @@ pat_match(const struct pat_list *l, const struct sample *s)
 		return match_number(l, s->s.len);
 	case PAT_IP:
 		return match_ip(l, &s->ip);
+	case PAT_REG:
+		return match_regex(l, s->s);
 	default:
 		return match_text(l, s->s);
 	}

@@ -4,8 +4,7 @@
  *
  * Runs on: the thread that loads a configuration.
  * Follows: HAProxy's manual 7.1; its messages where they are known.
- * Not here: one pattern (pattern_read.c), comparing (match.c); regular expressions, maps and
- * run-time edits, which are refused.
+ * Not here: one pattern (pattern_read.c), comparing (match.c); run-time edits, which are refused.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,7 @@ static const char *const method_names[PAT_NR] = {
 	[PAT_DIR] = "dir",
 	[PAT_DOM] = "dom",
 	[PAT_END] = "end",
+	[PAT_REG] = "reg",
 };
 
 /* Lists longer than this are searched by halves. */
@@ -64,9 +64,6 @@ method_find(const struct expr_comp *e, struct sl_str name, enum pat_method *out)
 			return 0;
 		}
 	}
-	if (sl_str_eq(name, SL_STR("reg")))
-		return expr_error(e, name,
-			"regular expressions (matching method 'reg') are not supported yet");
 	return expr_error(e, name, "unknown matching method '%.*s' when parsing ACL expression",
 		SL_STR_ARG(name));
 }
@@ -345,6 +342,11 @@ dump_item(const struct pat_list *l, uint32_t i, struct sl_buf *out)
 		sl_buf_u64(out, (uint64_t)bits);
 		break;
 	}
+	case PAT_REG:
+		sl_buf_addc(out, l->re[i].icase ? "i/" : "/");
+		sl_buf_add(out, l->re[i].s);
+		sl_buf_char(out, '/');
+		break;
 	default:
 		sl_buf_addc(out, l->str[i].icase ? "i'" : "'");
 		sl_buf_add(out, l->str[i].s);

@@ -6,12 +6,15 @@
  * Follows: HAProxy's manual 7.1.2 to 7.1.6, with abbreviated IPv4 addresses and masks with holes.
  */
 #include "dataplane/expr/expr_priv.h"
+#include "dataplane/expr/regex.h"
 
 size_t
 pat_item_size(enum pat_method m)
 {
 	if (m == PAT_INT || m == PAT_LEN)
 		return sizeof(struct pat_range);
+	if (m == PAT_REG)
+		return sizeof(struct pat_re);
 	return m == PAT_IP ? sizeof(struct pat_net) : sizeof(struct pat_str);
 }
 
@@ -50,6 +53,24 @@ read_string(struct pat_reader *r, struct sl_str w)
 			to[i] = sl_lower(to[i]);
 	}
 	return 0;
+}
+
+static int
+read_regex(struct pat_reader *r, struct sl_str w)
+{
+	struct pat_re *p = add_item(r);
+	struct sl_buf why;
+	char text[256];
+
+	if (p == NULL)
+		return -EINVAL;
+	sl_buf_init(&why, text, sizeof(text));
+	p->icase = r->icase;
+	p->s = arena_str(r->e->mem, w);
+	int rc = regex_new_in(r->e->mem, w, r->icase, &p->re, &why);
+	if (rc == -ENOMEM || p->s.p == NULL)
+		return expr_nomem(r->e);
+	return rc < 0 ? expr_error(r->e, w, "%s", text) : 0;
 }
 
 static int
@@ -203,6 +224,19 @@ parse_net(struct sl_str w, struct pat_net *out)
 	return 0;
 }
 
+int
+expr_net_parse(struct sl_str w, struct ip_addr *ip, uint64_t mask[2])
+{
+	struct pat_net v;
+	int rc = parse_net(w, &v);
+
+	if (rc < 0)
+		return rc;
+	*ip = v.ip;
+	memcpy(mask, v.mask, sizeof(v.mask));
+	return 0;
+}
+
 static int
 read_net(struct pat_reader *r, struct sl_str w)
 {
@@ -232,6 +266,8 @@ pat_read(struct pat_reader *r, struct sl_str w)
 		return read_net(r, w);
 	case PAT_BIN:
 		return read_bin(r, w);
+	case PAT_REG:
+		return read_regex(r, w);
 	default:
 		return read_string(r, w);
 	}

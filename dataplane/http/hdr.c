@@ -75,9 +75,8 @@ http_hdr_get(const struct http_msg *m, struct sl_str name)
 	return i < 0 ? SL_STR_NULL : http_str(m, m->hdr[i].value);
 }
 
-/* Cuts one value off a comma-separated list; commas in quoted strings do not count. */
-static struct sl_str
-cut_value(struct sl_str *rest)
+struct sl_str
+http_cut_value(struct sl_str *rest)
 {
 	struct sl_str all = *rest;
 	bool quoted = false;
@@ -105,7 +104,7 @@ value_from_start(const struct http_msg *m, struct sl_str name, uint32_t nth)
 	while ((i = http_hdr_find(m, name, &pos)) >= 0) {
 		struct sl_str rest = http_str(m, m->hdr[i].value);
 		while (rest.p != NULL) {
-			struct sl_str v = cut_value(&rest);
+			struct sl_str v = http_cut_value(&rest);
 			if (--nth == 0)
 				return v;
 		}
@@ -123,7 +122,7 @@ http_hdr_count_values(const struct http_msg *m, struct sl_str name)
 	while ((i = http_hdr_find(m, name, &pos)) >= 0) {
 		struct sl_str rest = http_str(m, m->hdr[i].value);
 		while (rest.p != NULL) {
-			cut_value(&rest);
+			http_cut_value(&rest);
 			count++;
 		}
 	}
@@ -293,6 +292,32 @@ int
 http_hdr_set(struct http_msg *m, struct sl_str name, struct sl_str value)
 {
 	return put_field(m, name, value, true);
+}
+
+int
+http_hdr_set_at(struct http_msg *m, uint16_t idx, struct sl_str value)
+{
+	struct sl_str name = http_str(m, m->hdr[idx].name);
+	struct http_msg old = *m;
+	struct http_field field;
+	int rc;
+
+	value = sl_str_trim(value);
+	if (!http_is_value(value))
+		return -EINVAL;
+	rc = host_changes(m, name, value);
+	if (rc == 0)
+		rc = write_field(m, http_str(m, m->hdr[idx].name), value, &field);
+	if (rc < 0) {
+		*m = old;
+		return rc;
+	}
+	m->hdr[idx] = field;
+	name = http_str(m, field.name);
+	mark_edited(m, name);
+	if (is_host(m, name))
+		host_changed(m);
+	return 0;
 }
 
 int

@@ -108,6 +108,11 @@ struct sl_str http_hdr_get(const struct http_msg *m, struct sl_str name);
  * 1 = first, -1 = last, 0 is invalid. {NULL,0} if there is none.
  */
 struct sl_str http_hdr_value(const struct http_msg *m, struct sl_str name, int nth);
+/*
+ * Cuts one value, trimmed, off a comma-separated list; commas in quoted strings do not count. *rest
+ * becomes {NULL, 0} behind the last.
+ */
+struct sl_str http_cut_value(struct sl_str *rest);
 uint32_t http_hdr_count_values(const struct http_msg *m, struct sl_str name);
 /*
  * name: a token, value: http_is_value(); -EINVAL otherwise. Both may point into the message. A new
@@ -116,6 +121,8 @@ uint32_t http_hdr_count_values(const struct http_msg *m, struct sl_str name);
  */
 int http_hdr_add(struct http_msg *m, struct sl_str name, struct sl_str value);
 int http_hdr_set(struct http_msg *m, struct sl_str name, struct sl_str value);
+/* Another value for field idx, in its place. */
+int http_hdr_set_at(struct http_msg *m, uint16_t idx, struct sl_str value);
 /* Deletes all fields of this name; returns how many. */
 int http_hdr_del(struct http_msg *m, struct sl_str name);
 void http_hdr_del_at(struct http_msg *m, uint16_t idx);

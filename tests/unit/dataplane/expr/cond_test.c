@@ -116,6 +116,16 @@ static const struct cond_row rows[] = {
 	{ __LINE__, "{ bin(48656c6c6f0a) -m bin 48656c6c6f }", false },
 	{ __LINE__, "{ str(hello) -m bin 68656c6c6f }", true },
 	{ __LINE__, "{ bin(00) -m str a }", false },
+	/* regular expressions */
+	{ __LINE__, "{ str(abc) -m reg ^a.c$ }", true },
+	{ __LINE__, "{ str(abc) -m reg ^b }", false },
+	{ __LINE__, "{ str(abc) -m reg x y z b }", true },
+	{ __LINE__, "{ str(ABC) -m reg b }", false },
+	{ __LINE__, "{ str(ABC) -m reg -i b }", true },
+	{ __LINE__, "{ str() -m reg ^$ }", true },
+	{ __LINE__, "{ str(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa) -m reg ^(a+)+$ }", true },
+	/* more steps than REGEX_LIMIT: no match, and soon */
+	{ __LINE__, "{ str(aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaX) -m reg ^(a+)+$ }", false },
 	/* many patterns: searched by halves */
 	{ __LINE__, "{ str(g) -m str z g a m b c x }", true },
 	{ __LINE__, "{ str(a) -m str z g a m b c x }", true },
@@ -299,10 +309,8 @@ static const struct error_row errors[] = {
 	{ __LINE__, "{ int(5) -m }", "-m", "'-m' needs a word behind it" },
 	{ __LINE__, "{ str(a) -m foo a }", "foo",
 		"unknown matching method 'foo' when parsing ACL expression" },
-	{ __LINE__, "{ str(a) -m reg ^a }", "reg",
-		"regular expressions (matching method 'reg') are not supported yet" },
-	{ __LINE__, "{ path_reg ^a }", "reg",
-		"regular expressions (matching method 'reg') are not supported yet" },
+	{ __LINE__, "{ str(a) -m reg a( }", "a(",
+		"regex 'a(' is invalid (error=missing closing parenthesis, erroffset=2)" },
 	{ __LINE__, "{ bin(00) 00 }", "bin(00)",
 		"matching method must be specified first (using '-m') when using a sample fetch of "
 		"this type ('bin(00)')" },

@@ -198,6 +198,18 @@ static const struct value_row rows[] = {
 	{ __LINE__, "str(\\n\\t),url_enc", "%0A%09" },
 	{ __LINE__, "bin(00ff41),url_enc", "" },
 	{ __LINE__, "str(abc),url_enc(query)", "abc" },
+	/* regular expressions */
+	{ __LINE__, "str(a-b-c),regsub(-,+)", "a+b-c" },
+	{ __LINE__, "str(a-b-c),regsub(-,+,g)", "a+b+c" },
+	{ __LINE__, "str(aXbxc),regsub(x,,ig)", "abc" },
+	{ __LINE__, "str(abc),regsub(\"(.)(.)\",\"<\\2\\1>\")", "<ba>c" },
+	{ __LINE__, "str(abc),regsub(x*,-,g)", "-a-b-c-" },
+	{ __LINE__, "str(abc),regsub(b*,-,g)", "-a--c-" },
+	{ __LINE__, "str(abab),regsub(^a,x,g)", "xbab" },
+	{ __LINE__, "str(ab),regsub(^,x,g)", "xab" },
+	{ __LINE__, "str(abc),regsub(z,y)", "abc" },
+	{ __LINE__, "str(abc),regsub(b,\"\\x41\")", "aAc" },
+	{ __LINE__, "str(),regsub(a,b),length", "0" },
 	/* addresses */
 	{ __LINE__, "int(16909060),ipmask(32)", "1.2.3.4" },
 	{ __LINE__, "str(1.2.3.4),ipmask(16)", "1.2.0.0" },

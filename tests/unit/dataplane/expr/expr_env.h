@@ -17,6 +17,7 @@
 
 struct env {
 	struct arena_src src;
+	struct env_defer *defers;
 	struct arena mem; // of the generation
 	struct arena txn; // of the transaction
 	struct expr_diag diag;
@@ -51,6 +52,23 @@ static void
 env_put(void *ctx sl_unused, struct arena_chunk *c)
 {
 	free(c);
+}
+
+struct env_defer {
+	struct env_defer *next;
+	void (*fn)(void *p);
+	void *p;
+};
+
+static int
+env_defer(void *ctx, void (*fn)(void *p), void *p)
+{
+	struct env_defer **list = ctx, *d = malloc(sizeof(*d));
+
+	assert_non_null(d);
+	*d = (struct env_defer){ *list, fn, p };
+	*list = d;
+	return 0;
 }
 
 static void
@@ -104,7 +122,9 @@ env_open(struct env *e)
 		fail_msg("expr_init: %s", dup);
 	opened = true;
 	memset(e, 0, sizeof(*e));
-	e->src = (struct arena_src){ .get = env_get, .put = env_put };
+	e->src = (struct arena_src){
+		.get = env_get, .put = env_put, .defer = env_defer, .ctx = &e->defers
+	};
 	arena_init(&e->mem, &e->src);
 	arena_init(&e->txn, &e->src);
 	e->diag = (struct expr_diag){ .error = env_error, .ctx = e };
@@ -131,6 +151,11 @@ env_open(struct env *e)
 static inline void
 env_close(struct env *e)
 {
+	for (struct env_defer *d = e->defers, *next; d != NULL; d = next) {
+		next = d->next;
+		d->fn(d->p);
+		free(d);
+	}
 	arena_reset(&e->mem);
 	arena_reset(&e->txn);
 }
