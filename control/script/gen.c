@@ -29,6 +29,7 @@ script_gen_new(struct script_gen **out)
 void
 script_gen_conf(struct script_gen *g, const struct global_conf *conf)
 {
+	g->conf = *conf;
 	g->slice = conf->lua_forced_yield != 0 ? conf->lua_forced_yield : SCRIPT_SLICE;
 	g->session_ms = conf->lua_session_timeout_ms;
 	g->task_ms = conf->lua_task_timeout_ms;
@@ -311,6 +312,12 @@ struct script_gen *
 script_gen_of(lua_State *L)
 {
 	return script_state_of(L)->gen;
+}
+
+const struct global_conf *
+script_conf(lua_State *L)
+{
+	return &script_state_of(L)->gen->conf;
 }
 
 bool

@@ -386,16 +386,13 @@ script_done(lua_State *L)
 int64_t
 script_to_int(lua_State *L, int idx)
 {
-	lua_Number n;
+	int ok;
+	lua_Integer i;
 
-	if (lua_isinteger(L, idx))
-		return lua_tointeger(L, idx);
 	if (lua_type(L, idx) == LUA_TBOOLEAN)
 		return lua_toboolean(L, idx);
 	if (lua_type(L, idx) != LUA_TNUMBER)
 		return 0;
-	n = lua_tonumber(L, idx);
-	if (!(n > -9223372036854775808.0 && n < 9223372036854775808.0)) // NaN too
-		return 0;
-	return (int64_t)n; // truncated, as HAProxy does
+	i = lua_tointegerx(L, idx, &ok);
+	return ok ? i : 0; // 3.99 too, as HAProxy 2.6 does
 }

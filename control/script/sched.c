@@ -353,6 +353,12 @@ script_stop(void)
 	memset(&sched, 0, sizeof(sched));
 }
 
+const struct script_spec *
+script_running(void)
+{
+	return sched.n != 0 ? &sched.spec : NULL;
+}
+
 uint16_t
 script_count(void)
 {

@@ -177,7 +177,11 @@ void script_post(struct script_thread *t, struct script_note *n);
  */
 #define SCRIPT_TASKS 4096
 int script_task(struct lua_State *L, int nargs);
-/* A Lua number or boolean as integer, truncated as HAProxy does; 0 for everything else. */
+/* The global section as the state's generation has it. */
+const struct global_conf *script_conf(struct lua_State *L);
+/* What script_start() got; NULL before. */
+const struct script_spec *script_running(void);
+/* A Lua number or boolean as integer; 0 for everything else, and for 3.99, as HAProxy 2.6 does. */
 int64_t script_to_int(struct lua_State *L, int idx);
 
 /* One table or class that Lua code can see: open() leaves nothing on the stack. */

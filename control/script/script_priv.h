@@ -67,6 +67,7 @@ struct script_gen {
 	struct script_file *file;
 	uint32_t nfiles;
 	char *prepend;
+	struct global_conf conf; // its strings live in the model
 	/* limits */
 	uint32_t slice;
 	uint32_t session_ms, task_ms, burst_ms;

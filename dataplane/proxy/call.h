@@ -50,6 +50,8 @@ enum call_write_op {
 	CW_RES_ADD_HDR,
 	CW_RES_SET_HDR,
 	CW_RES_DEL_HDR,
+	CW_REQ_PUT_HDR, // value of field `scope`, in its place
+	CW_RES_PUT_HDR,
 	CW_REQ_METHOD,
 	CW_REQ_URI,
 	CW_REQ_PATH,
@@ -61,7 +63,7 @@ enum call_write_op {
 struct call_write {
 	struct call_write *next; // inside data[]
 	uint8_t op;    // enum call_write_op
-	uint8_t scope; // enum var_scope
+	uint8_t scope; // enum var_scope; *_PUT_HDR: the field's index
 	struct sl_str name;
 	struct sample value;
 };

@@ -28,6 +28,9 @@ apply_msg(struct http_msg *m, const struct call_write *w)
 	case CW_RES_DEL_HDR:
 		http_hdr_del(m, w->name);
 		return 0;
+	case CW_REQ_PUT_HDR:
+	case CW_RES_PUT_HDR:
+		return w->scope < m->nhdr ? http_hdr_set_at(m, w->scope, w->value.s) : -EINVAL;
 	case CW_REQ_METHOD:
 		return http_set_method(m, w->value.s);
 	case CW_REQ_URI:
@@ -55,6 +58,7 @@ apply_one(struct stream *s, const struct call_write *w)
 	case CW_RES_ADD_HDR:
 	case CW_RES_SET_HDR:
 	case CW_RES_DEL_HDR:
+	case CW_RES_PUT_HDR:
 	case CW_RES_STATUS:
 		return stream_at_response(s) ? apply_msg(&s->res, w) : 0;
 	default:

@@ -38,6 +38,35 @@ api_class(lua_State *L, const char *key, const char *name, const luaL_Reg *metho
 }
 
 void
+api_core(lua_State *L, const luaL_Reg *functions)
+{
+	if (lua_getglobal(L, "core") != LUA_TTABLE) {
+		lua_pop(L, 1);
+		lua_newtable(L);
+		lua_pushvalue(L, -1);
+		lua_setglobal(L, "core");
+	}
+	luaL_setfuncs(L, functions, 0);
+	lua_pop(L, 1);
+}
+
+void
+api_nargs(lua_State *L, int n, const char *name)
+{
+	if (lua_gettop(L) != n)
+		luaL_error(L, "'%s' needs %d arguments", name, n);
+}
+
+void
+api_nargs2(lua_State *L, int min, int max, const char *name)
+{
+	int n = lua_gettop(L);
+
+	if (n < min || n > max)
+		luaL_error(L, "'%s' needs between %d and %d arguments", name, min, max);
+}
+
+void
 api_push_ud(lua_State *L, struct script_call *c)
 {
 	struct api_ud *ud = lua_newuserdata(L, sizeof(*ud));
@@ -146,8 +175,10 @@ void
 api_args(lua_State *L, int first, const char *name, const struct arg_spec *spec, struct arena *mem,
 	struct arg *out)
 {
+	const struct regex *re[EXPR_MAX_ARGS] = { NULL };
 	struct sl_str text[EXPR_MAX_ARGS];
 	int n = sl_max(lua_gettop(L) - first + 1, 0);
+	struct arg_spec plain = *spec;
 	char words[256];
 	struct sl_buf why;
 
@@ -165,12 +196,24 @@ api_args(lua_State *L, int first, const char *name, const struct arg_spec *spec,
 		}
 		text[i] = api_check_str(L, first + i);
 	}
+	// a script's expressions belong to Lua, which frees them
+	for (int i = 0; i < n; i++) {
+		if (spec->type[i] != ARG_REG)
+			continue;
+		plain.type[i] = ARG_STR;
+		re[i] = api_push_regex(
+			L, text[i], i + 2 < n && sl_str_chr(text[i + 2], 'i') >= 0);
+	}
 	sl_buf_init(&why, words, sizeof(words));
-	int rc = expr_args_convert(spec, text, (uint32_t)n, mem, out, &why);
+	int rc = expr_args_convert(&plain, text, (uint32_t)n, mem, out, &why);
 	if (rc == -ENOMEM)
 		luaL_error(L, "'%s': no room for its arguments", name);
 	if (rc < 0)
 		luaL_error(L, "'%s': %s", name, words);
+	for (int i = 0; i < n; i++) {
+		if (re[i] != NULL)
+			out[i] = (struct arg){ .type = ARG_REG, .re = re[i] };
+	}
 }
 
 static int

@@ -27,6 +27,18 @@ void api_object(lua_State *L, const char *key, int ud);
 #define API_SF   "sl.sf"
 #define API_C    "sl.c"
 #define API_SC   "sl.sc"
+#define API_CONCAT "sl.Concat"
+#define API_QUEUE  "sl.Queue"
+#define API_REGEX  "sl.Regex"
+/* Adds functions to the table core, whatever file opens it first. */
+void api_core(lua_State *L, const luaL_Reg *functions);
+void api_nargs2(lua_State *L, int min, int max, const char *name);
+/* The expression of the object Regex at index idx; raises. */
+const struct regex *api_regex(lua_State *L, int idx);
+/* Compiles one and leaves it on the stack: it lives as long as it is there. Raises. */
+const struct regex *api_push_regex(lua_State *L, struct sl_str text, bool icase);
+/* HAProxy's check of the number of arguments: "'name' needs n arguments". */
+void api_nargs(lua_State *L, int n, const char *name);
 /* Name of a fetch or converter as Lua sees it: '.', '-' and '+' become '_'. */
 void api_push_name(lua_State *L, const char *name);
 /* Pushes the userdata for a call. */

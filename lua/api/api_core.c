@@ -89,6 +89,7 @@ check_facilities(lua_State *L, int idx)
 static int
 l_core_register_action(lua_State *L)
 {
+	api_nargs2(L, 3, 4, "register_action");
 	struct sl_str name = check_name(L, "register_action");
 	uint32_t points = check_facilities(L, 2);
 	lua_Integer nargs;
@@ -108,6 +109,7 @@ l_core_register_action(lua_State *L)
 static int
 l_core_register_fetches(lua_State *L)
 {
+	api_nargs(L, 2, "register_fetches");
 	struct sl_str name = check_name(L, "register_fetches");
 
 	luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -118,6 +120,7 @@ l_core_register_fetches(lua_State *L)
 static int
 l_core_register_converters(lua_State *L)
 {
+	api_nargs(L, 2, "register_converters");
 	struct sl_str name = check_name(L, "register_converters");
 
 	luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -128,8 +131,9 @@ l_core_register_converters(lua_State *L)
 static int
 l_core_register_init(lua_State *L)
 {
-	need_body(L, "register_init");
+	api_nargs(L, 1, "register_init");
 	luaL_checktype(L, 1, LUA_TFUNCTION);
+	need_body(L, "register_init");
 	do_register(L, 'i', "init function", SL_STR("init"), 0, 0, 1);
 	return 0;
 }
@@ -139,19 +143,21 @@ l_core_register_init(lua_State *L)
 static int
 l_core_log(lua_State *L)
 {
+	api_nargs(L, 2, "log");
 	lua_Integer level = luaL_checkinteger(L, 1);
 	struct sl_str msg = api_check_str(L, 2);
 
 	if (level < SL_EMERG || level >= SL_NR_LEVELS)
-		return luaL_error(L, "Invalid loglevel.");
+		return luaL_argerror(L, 1, "Invalid loglevel.");
 	script_log(L, (enum sl_level)level, msg);
 	return 0;
 }
 
-/* core.Debug and its siblings; the level is an upvalue. */
+/* core.Debug and its siblings; the level and the name are upvalues. */
 static int
 l_core_say(lua_State *L)
 {
+	api_nargs(L, 1, lua_tostring(L, lua_upvalueindex(2)));
 	script_log(L, (enum sl_level)lua_tointeger(L, lua_upvalueindex(1)), api_check_str(L, 1));
 	return 0;
 }
@@ -230,6 +236,7 @@ l_core_yield(lua_State *L)
 static int
 l_core_sleep(lua_State *L)
 {
+	api_nargs(L, 1, "sleep");
 	lua_Integer s = luaL_checkinteger(L, 1);
 
 	luaL_argcheck(L, s >= 0 && s <= INT32_MAX, 1, "seconds expected");
@@ -239,6 +246,7 @@ l_core_sleep(lua_State *L)
 static int
 l_core_msleep(lua_State *L)
 {
+	api_nargs(L, 1, "msleep");
 	lua_Integer ms = luaL_checkinteger(L, 1);
 
 	luaL_argcheck(L, ms >= 0 && ms <= INT32_MAX, 1, "milliseconds expected");
@@ -275,19 +283,21 @@ open_core(lua_State *L)
 		{ "Alert", SL_ALERT },
 	};
 
-	luaL_newlib(L, core_functions);
+	api_core(L, core_functions);
+	lua_getglobal(L, "core");
 	for (int i = 0; i < SL_NR_LEVELS; i++) {
 		lua_pushinteger(L, i);
 		lua_setfield(L, -2, levels[i]);
 	}
 	for (size_t i = 0; i < SL_ARRAY_SIZE(say); i++) {
 		lua_pushinteger(L, say[i].level);
-		lua_pushcclosure(L, l_core_say, 1);
+		lua_pushstring(L, levels[say[i].level]);
+		lua_pushcclosure(L, l_core_say, 2);
 		lua_setfield(L, -2, say[i].name);
 	}
 	lua_pushinteger(L, script_thread_of(L));
 	lua_setfield(L, -2, "thread");
-	lua_setglobal(L, "core");
+	lua_pop(L, 1);
 	lua_pushcfunction(L, l_print);
 	lua_setglobal(L, "print");
 }

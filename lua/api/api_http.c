@@ -6,8 +6,9 @@
  * and noted in the list that the worker applies in order.
  * Follows: HAProxy: header tables are zero-based with lower-case names; request setters raise outside
  * of request rules, response setters outside of response rules.
- * Not here: *_rep_header and *_rep_value (regular expressions).
  */
+#include "dataplane/expr/regex.h"
+
 #include "lua/api/api.h"
 
 /* The message to edit; raises where there is none. */
@@ -66,18 +67,20 @@ push_headers(lua_State *L, const struct http_msg *m)
 static int
 l_http_req_get_headers(lua_State *L)
 {
+	api_nargs(L, 1, "req_get_headers");
 	return push_headers(L, api_call(L, 1)->slot->view.req);
 }
 
 static int
 l_http_res_get_headers(lua_State *L)
 {
+	api_nargs(L, 1, "res_get_headers");
 	return push_headers(L, api_call(L, 1)->slot->view.res);
 }
 
 /* ---- editing ---- */
 
-/* Notes an edit that succeeded on the copy; pushes HAProxy's boolean. */
+/* Notes an edit that succeeded on the copy; pushes HAProxy's boolean for the request line. */
 static int
 note(lua_State *L, struct script_call *c, int rc, enum call_write_op op, struct sl_str name,
 	const struct sample *value)
@@ -97,30 +100,33 @@ text(struct sl_str s)
 static int
 add_header(lua_State *L, bool res)
 {
+	api_nargs(L, 3, res ? "res_add_hdr" : "req_add_hdr");
 	struct script_call *c = api_call(L, 1);
 	struct sl_str name = api_check_str(L, 2);
 	struct sample v = text(api_check_str(L, 3));
 	struct http_msg *m = check_msg(L, c, res);
 
-	return note(
-		L, c, http_hdr_add(m, name, v.s), res ? CW_RES_ADD_HDR : CW_REQ_ADD_HDR, name, &v);
+	note(L, c, http_hdr_add(m, name, v.s), res ? CW_RES_ADD_HDR : CW_REQ_ADD_HDR, name, &v);
+	return 0; // as HAProxy
 }
 
 static int
 set_header(lua_State *L, bool res)
 {
+	api_nargs(L, 3, res ? "res_set_hdr" : "req_set_hdr");
 	struct script_call *c = api_call(L, 1);
 	struct sl_str name = api_check_str(L, 2);
 	struct sample v = text(api_check_str(L, 3));
 	struct http_msg *m = check_msg(L, c, res);
 
-	return note(
-		L, c, http_hdr_set(m, name, v.s), res ? CW_RES_SET_HDR : CW_REQ_SET_HDR, name, &v);
+	note(L, c, http_hdr_set(m, name, v.s), res ? CW_RES_SET_HDR : CW_REQ_SET_HDR, name, &v);
+	return 0;
 }
 
 static int
 del_header(lua_State *L, bool res)
 {
+	api_nargs(L, 2, res ? "res_del_hdr" : "req_del_hdr");
 	struct script_call *c = api_call(L, 1);
 	struct sl_str name = api_check_str(L, 2);
 	struct http_msg *m = check_msg(L, c, res);
@@ -164,6 +170,118 @@ static int
 l_http_res_del_header(lua_State *L)
 {
 	return del_header(L, true);
+}
+
+/* ---- replacing by regular expressions ---- */
+
+#define REP_MAX 16384u // HAProxy's buffer
+
+/* The regex of the running call; freed by Lua. Argument 3 is its text. */
+static const struct regex *
+check_regex(lua_State *L, int idx)
+{
+	lua_getglobal(L, "Regex");
+	lua_getfield(L, -1, "new");
+	lua_pushvalue(L, idx);
+	lua_pushboolean(L, true);
+	lua_call(L, 2, 2);
+	if (!lua_toboolean(L, -2))
+		luaL_argerror(L, idx, "invalid regex"); // HAProxy's words
+	return api_regex(L, -1);
+}
+
+/* The whole value becomes `with`, if the pattern is found in it. False: it stays. */
+static bool
+expand(lua_State *L, luaL_Buffer *b, const struct regex *re, struct sl_str value, struct sl_str with)
+{
+	struct regex_match m;
+	struct sl_buf out;
+	char *p;
+
+	if (!regex_exec(re, value, &m))
+		return false;
+	p = luaL_prepbuffsize(b, REP_MAX);
+	sl_buf_init(&out, p, REP_MAX);
+	if (regex_expand(&out, value, &m, with) < 0 || out.full)
+		luaL_error(L, "the new value is malformed or longer than %d bytes", (int)REP_MAX);
+	luaL_addsize(b, sl_buf_str(&out).len);
+	return true;
+}
+
+/* Of a comma-separated list each value by itself; as in HAProxy, blanks before a new one go. */
+static bool
+expand_list(lua_State *L, luaL_Buffer *b, const struct regex *re, struct sl_str all, struct sl_str with)
+{
+	bool any = false;
+
+	while (all.p != NULL) {
+		struct sl_str rest = all, part = http_cut_value(&rest);
+		bool hit = expand(L, b, re, part, with);
+		if (!hit)
+			luaL_addlstring(b, all.p, (size_t)(part.p + part.len - all.p));
+		any |= hit;
+		const char *next = rest.p != NULL ? rest.p : all.p + all.len;
+		luaL_addlstring(b, part.p + part.len, (size_t)(next - part.p - part.len));
+		all = rest;
+	}
+	return any;
+}
+
+static int
+replace(lua_State *L, bool res, bool list)
+{
+	api_nargs(L, 4, res ? (list ? "res_rep_val" : "res_rep_hdr") : "req_rep_hdr");
+	struct script_call *c = api_call(L, 1);
+	struct sl_str name = api_check_str(L, 2), with = api_check_str(L, 4);
+	const struct regex *re;
+	struct http_msg *m;
+	uint16_t pos = 0;
+	int i, rc = 0;
+
+	api_check_str(L, 3);
+	m = check_msg(L, c, res);
+	re = check_regex(L, 3);
+	while (rc == 0 && (i = http_hdr_find(m, name, &pos)) >= 0) {
+		struct sl_str old = http_str(m, m->hdr[i].value);
+		luaL_Buffer b;
+		luaL_buffinit(L, &b);
+		bool hit = list ? expand_list(L, &b, re, old, with) : expand(L, &b, re, old, with);
+		luaL_pushresult(&b);
+		if (hit) {
+			struct sample v = text(api_check_str(L, -1));
+			rc = http_hdr_set_at(m, (uint16_t)i, v.s);
+			if (rc == 0 &&
+				call_add_write(c->slot, res ? CW_RES_PUT_HDR : CW_REQ_PUT_HDR,
+					(enum var_scope)i, name, &v) < 0)
+				return luaL_error(L, "no room for another edit");
+		}
+		lua_pop(L, 1);
+	}
+	return 0;
+}
+
+static int
+l_http_req_rep_header(lua_State *L)
+{
+	return replace(L, false, false);
+}
+
+static int
+l_http_res_rep_header(lua_State *L)
+{
+	return replace(L, true, false);
+}
+
+static int
+l_http_req_rep_value(lua_State *L)
+{
+	return replace(L, false, true);
+}
+
+static int
+l_http_res_rep_value(lua_State *L)
+{
+	return replace(L, true, true);
 }
 
 /* The parts of the request line. */
@@ -213,7 +331,8 @@ l_http_res_set_status(lua_State *L)
 	luaL_argcheck(L, code >= 100 && code <= 999, 2, "status code expected");
 	struct sl_str reason =
 		lua_isnoneornil(L, 3) ? sl_str_c(http_reason((uint16_t)code)) : api_check_str(L, 3);
-	return note(L, c, http_set_status(m, (uint16_t)code, reason), CW_RES_STATUS, reason, &v);
+	note(L, c, http_set_status(m, (uint16_t)code, reason), CW_RES_STATUS, reason, &v);
+	return 0;
 }
 
 static const luaL_Reg http_methods[] = {
@@ -221,6 +340,10 @@ static const luaL_Reg http_methods[] = {
 	{ "req_add_header", l_http_req_add_header },
 	{ "req_set_header", l_http_req_set_header },
 	{ "req_del_header", l_http_req_del_header },
+	{ "req_rep_header", l_http_req_rep_header },
+	{ "req_rep_value", l_http_req_rep_value },
+	{ "res_rep_header", l_http_res_rep_header },
+	{ "res_rep_value", l_http_res_rep_value },
 	{ "req_set_method", l_http_req_set_method },
 	{ "req_set_path", l_http_req_set_path },
 	{ "req_set_query", l_http_req_set_query },

@@ -64,22 +64,27 @@ push_txn(lua_State *L, struct script_call *c)
 
 /* ---- variables ---- */
 
+/* As HAProxy: `req` exists while the request is worked on, `res` while the response is. */
 static bool
-var_name(lua_State *L, int idx, enum var_scope *scope, struct sl_str *name)
+var_name(lua_State *L, const struct script_call *c, enum var_scope *scope, struct sl_str *name)
 {
-	return var_parse_name(api_check_str(L, idx), scope, name) == 0;
+	bool res = c->slot->point == EVAL_HTTP_RES || c->slot->point == EVAL_HTTP_AFTER;
+
+	return var_parse_name(api_check_str(L, 2), scope, name) == 0 &&
+		*scope != (res ? VAR_REQ : VAR_RES);
 }
 
 static int
 l_txn_get_var(lua_State *L)
 {
+	api_nargs(L, 2, "get_var");
 	struct script_call *c = api_call(L, 1);
 	enum var_scope scope;
 	struct call_arena mem;
 	struct sl_str name;
 
 	const struct sample *v =
-		var_name(L, 2, &scope, &name) ? var_get(&c->slot->vars, scope, name) : NULL;
+		var_name(L, c, &scope, &name) ? var_get(&c->slot->vars, scope, name) : NULL;
 	if (v == NULL) {
 		lua_pushnil(L);
 		return 1;
@@ -92,10 +97,11 @@ l_txn_get_var(lua_State *L)
 	return 1;
 }
 
-/* txn:set_var(name, value[, ifexist]); false: no such scope, or ifexist and there is none. */
+/* txn:set_var(name, value[, ifexist]); false: no such scope here. ifexist is about proc only. */
 static int
 l_txn_set_var(lua_State *L)
 {
+	api_nargs2(L, 3, 4, "set_var");
 	struct script_call *c = api_call(L, 1);
 	enum var_scope scope;
 	struct call_arena mem;
@@ -103,10 +109,7 @@ l_txn_set_var(lua_State *L)
 	struct sample v;
 	bool ok;
 
-	luaL_checkany(L, 3);
-	ok = var_name(L, 2, &scope, &name) && scope != VAR_PROC; // proc: shared, not built
-	if (ok && lua_toboolean(L, 4))
-		ok = var_get(&c->slot->vars, scope, name) != NULL;
+	ok = var_name(L, c, &scope, &name) && scope != VAR_PROC; // proc: shared, not built
 	if (ok) {
 		api_to_sample(L, 3, &v);
 		call_arena_init(&mem, c->slot);
@@ -121,10 +124,11 @@ l_txn_set_var(lua_State *L)
 static int
 l_txn_unset_var(lua_State *L)
 {
+	api_nargs(L, 2, "unset_var");
 	struct script_call *c = api_call(L, 1);
 	enum var_scope scope;
 	struct sl_str name;
-	bool ok = var_name(L, 2, &scope, &name) && scope != VAR_PROC;
+	bool ok = var_name(L, c, &scope, &name) && scope != VAR_PROC;
 
 	if (ok) {
 		var_unset(&c->slot->vars, scope, name);
@@ -150,6 +154,7 @@ priv_key(const struct call_slot *s)
 static int
 l_txn_set_priv(lua_State *L)
 {
+	api_nargs(L, 2, "set_priv");
 	const struct script_call *c = api_call(L, 1);
 	lua_Integer key = priv_key(c->slot);
 
@@ -166,6 +171,7 @@ l_txn_set_priv(lua_State *L)
 static int
 l_txn_get_priv(lua_State *L)
 {
+	api_nargs(L, 1, "get_priv");
 	const struct script_call *c = api_call(L, 1);
 	lua_Integer key = priv_key(c->slot);
 
@@ -185,19 +191,21 @@ l_txn_get_priv(lua_State *L)
 static int
 l_txn_log(lua_State *L)
 {
+	api_nargs(L, 3, "log");
 	lua_Integer level = luaL_checkinteger(L, 2);
 	struct sl_str msg = api_check_str(L, 3);
 
 	api_call(L, 1);
 	if (level < SL_EMERG || level >= SL_NR_LEVELS)
-		return luaL_error(L, "Invalid loglevel.");
+		return luaL_argerror(L, 1, "Invalid loglevel.");
 	script_log(L, (enum sl_level)level, msg);
 	return 0;
 }
 
 static int
-say(lua_State *L, enum sl_level level)
+say(lua_State *L, enum sl_level level, const char *name)
 {
+	api_nargs(L, 2, name);
 	api_call(L, 1);
 	script_log(L, level, api_check_str(L, 2));
 	return 0;
@@ -206,31 +214,31 @@ say(lua_State *L, enum sl_level level)
 static int
 l_txn_deflog(lua_State *L)
 {
-	return say(L, SL_INFO); // HAProxy's level of requests
+	return say(L, SL_INFO, "deflog"); // HAProxy's level of requests
 }
 
 static int
 l_txn_debug(lua_State *L)
 {
-	return say(L, SL_DEBUG);
+	return say(L, SL_DEBUG, "Debug");
 }
 
 static int
 l_txn_info(lua_State *L)
 {
-	return say(L, SL_INFO);
+	return say(L, SL_INFO, "Info");
 }
 
 static int
 l_txn_warning(lua_State *L)
 {
-	return say(L, SL_WARNING);
+	return say(L, SL_WARNING, "Warning");
 }
 
 static int
 l_txn_alert(lua_State *L)
 {
-	return say(L, SL_ALERT);
+	return say(L, SL_ALERT, "Alert");
 }
 
 /* ---- the end ---- */
