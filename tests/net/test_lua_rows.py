@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rows of tests/compat/lua under Debian's haproxy and under sluice: the same scripts, the same
+configuration, the same requests, and the answers compared row by row.
+
+A row that differs on purpose stands in DIFFERS with what sluice answers and why.
+"""
+import glob
+import json
+import os
+import re
+
+from lib import ROOT, SRV4, VIP4, check, log, sh, wait_for
+
+DIR = os.path.join(ROOT, "tests/compat/lua")
+
+BODY = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+frontend f
+    bind %(vip)s:80
+    http-request set-var(txn.path) path
+%(fe)s
+    http-request lua.row-A if { path_beg /A/ }
+    http-request set-var(txn.out) lua.row-F if { path_beg /F/ }
+    http-request set-var(txn.out) lua.row-X if { path_beg /X/ }
+    http-request set-var(txn.out) path,lua.row-C if { path_beg /C/ }
+    http-request set-var(txn.out) lua.stored if { path_beg /B/ /I/ /T/ }
+    http-response lua.row-R if { var(txn.path) -m beg /R/ }
+    http-response set-header x-out %%[var(txn.out)] if { var(txn.out) -m found }
+    default_backend echo
+backend echo
+    server s %(srv)s:8001
+%(more)s
+"""
+
+
+def config(have):
+    fe = more = ""
+    if "tcp-content" in have:
+        fe += "    tcp-request inspect-delay 5s\n"
+        fe += "    tcp-request content lua.row-Q if { path_beg /Q/ }\n"
+    if "service" in have:
+        fe += "    http-request use-service lua.row-V if { path_beg /V/ }\n"
+        fe += "    http-request use-service lua.row-v if { path_beg /v/ }\n"
+        more += ("frontend w1\n    mode tcp\n    bind %s:81\n    tcp-request inspect-delay 5s\n"
+                 "    tcp-request content use-service lua.row-W\n" % VIP4)
+        more += ("frontend w2\n    mode tcp\n    bind %s:82\n    tcp-request inspect-delay 5s\n"
+                 "    tcp-request content use-service lua.row-w\n" % VIP4)
+    if "tcp-content" in have:
+        more = "    tcp-response content lua.row-S if { var(txn.path) -m beg /S/ }\n" + more
+    return BODY % {"vip": VIP4, "srv": SRV4, "fe": fe, "more": more}
+
+
+def loads():
+    files = [os.path.join(DIR, "driver.lua")]
+    files += sorted(f for f in glob.glob(DIR + "/*.lua") if not f.endswith("driver.lua"))
+    return "".join("    lua-load %s\n" % f for f in files), files
+
+
+def ask(net, requests):
+    """[[port, bytes as latin-1 text]] -> answers, in the namespace of the client."""
+    code, out = sh(["python3", os.path.join(DIR, "client.py"), VIP4], ns=net.c,
+                   stdin=json.dumps(requests).encode(), timeout=300)
+    return json.loads(out)
+
+
+# What a proxy adds by itself, or what holds a date.
+IGNORE = ("date:", "server:", "connection:", "keep-alive:", "transfer-encoding:")
+
+
+def normal(text):
+    """Head without what is not the script's; both parts as one text."""
+    head, _, body = text.partition("\r\n\r\n")
+    lines = head.split("\r\n")
+    fields = sorted(x for x in ("%s:%s" % (n.lower(), v.rstrip()) for n, _, v in
+                                (l.partition(":") for l in lines[1:])) if not x.startswith(IGNORE))
+    return re.sub("0x[0-9a-f]+", "0x…", "\n".join([lines[0]] + fields + ["", body]))
+
+
+def get(letter, name):
+    return [80, "GET /%s/%s HTTP/1.1\r\nhost: www.example.com\r\nx-one: 1\r\nx-One: 2, 3\r\n"
+            "cookie: a=b; c=d\r\nconnection: close\r\n\r\n" % (letter, name)]
+
+
+def answers(net, have):
+    keys, requests = [], []
+    with open(net.file("rows")) as f:
+        items = f.read().split()
+    for item in items:
+        name, where = item.split(":")
+        for letter in where:
+            if NEEDS.get(letter) not in have and letter in NEEDS:
+                continue
+            keys.append(letter + "/" + name)
+            if letter in "Ww":
+                requests.append([81 if letter == "W" else 82, name + "\n"])
+            else:
+                requests.append(get(letter, name))
+    return dict(zip(keys, [a if k[0] in "Ww" else normal(a)
+                           for k, a in zip(keys, ask(net, requests))]))
+
+
+ALL = ("tcp-content", "service", "task")
+# What sluice has; rows of the others are left out. Goes away when it has all.
+HAVE = ()
+NEEDS = {"Q": "tcp-content", "S": "tcp-content", "T": "task", "V": "service", "v": "service",
+         "W": "service", "w": "service"}
+
+
+def under_haproxy(net, prelude):
+    net.kernel_dp(offloads=False)
+    f = net.write("haproxy.cfg", "global\n" + prelude + config(ALL))
+    p = net.start(["haproxy", "-db", "-f", f], ns=net.d, log=net.file("haproxy.log"),
+                  env={"ROWS_LIST": net.file("rows")})
+    net.wait_port(net.d, VIP4, 80)
+    r = answers(net, ALL)
+    p.stop()
+    net.kernel_dp_off()
+    return r
+
+
+def under_sluice(net, prelude):
+    p = net.sluice(net.sluice_head("af_packet", 1, prelude) + config(HAVE),
+                   env={"ROWS_LIST": net.file("rows")})
+    r = answers(net, HAVE)
+    # not stop_sluice(): scripts that fail on purpose say "runtime error", as sanitizers do
+    check(p.stop() in (0, 143) and "Sanitizer" not in p.log(), p.log()[-3000:])
+    net.left_behind()
+    return r
+
+
+def differences(want, got):
+    """The lines that only one has."""
+    w, g = want.split("\n"), got.split("\n")
+    return "\n".join(["  haproxy: " + x for x in w if x not in g] +
+                     ["  sluice:  " + x for x in g if x not in w])
+
+
+def test_same(net):
+    """Every row gives the same answer under both, but for those that say why not."""
+    from lua_differs import DIFFERS  # a table, beside this file
+    net.start(["python3", os.path.join(DIR, "echo.py"), SRV4, "8001"], ns=net.s)
+    net.wait_port(net.s, SRV4, 8001)
+    prelude, _ = loads()
+    want = under_haproxy(net, prelude)
+    got = under_sluice(net, prelude)
+    bad = []
+    used = set()
+    for k in sorted(want):
+        if NEEDS.get(k[0], "task") not in HAVE and k[0] in NEEDS:
+            continue
+        d = next((d for d in DIFFERS if re.fullmatch(d[0], k)), None)
+        if d is None:
+            if want[k] != got.get(k):
+                bad.append("%s\n%s" % (k, differences(want[k], got.get(k) or "")))
+            continue
+        if want[k] == got.get(k):
+            continue  # a pattern may name more than differs
+        used.add(d[0])
+        if re.search(d[1], got.get(k) or "") is None:
+            bad.append("%s: sluice answers\n%s\nwhich does not match %r" % (k, got.get(k), d[1]))
+    for d in DIFFERS:
+        if d[0] not in used:
+            bad.append("lua_differs.py: nothing differs that is called %r" % d[0])
+    log("%d rows compared, %d differ on purpose" % (len(want), len(used)))
+    check(not bad, "%d rows:\n%s" % (len(bad), "\n".join(bad)[:60000]))
