@@ -151,6 +151,21 @@ l_queue_size(lua_State *L)
 	return 1;
 }
 
+/* Wakes all who wait: one of them gets the value, the others wait again. The state is on the top. */
+static void
+queue_wake(lua_State *L)
+{
+	lua_rawgeti(L, -1, QUEUE_WAITERS);
+	for (lua_Integer n = (lua_Integer)lua_rawlen(L, -1); n > 0; n--) {
+		lua_rawgeti(L, -1, n);
+		script_wake(lua_touserdata(L, -1));
+		lua_pop(L, 1);
+		lua_pushnil(L);
+		lua_rawseti(L, -2, n);
+	}
+	lua_pop(L, 1);
+}
+
 static int
 l_queue_push(lua_State *L)
 {
@@ -191,21 +206,6 @@ l_queue_pop(lua_State *L)
 	if (!queue_take(L))
 		lua_pushnil(L);
 	return 1;
-}
-
-/* Wakes all who wait: one of them gets the value, the others wait again. The state is on the top. */
-static void
-queue_wake(lua_State *L)
-{
-	lua_rawgeti(L, -1, QUEUE_WAITERS);
-	for (lua_Integer n = (lua_Integer)lua_rawlen(L, -1); n > 0; n--) {
-		lua_rawgeti(L, -1, n);
-		script_wake(lua_touserdata(L, -1));
-		lua_pop(L, 1);
-		lua_pushnil(L);
-		lua_rawseti(L, -2, n);
-	}
-	lua_pop(L, 1);
 }
 
 /* Stack: 1 the queue, 2 the wait. */

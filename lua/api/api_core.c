@@ -4,7 +4,6 @@
  *
  * Runs on: the loader (bodies, init functions) and script threads.
  * Follows: HAProxy 2.6, manual "Core class"; the error texts are its own.
- * Not here: sockets, tasks.
  */
 #include <sys/time.h>
 
@@ -126,6 +125,22 @@ l_core_register_converters(lua_State *L)
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	do_register(L, 'c', "converter", name, POINTS_WAIT, 0, 2);
 	return 0;
+}
+
+/* core.register_task(fn[, args…]): HAProxy 2.8 has up to four; legal everywhere. */
+static int
+l_core_register_task(lua_State *L)
+{
+	int n = lua_gettop(L);
+
+	if (n < 1 || n > 5)
+		luaL_error(L, "'register_task' needs between 1 and 5 arguments");
+	luaL_checktype(L, 1, LUA_TFUNCTION);
+	int rc = script_task(L, n - 1);
+	if (rc == -ENOSPC)
+		return luaL_error(L, "register_task: more than %d tasks live in this state",
+			SCRIPT_TASKS);
+	return rc < 0 ? luaL_error(L, "Lua out of memory error.") : 0;
 }
 
 static int
@@ -258,6 +273,7 @@ static const luaL_Reg core_functions[] = {
 	{ "register_fetches", l_core_register_fetches },
 	{ "register_converters", l_core_register_converters },
 	{ "register_init", l_core_register_init },
+	{ "register_task", l_core_register_task },
 	{ "log", l_core_log },
 	{ "now", l_core_now },
 	{ "tokenize", l_core_tokenize },

