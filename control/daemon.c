@@ -16,16 +16,19 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "control/script/script.h"
+
 #define LOG_TICK     0.005 // seconds between looks at the log rings, while there are records
 #define LOG_IDLE     0.05  // and while there are none: a ring of 1024 lasts for 20,000 per second
 #define LINK_TICK    0.5
+#define WATCH_TICK   (SCRIPT_WATCH_MS / 1000.)
 #define CONFLICT_S   10.
 #define STOP_ALARM_S 2
 
 struct running {
 	struct daemon *d;
 	struct ev_signal sig[5];
-	struct ev_timer log, link;
+	struct ev_timer log, link, watch;
 	uint32_t link_changes[PORT_MAX], conflicts[PORT_MAX]; // told so far
 	double conflict_next[PORT_MAX];
 	bool soft; // stopping, streams may end
@@ -166,6 +169,12 @@ on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 	}
 }
 
+static void
+on_watch(struct ev_loop *ev sl_unused, struct ev_timer *t sl_unused, int events sl_unused)
+{
+	script_watch();
+}
+
 /* -D: the process in the foreground ends now, and stdio is let go, as HAProxy does. */
 static void
 go_background(struct daemon *d)
@@ -225,8 +234,12 @@ daemon_run(struct daemon *d)
 	ev_timer_init(&r.link, on_link, 0., LINK_TICK);
 	r.link.data = &r;
 	ev_timer_start(d->ev, &r.link);
+	ev_timer_init(&r.watch, on_watch, WATCH_TICK, WATCH_TICK);
+	if (d->scripts)
+		ev_timer_start(d->ev, &r.watch);
 	say_ready(d);
 	ev_run(d->ev, 0);
+	ev_timer_stop(d->ev, &r.watch);
 	ev_timer_stop(d->ev, &r.link);
 	ev_timer_stop(d->ev, &r.log);
 	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++)

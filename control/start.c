@@ -305,6 +305,7 @@ workers_up(struct daemon *d)
 		s->lcore = (struct lcore_spec){ .id = w,
 			.nlcores = d->plan.nworkers,
 			.nscripts = (uint16_t)m->global.script_threads,
+			.nspare = SCRIPT_SPARE,
 			.socket = (int)rte_lcore_to_socket_id(w + 1u),
 			.seed = rte_rand(),
 			.pool = d->pool[w],
@@ -373,6 +374,12 @@ on_script_text(void *ctx, enum sl_level level, struct sl_str text)
 	log_post(ctx, LOG_SCRIPT, level, text);
 }
 
+static bool
+tell_worker(void *ctx, uint16_t worker, const struct xmsg *m)
+{
+	return io_message(ctx, worker, m);
+}
+
 static int
 scripts_up(struct daemon *d)
 {
@@ -381,7 +388,11 @@ scripts_up(struct daemon *d)
 		.nlcores = d->nlc,
 		.nice = d->plan.shared ? 19 : 0,
 		.log = on_script_text,
-		.log_ctx = d->log };
+		.log_ctx = d->log,
+		.tell = tell_worker,
+		.tell_ctx = d->io,
+		.call_slots = d->wspec.call_slots,
+		.stuck_ms = d->model->global.lua_stuck_timeout_ms };
 	int rc;
 
 	if (d->model->lua == NULL)

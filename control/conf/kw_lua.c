@@ -83,6 +83,17 @@ kw_forced_yield(struct conf *c, const struct conf_args *a)
 }
 
 static int
+kw_share(struct conf *c, const struct conf_args *a)
+{
+	uint64_t n;
+
+	if (conf_number(c, a->kw, a->word[0], 1, 100, &n) < 0)
+		return -EINVAL;
+	c->m->global.lua_runaway_share = (uint32_t)n;
+	return 0;
+}
+
+static int
 kw_max_instr(struct conf *c, const struct conf_args *a)
 {
 	return conf_number(c, a->kw, a->word[0], 0, INT64_MAX, &c->m->global.lua_max_instructions);
@@ -181,6 +192,13 @@ SL_CFG_GLOBAL(
 		"CPU time of a call without a pause", AT(lua_burst_timeout_ms) },
 	{ "tune.lua.task-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"CPU time of a task in all; none by default", AT(lua_task_timeout_ms) },
+	{ "tune.lua.service-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
+		"CPU time of a service in all", AT(lua_service_timeout_ms) },
+	{ "tune.lua.runaway-share", CONF_GLOBAL, 1, 1, kw_share, "<percent>",
+		"share of a script thread for calls and tasks that run on and on" },
+	{ "tune.lua.stuck-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
+		"how long a C function may hold a script thread until another takes over; 0: for ever",
+		AT(lua_stuck_timeout_ms) },
 	{ "tune.lua.deadline", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"how long a request waits for a script", AT(lua_deadline_ms) },
 	{ "tune.lua.on-error", CONF_GLOBAL, 1, 2, kw_policy, "continue|deny|status <code>",

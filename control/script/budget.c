@@ -13,6 +13,8 @@
 
 #include "control/script/script_priv.h"
 
+#define JOIN_PARTS 10
+
 static uint64_t
 clock_us(clockid_t id)
 {
@@ -41,6 +43,7 @@ run_clock(const struct script_run *r)
 void
 budget_slice_begin(struct script_run *r)
 {
+	r->slice_instr = 0;
 	r->start_us = run_clock(r);
 }
 
@@ -49,7 +52,9 @@ budget_slice_end(struct script_run *r)
 {
 	uint64_t now = run_clock(r);
 
-	r->cpu_us += now > r->start_us ? now - r->start_us : 0;
+	uint64_t us = now > r->start_us ? now - r->start_us : 0;
+	r->cpu_us += us;
+	r->since_us += us;
 }
 
 const char *
@@ -84,7 +89,9 @@ check(struct script_run *r)
 		return KILL_INSTR; // of a call: a task has no end
 	uint64_t now = run_clock(r);
 	uint64_t us = now > r->start_us ? now - r->start_us : 0;
-	uint32_t all_ms = r->kind == 't' ? g->task_ms : g->session_ms;
+	uint32_t all_ms = r->kind == 't' ? g->task_ms
+		: r->kind == 's'         ? g->service_ms
+					 : g->session_ms;
 	if (all_ms != 0 && r->cpu_us + us >= (uint64_t)all_ms * 1000)
 		return KILL_TIMEOUT;
 	if (g->burst_ms != 0 && us >= (uint64_t)g->burst_ms * 1000)
@@ -108,14 +115,20 @@ budget_hook(lua_State *L, lua_Debug *ar sl_unused)
 	if (r == NULL)
 		return; // a coroutine of a call, resumed by code outside of calls
 	if (r->kill == KILL_NONE) {
-		r->instr += slice_of(st->gen);
+		uint32_t n = (uint32_t)lua_gethookcount(L);
+
+		r->instr += n;
+		r->slice_instr += n;
+		counter_add(&st->thread->cnt->instructions, n);
+		counter_inc(&st->thread->beats);
 		r->kill = check(r);
 	}
 	if (r->kill != KILL_NONE) {
 		budget_raise(r, L, r->kill);
 		return;
 	}
-	if (r->preempt && st->blocked == 0 && lua_isyieldable(L)) {
+	if (r->preempt && r->slice_instr >= slice_of(st->gen) && st->blocked == 0 &&
+		lua_isyieldable(L)) {
 		st->chain = true;
 		lua_yield(L, 0);
 	}
@@ -136,6 +149,7 @@ budget_start(struct script_run *r)
 	r->kill = KILL_NONE;
 	r->instr = 0;
 	r->cpu_us = 0;
+	r->since_us = 0;
 	r->cpu = false;
 	lua_sethook(r->co, budget_hook, LUA_MASKCOUNT, (int)slice_of(r->st->gen));
 }
@@ -143,7 +157,9 @@ budget_start(struct script_run *r)
 void
 budget_join(struct script_state *st, lua_State *co)
 {
-	// an own count that runs on is kept: many short resumes add up
+	// an own count that runs on is kept: many short resumes add up. It is finer than a slice, so
+	// that many short coroutines count too
 	if (st->running != NULL && (lua_gethook(co) != budget_hook || lua_gethookcount(co) == 1))
-		lua_sethook(co, budget_hook, LUA_MASKCOUNT, (int)slice_of(st->gen));
+		lua_sethook(co, budget_hook, LUA_MASKCOUNT,
+			(int)sl_max(slice_of(st->gen) / JOIN_PARTS, 1u));
 }

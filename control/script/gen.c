@@ -20,7 +20,8 @@ script_gen_new(struct script_gen **out)
 	if (g == NULL)
 		return -ENOMEM;
 	g->slice = SCRIPT_SLICE;
-	g->session_ms = 4000; // HAProxy's defaults
+	g->session_ms = g->service_ms = 4000; // HAProxy's defaults
+	g->share = SCRIPT_SHARE;
 	g->burst_ms = 1000;
 	*out = g;
 	return 0;
@@ -32,7 +33,9 @@ script_gen_conf(struct script_gen *g, const struct global_conf *conf)
 	g->conf = *conf;
 	g->slice = conf->lua_forced_yield != 0 ? conf->lua_forced_yield : SCRIPT_SLICE;
 	g->session_ms = conf->lua_session_timeout_ms;
+	g->service_ms = conf->lua_service_timeout_ms;
 	g->task_ms = conf->lua_task_timeout_ms;
+	g->share = conf->lua_runaway_share != 0 ? conf->lua_runaway_share : SCRIPT_SHARE;
 	g->burst_ms = conf->lua_burst_timeout_ms;
 	g->max_instr = conf->lua_max_instructions;
 	g->max_bytes = (size_t)conf->lua_maxmem_mb << 20;
@@ -69,7 +72,7 @@ copy_args(const struct sl_str *args, uint32_t n)
 
 /* Takes args over; false: no memory. */
 static bool
-keep_file(struct script_gen *g, const char *name, char **args, uint32_t nargs)
+keep_file(struct script_gen *g, const char *name, char **args, uint32_t nargs, bool per_thread)
 {
 	struct script_file *f = realloc(g->file, (g->nfiles + 1) * sizeof(*f));
 	char *copy = strdup(name);
@@ -80,7 +83,9 @@ keep_file(struct script_gen *g, const char *name, char **args, uint32_t nargs)
 		free(copy);
 		return false;
 	}
-	g->file[g->nfiles++] = (struct script_file){ .name = copy, .args = args, .nargs = nargs };
+	g->file[g->nfiles++] = (struct script_file){
+		.name = copy, .args = args, .nargs = nargs, .per_thread = per_thread
+	};
 	return true;
 }
 
@@ -100,10 +105,10 @@ script_load(struct script_gen *g, const char *file, const struct sl_str *args, u
 		g->state[id] = vm_new(g, id, err);
 	if (g->state[id] != NULL)
 		rc = vm_load(g->state[id], file, copy, nargs, err);
-	if (rc == 0 && per_thread && keep_file(g, file, copy, nargs))
+	if (rc == 0 && keep_file(g, file, copy, nargs, per_thread))
 		return 0;
 	free_args(copy, nargs);
-	if (rc == 0 && per_thread) {
+	if (rc == 0) {
 		snprintf(err->text, sizeof(err->text), "Lua out of memory error");
 		return -EINVAL;
 	}
@@ -219,13 +224,13 @@ script_register(lua_State *L, char kind, struct sl_str name, uint32_t points, in
 	if (i >= 0 && g->fn[i].per_thread != (st->id != 0))
 		return -EINVAL; // one kind of state only
 	if (i < 0) {
-		if (st->id > 1)
-			return -ENOENT; // not in the first thread's state
+		if (st->id > 1 || g->ready)
+			return -ENOENT; // not in the first thread's state, or not the first time
 		i = add_fn(g, kind, name, st->id != 0);
 		if (i < 0)
 			return i;
 	}
-	if (st->id <= 1) {
+	if (st->id <= 1 && !g->ready) { // other threads read it from then on
 		g->fn[i].points = again ? g->fn[i].points | points : points;
 		g->fn[i].nargs = nargs;
 	}
@@ -235,31 +240,83 @@ script_register(lua_State *L, char kind, struct sl_str name, uint32_t points, in
 
 /* ---- the end of loading ---- */
 
+/* One more state: 0 from the files of lua-load, others from those of lua-load-per-thread. */
+static int
+make_state(struct script_gen *g, uint32_t id, struct script_err *err)
+{
+	struct script_state *st = vm_new(g, (uint16_t)id, err);
+
+	if (st == NULL)
+		return -EINVAL;
+	g->state[id] = st;
+	for (uint32_t i = 0; i < g->nfiles; i++) {
+		const struct script_file *f = &g->file[i];
+		int rc = f->per_thread == (id != 0) ? vm_load(st, f->name, f->args, f->nargs, err)
+						    : 0;
+		if (rc < 0)
+			return rc;
+	}
+	for (uint32_t i = 0; i < g->nfn; i++) {
+		if (g->fn[i].per_thread != (id != 0) || (i < st->nref && st->ref[i] != LUA_NOREF))
+			continue;
+		snprintf(err->text, sizeof(err->text),
+			"Lua function '%s' is not referenced in all thread. Expect function"
+			" in all thread or in none thread.",
+			g->fn[i].name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int
 make_threads(struct script_gen *g, uint32_t nthreads, struct script_err *err)
 {
-	for (uint32_t t = 2; t <= nthreads; t++) {
-		struct script_state *st = vm_new(g, (uint16_t)t, err);
-		if (st == NULL)
-			return -EINVAL;
-		g->state[t] = st;
-		for (uint32_t i = 0; i < g->nfiles; i++) {
-			const struct script_file *f = &g->file[i];
-			int rc = vm_load(st, f->name, f->args, f->nargs, err);
-			if (rc < 0)
-				return rc;
-		}
-		for (uint32_t i = 0; i < g->nfn; i++) {
-			if (!g->fn[i].per_thread || (i < st->nref && st->ref[i] != LUA_NOREF))
-				continue;
-			snprintf(err->text, sizeof(err->text),
-				"Lua function '%s' is not referenced in all thread. Expect function"
-				" in all thread or in none thread.",
-				g->fn[i].name);
-			return -EINVAL;
-		}
+	int rc = 0;
+
+	for (uint32_t t = 2; t <= nthreads && rc == 0; t++)
+		rc = make_state(g, t, err);
+	return rc;
+}
+
+static bool
+make_counters(struct script_gen *g, uint32_t nthreads)
+{
+	g->nthreads = (uint16_t)nthreads;
+	for (uint32_t i = 0; i < nthreads; i++) {
+		g->count[i] = calloc(g->nfn + 1, sizeof(*g->count[i]));
+		if (g->count[i] == NULL)
+			return false;
 	}
-	return 0;
+	return true;
+}
+
+bool
+gen_remake(struct script_gen *g, uint16_t thread)
+{
+	uint32_t id[2] = { 0, thread + 1u };
+	bool any[2] = { false, false }, ok = true;
+
+	for (uint32_t i = 0; i < g->nfiles; i++)
+		any[g->file[i].per_thread] = true;
+	any[0] = any[0] && thread == 0;
+	for (int k = 0; k < 2; k++) {
+		struct script_err err = { .text = "" };
+		char text[1200];
+		struct sl_buf b;
+
+		if (!any[k])
+			continue;
+		if (make_state(g, id[k], &err) == 0 && vm_run_init(g->state[id[k]], &err) == 0)
+			continue;
+		vm_free(g->state[id[k]]);
+		g->state[id[k]] = NULL;
+		sl_buf_init(&b, text, sizeof(text));
+		sl_buf_printf(&b, "script thread %u: its state cannot be made again: %s", thread,
+			err.text);
+		script_emit(SL_ALERT, sl_buf_str(&b));
+		ok = false;
+	}
+	return ok;
 }
 
 int
@@ -269,6 +326,10 @@ script_gen_ready(struct script_gen *g, uint32_t nthreads, struct script_err *err
 
 	if (nthreads > SCRIPT_MAX) {
 		snprintf(err->text, sizeof(err->text), "at most %d script threads", SCRIPT_MAX);
+		return -EINVAL;
+	}
+	if (!make_counters(g, nthreads)) {
+		snprintf(err->text, sizeof(err->text), "Lua out of memory error");
 		return -EINVAL;
 	}
 	if (g->state[1] != NULL)
@@ -294,6 +355,8 @@ script_gen_free(struct script_gen *g)
 		free(g->file[i].name);
 		free_args(g->file[i].args, g->file[i].nargs);
 	}
+	for (uint32_t i = 0; i < SCRIPT_MAX; i++)
+		free(g->count[i]);
 	free(g->fn);
 	free(g->file);
 	free(g->prepend);
@@ -306,6 +369,29 @@ script_state_for(const struct script_gen *g, uint16_t fn, uint16_t thread)
 	if (fn & CALL_FN_PER_THREAD)
 		return g->state[thread + 1];
 	return thread == 0 ? g->state[0] : NULL;
+}
+
+bool
+script_fn_stats(const struct script_gen *g, uint32_t i, struct script_fn_stats *out)
+{
+	if (g == NULL || i >= g->nfn)
+		return false;
+	*out = (struct script_fn_stats){ .name = g->fn[i].name, .kind = g->fn[i].kind };
+	for (uint16_t t = 0; t < g->nthreads; t++) {
+		const struct script_fn_count *c = &g->count[t][i];
+#define X(sym, help) out->sym += counter_get(&c->sym);
+		SCRIPT_FN_COUNTERS(X)
+#undef X
+	}
+	return true;
+}
+
+bool
+script_gen_closed(const struct script_gen *g)
+{
+	struct script_gen *w = (struct script_gen *)(uintptr_t)g;
+
+	return atomic_load_explicit(&w->closed, memory_order_acquire) >= script_sched.n;
 }
 
 struct script_gen *

@@ -93,15 +93,18 @@ run_put(struct script_run *r, bool clean)
 	}
 	r->call.slot = NULL;
 	r->call.seq++;
+	r->runaway = false;
 	scope_end(&r->scoped);
 	if (r->kind == 't') { // a task's coroutine served its purpose
 		if (r->co != NULL)
 			protect(r, thread_drop);
 		r->st->ntasks--;
+		r->st->active--;
 		sl_list_del(&r->all);
 		run_free(r);
 		return;
 	}
+	r->st->active--;
 	sl_list_add_head(&r->st->idle, &r->node);
 }
 
@@ -303,6 +306,7 @@ run_start(struct script_state *st, struct call_slot *s)
 	}
 	r->call.slot = s;
 	s->view.rand = &r->call.rand;
+	st->active++;
 	r->kind = s->kind;
 	r->asked = false;
 	r->preempt = s->kind == 'a';
@@ -318,11 +322,35 @@ static void
 take_cost(struct script_run *r)
 {
 	struct call_slot *s = r->call.slot;
+	struct script_fn_count *c;
 
 	if (s == NULL)
 		return;
 	s->cpu_us = r->cpu_us;
 	s->instructions = r->instr;
+	c = r->st->gen->count[r->st->thread->id];
+	if (c == NULL)
+		return; // a generation that was never made ready
+	c += s->fn & ~CALL_FN_PER_THREAD;
+	counter_inc(&c->calls);
+	counter_add(&c->instructions, r->instr);
+	counter_add(&c->cpu_us, r->cpu_us);
+	counter_inc(r->cpu_us <= 10           ? &c->us_10
+			: r->cpu_us <= 100    ? &c->us_100
+			: r->cpu_us <= 1000   ? &c->ms_1
+			: r->cpu_us <= 10000  ? &c->ms_10
+			: r->cpu_us <= 100000 ? &c->ms_100
+					      : &c->longer);
+}
+
+static void
+count_error(struct script_run *r)
+{
+	struct call_slot *s = r->call.slot;
+	struct script_fn_count *c = r->st->gen->count[r->st->thread->id];
+
+	if (s != NULL && c != NULL && (s->end == CALL_ERROR || s->end == CALL_EXHAUSTED))
+		counter_inc(&c[s->fn & ~CALL_FN_PER_THREAD].errors);
 }
 
 bool
@@ -349,13 +377,16 @@ run_slice(struct script_run *r)
 			lua_settop(r->co, 0);
 		else if (st->wait)
 			wait_begin(r);
+		r->since_us = r->waiting ? 0 : r->since_us;
 		return false;
 	}
 	take_cost(r);
-	if (rc != LUA_OK)
+	if (rc != LUA_OK) {
 		fail(r, rc);
-	else if (r->call.slot != NULL)
+		count_error(r);
+	} else if (r->call.slot != NULL) {
 		r->call.slot->end = CALL_OK;
+	}
 	run_put(r, rc == LUA_OK);
 	return true;
 }

@@ -8,6 +8,7 @@
  * Idle: spins 50 us, then naps while calls came within 10 ms, then blocks. A wake-up costs the
  * packet worker a system call (13-17 us), so the thread stays awake while there is traffic.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -24,13 +25,10 @@
 #define AWAKE_US 10000 // naps instead of blocking after the last call
 #define ROUND    64    // new calls between two looks at the rings
 #define TIMERS   256   // and timers
+#define RUNAWAY  10000 // CPU time since its last wait, us, from which on a run has its share only
 
-/* Set by script_start() before the threads run. */
-static struct {
-	struct script_spec spec;
-	struct script_thread *thread;
-	uint16_t n;
-} sched;
+struct script_sched script_sched;
+#define sched script_sched
 
 void
 script_emit(enum sl_level level, struct sl_str text)
@@ -54,15 +52,15 @@ answer(struct script_thread *t, struct call_slot *s)
 	struct xmsg m = { .w = { XMSG_CALL_DONE, (uintptr_t)s } };
 
 	if (s->end == CALL_EXHAUSTED)
-		counter_inc(&t->exhausted);
+		counter_inc(&t->cnt->exhausted);
 	else if (s->end == CALL_CANCELLED)
-		counter_inc(&t->cancelled);
+		counter_inc(&t->cnt->cancelled);
 	else if (s->end == CALL_ERROR)
-		counter_inc(&t->errors);
-	counter_add(&t->cpu_us, s->cpu_us);
+		counter_inc(&t->cnt->errors);
+	counter_add(&t->cnt->cpu_us, s->cpu_us);
 	t->place[s->worker][s->index].run = NULL;
 	t->dirty[s->worker] = true;
-	if (!xring_push(&lc->script[t->id].to, &m))
+	if (!xring_push(&lc->script[t->pair].to, &m))
 		sl_assert(0); // the ring has an entry for each slot
 }
 
@@ -72,16 +70,17 @@ take_call(struct script_thread *t, struct call_slot *s)
 	struct script_state *st = script_state_for(s->model->lua, s->fn, t->id);
 	struct script_run *r;
 
-	if (st != NULL)
-		st->thread = t;
+	atomic_store_explicit(&s->taken, true, memory_order_release);
+	if (st != NULL && st->thread == NULL)
+		sched_own(t, st);
 	r = run_start(st, s);
-	counter_inc(&t->calls);
+	counter_inc(&t->cnt->calls);
 	if (r == NULL) {
 		answer(t, s);
 		return;
 	}
 	t->place[s->worker][s->index] = (struct place){ .run = r, .seq = s->seq };
-	counter_inc(&t->running);
+	counter_inc(&t->cnt->running);
 	sl_list_add_tail(&t->fresh, &r->node);
 }
 
@@ -122,7 +121,7 @@ sched_ask(struct script_run *r)
 	struct xmsg m = { .w = { XMSG_CALL_ASK, (uintptr_t)s } };
 
 	t->dirty[s->worker] = true;
-	if (!xring_push(&sched.spec.lc[s->worker]->script[t->id].to, &m))
+	if (!xring_push(&sched.spec.lc[s->worker]->script[t->pair].to, &m))
 		sl_assert(0); // the ring has four entries for each slot
 }
 
@@ -153,7 +152,7 @@ drain(struct script_thread *t)
 	struct xmsg m;
 
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
-		struct xring *r = &sched.spec.lc[i]->script[t->id].from;
+		struct xring *r = &sched.spec.lc[i]->script[t->pair].from;
 		while (xring_pop(r, &m)) {
 			if ((m.w[0] & 0xffff) == XMSG_CALL)
 				take_call(t, (struct call_slot *)(uintptr_t)m.w[1]);
@@ -167,47 +166,143 @@ drain(struct script_thread *t)
 	return n;
 }
 
+void
+sched_own(struct script_thread *t, struct script_state *st)
+{
+	st->thread = t;
+	sl_list_add_tail(&t->states, &st->node);
+}
+
+void
+sched_reap(struct script_state *st)
+{
+	struct script_gen *g = st->gen;
+	struct script_thread *t = st->thread;
+
+	if (!st->retired || st->active > 0)
+		return;
+	g->state[st->id] = NULL;
+	sl_list_del(&st->node);
+	vm_free(st);
+	if ((t->id != 0 || g->state[0] == NULL) && g->state[t->id + 1] == NULL)
+		atomic_fetch_add_explicit(&g->closed, 1, memory_order_release);
+}
+
+/*
+ * From here to leave() main may take the thread's place away. false: it did. Then the run, its slot and
+ * the rings are nobody's any more.
+ */
+static bool
+slice(struct script_thread *t, struct script_run *r, bool *ended)
+{
+	uint64_t at = atomic_load_explicit(&t->slice, memory_order_relaxed) + 1;
+
+	counter_inc(&t->beats);
+	atomic_store_explicit(&t->slice, at, memory_order_release);
+	*ended = run_slice(r);
+	if (atomic_compare_exchange_strong_explicit(
+		    &t->slice, &at, at + 1, memory_order_acq_rel, memory_order_acquire))
+		return true;
+	t->gone = true;
+	return false;
+}
+
+/* Where a run that goes on waits for its next turn. */
+static void
+put_back(struct script_thread *t, struct script_run *r)
+{
+	if (r->waiting)
+		return;
+	if (r->since_us < RUNAWAY) {
+		sl_list_add_tail(&t->used, &r->node);
+		return;
+	}
+	counter_add(&t->cnt->runaways, !r->runaway);
+	r->runaway = true;
+	sl_list_add_tail(&t->runaway, &r->node);
+}
+
 static void
 run_one(struct script_thread *t, struct sl_list *from)
 {
 	struct script_run *r = sl_list_first(from, struct script_run, node);
 	struct script_state *st = r->st;
 	struct call_slot *s = r->call.slot;
+	bool ended, runaway = r->runaway;
+	uint64_t begin = runaway ? script_now_us() : 0;
 
 	sl_list_del(&r->node);
-	counter_inc(&t->slices);
-	if (run_slice(r)) {
-		if (s != NULL) {
-			counter_dec(&t->running);
-			answer(t, s);
-		}
-	} else if (!r->waiting) {
-		sl_list_add_tail(&t->used, &r->node);
+	counter_inc(&t->cnt->slices);
+	if (!slice(t, r, &ended))
+		return;
+	if (runaway)
+		counter_add(&t->cnt->runaway_us, script_now_us() - begin);
+	if (runaway && (ended || r->waiting)) {
+		counter_dec(&t->cnt->runaways);
+		if (!ended)
+			r->runaway = false;
 	}
-	atomic_store_explicit(&t->tasks, st->ntasks, memory_order_relaxed);
-	atomic_store_explicit(&t->memory_kb, st->used >> 10, memory_order_relaxed);
+	if (!ended) {
+		put_back(t, r);
+	} else if (s != NULL) {
+		counter_dec(&t->cnt->running);
+		answer(t, s);
+	}
+	atomic_store_explicit(&t->cnt->tasks, st->ntasks, memory_order_relaxed);
+	atomic_store_explicit(&t->cnt->memory_kb, st->used >> 10, memory_order_relaxed);
+	if (ended)
+		sched_reap(st);
 }
 
-/* One round; false: there was nothing to do. */
+/* One of those that run on and on, if their share of the time allows it. */
+static void
+run_runaway(struct script_thread *t)
+{
+	struct script_run *r;
+	uint64_t from, to;
+	uint32_t share;
+
+	if (sl_list_is_empty(&t->runaway))
+		return;
+	from = script_now_us();
+	if (from < t->runaway_us)
+		return;
+	r = sl_list_first(&t->runaway, struct script_run, node);
+	share = r->st->gen->share;
+	run_one(t, &t->runaway);
+	to = script_now_us();
+	t->runaway_us = to + (to - from) * (100 - share) / share;
+}
+
+static void
+wake_workers(struct script_thread *t)
+{
+	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
+		if (t->dirty[i])
+			waker_wake(&sched.spec.lc[i]->waker);
+		t->dirty[i] = false;
+	}
+}
+
+/* One round; false: there was nothing to do but for runaways. */
 static bool
 round_once(struct script_thread *t)
 {
 	bool busy = notes_run(t) + drain(t) != 0;
 
 	run_timers(t);
-	for (uint32_t i = 0; i < ROUND && !sl_list_is_empty(&t->fresh); i++) {
+	for (uint32_t i = 0; i < ROUND && !sl_list_is_empty(&t->fresh) && !t->gone; i++) {
 		run_one(t, &t->fresh);
 		busy = true;
 	}
-	if (!sl_list_is_empty(&t->used)) {
+	if (!sl_list_is_empty(&t->used) && !t->gone) {
 		run_one(t, &t->used);
 		busy = true;
 	}
-	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
-		if (t->dirty[i])
-			waker_wake(&sched.spec.lc[i]->waker);
-		t->dirty[i] = false;
-	}
+	if (!t->gone)
+		run_runaway(t);
+	if (!t->gone)
+		wake_workers(t);
 	return busy;
 }
 
@@ -217,19 +312,24 @@ has_message(const struct script_thread *t)
 	if (notes_waiting(t))
 		return true;
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
-		if (xring_count(&sched.spec.lc[i]->script[t->id].from) != 0)
+		if (xring_count(&sched.spec.lc[i]->script[t->pair].from) != 0)
 			return true;
 	}
 	return false;
 }
 
-/* Microseconds until a timer may be due. */
+/* Microseconds until a timer may be due, or a runaway may run. */
 static uint64_t
-until_timer(const struct script_thread *t)
+until_due(const struct script_thread *t)
 {
 	uint32_t ms = wheel_next_ms(&t->wheel);
+	uint64_t us = ms != UINT32_MAX ? (uint64_t)ms * 1000 : UINT64_MAX;
 
-	return ms != UINT32_MAX ? (uint64_t)ms * 1000 : UINT64_MAX;
+	if (!sl_list_is_empty(&t->runaway)) {
+		uint64_t now = script_now_us();
+		us = sl_min(us, t->runaway_us > now ? t->runaway_us - now : 0);
+	}
+	return us;
 }
 
 static void
@@ -251,9 +351,24 @@ idle(struct script_thread *t)
 		waker_cancel(&t->waker);
 		return;
 	}
-	waker_wait(&t->waker, until_timer(t));
-	counter_inc(&t->wakeups);
-	t->last_us = script_now_us();
+	waker_wait(&t->waker, until_due(t));
+	counter_inc(&t->cnt->wakeups);
+	if (has_message(t))
+		t->last_us = script_now_us();
+}
+
+/* Main took its place away while it was in Lua: all that is left is to let go. */
+static void
+leave(struct script_thread *t)
+{
+	notes_run(t);
+	while (!sl_list_is_empty(&t->states)) {
+		struct script_state *st = sl_list_first(&t->states, struct script_state, node);
+
+		sl_list_del(&st->node);
+		vm_free(st);
+	}
+	notes_run(t);
 }
 
 static void *
@@ -268,41 +383,44 @@ thread_main(void *arg)
 	// a thread's weight, not the process's: Linux counts by thread. Losing it is no failure
 	if (setpriority(PRIO_PROCESS, (id_t)gettid(), sched.spec.nice) < 0)
 		errno = 0;
+	atomic_store(&t->stat_fd, open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
 	t->last_us = script_now_us();
-	while (!atomic_load_explicit(&t->stop, memory_order_acquire)) {
+	if (t->boot != NULL && gen_remake(t->boot, t->id))
+		task_adopt(t->boot, t);
+	while (!atomic_load_explicit(&t->stop, memory_order_acquire) && !t->gone) {
 		if (round_once(t))
 			t->last_us = script_now_us();
-		else
+		else if (!t->gone)
 			idle(t);
 	}
+	if (t->gone)
+		leave(t);
+	atomic_store_explicit(&t->exited, true, memory_order_release);
 	return NULL;
 }
 
-static void
-thread_fini(struct script_thread *t)
+int
+sched_thread_new(uint16_t id, uint16_t pair, struct script_thread **out)
 {
-	if (t->joinable) {
-		atomic_store_explicit(&t->stop, true, memory_order_release);
-		waker_wake(&t->waker);
-		pthread_join(t->tid, NULL);
-	}
-	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
-		sched.spec.lc[i]->script[t->id].peer = NULL;
-		free(t->place[i]);
-	}
-	waker_fini(&t->waker);
-}
+	struct script_thread *t =
+		aligned_alloc(SL_CACHE_LINE, SL_ALIGN_UP(sizeof(*t), (size_t)SL_CACHE_LINE));
 
-static int
-thread_init(struct script_thread *t, uint16_t id)
-{
+	if (t == NULL)
+		return -ENOMEM;
+	memset(t, 0, sizeof(*t));
 	t->id = id;
+	t->pair = pair;
+	t->cnt = &sched.count[id];
 	sl_list_init(&t->fresh);
 	sl_list_init(&t->used);
+	sl_list_init(&t->runaway);
+	sl_list_init(&t->states);
 	wheel_init(&t->wheel, sched_tick(script_now_us()));
 	t->waker.fd = -1;
+	atomic_init(&t->stat_fd, -1);
+	*out = t;
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
-		struct xpair *p = &sched.spec.lc[i]->script[id];
+		struct xpair *p = &sched.spec.lc[i]->script[pair];
 		t->place[i] = calloc(p->to.mask + 1, sizeof(struct place));
 		if (t->place[i] == NULL)
 			return -ENOMEM;
@@ -312,26 +430,55 @@ thread_init(struct script_thread *t, uint16_t id)
 }
 
 int
+sched_thread_run(struct script_thread *t)
+{
+	int rc = -pthread_create(&t->tid, NULL, thread_main, t);
+
+	t->joinable = rc == 0;
+	return rc;
+}
+
+/* One that is still in C when the process ends keeps what it has. */
+void
+sched_thread_free(struct script_thread *t)
+{
+	if (t->joinable && atomic_load(&t->slice) == SLICE_GONE && !atomic_load(&t->exited))
+		return;
+	if (t->joinable) {
+		atomic_store_explicit(&t->stop, true, memory_order_release);
+		waker_wake(&t->waker);
+		pthread_join(t->tid, NULL);
+	}
+	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
+		if (sched.spec.lc[i]->script[t->pair].peer == &t->waker)
+			sched.spec.lc[i]->script[t->pair].peer = NULL;
+		free(t->place[i]);
+	}
+	if (atomic_load(&t->stat_fd) >= 0)
+		close(atomic_load(&t->stat_fd));
+	waker_fini(&t->waker);
+	free(t);
+}
+
+int
 script_start(const struct script_spec *s)
 {
 	int rc = 0;
 
-	sl_assert(sched.thread == NULL);
+	sl_assert(sched.count == NULL);
 	if (s->nthreads > SCRIPT_MAX || s->nlcores > LCORE_MAX)
 		return -EINVAL;
 	sched.spec = *s;
-	sched.thread = aligned_alloc(SL_CACHE_LINE, s->nthreads * sizeof(*sched.thread));
-	if (sched.thread == NULL)
+	sched.count = aligned_alloc(SL_CACHE_LINE, SCRIPT_MAX * sizeof(*sched.count));
+	if (sched.count == NULL)
 		return -ENOMEM;
-	memset(sched.thread, 0, s->nthreads * sizeof(*sched.thread));
+	memset(sched.count, 0, SCRIPT_MAX * sizeof(*sched.count));
 	for (uint16_t i = 0; i < s->nthreads && rc == 0; i++) {
 		sched.n++;
-		rc = thread_init(&sched.thread[i], i);
+		rc = sched_thread_new(i, i, &sched.thread[i]);
 	}
-	for (uint16_t i = 0; i < s->nthreads && rc == 0; i++) {
-		rc = -pthread_create(&sched.thread[i].tid, NULL, thread_main, &sched.thread[i]);
-		sched.thread[i].joinable = rc == 0;
-	}
+	for (uint16_t i = 0; i < s->nthreads && rc == 0; i++)
+		rc = sched_thread_run(sched.thread[i]);
 	if (rc < 0)
 		script_stop();
 	return rc;
@@ -340,16 +487,38 @@ script_start(const struct script_spec *s)
 void
 script_publish(struct script_gen *g)
 {
-	for (uint16_t i = 0; i < sched.n; i++)
-		task_publish(g, &sched.thread[i]);
+	sched.gen = g;
+	for (uint16_t i = 0; i < sched.n; i++) {
+		if (sched.thread[i] != NULL)
+			task_publish(g, sched.thread[i]);
+	}
+}
+
+void
+script_retire(struct script_gen *g)
+{
+	for (uint16_t i = 0; i < sched.n; i++) {
+		if (sched.thread[i] != NULL)
+			task_retire(g, sched.thread[i]);
+		else // abandoned without a successor: its states went with it
+			atomic_fetch_add_explicit(&g->closed, 1, memory_order_release);
+	}
 }
 
 void
 script_stop(void)
 {
-	for (uint16_t i = 0; i < sched.n; i++)
-		thread_fini(&sched.thread[i]);
-	free(sched.thread);
+	struct script_thread *next;
+
+	for (uint16_t i = 0; i < sched.n; i++) {
+		if (sched.thread[i] != NULL)
+			sched_thread_free(sched.thread[i]);
+	}
+	for (struct script_thread *t = sched.abandoned; t != NULL; t = next) {
+		next = t->next;
+		sched_thread_free(t);
+	}
+	free(sched.count);
 	memset(&sched, 0, sizeof(sched));
 }
 
@@ -368,18 +537,9 @@ script_count(void)
 void
 script_get_stats(uint16_t thread, struct script_stats *out)
 {
-	const struct script_thread *t = &sched.thread[thread];
+	const struct script_count *c = &sched.count[thread];
 
-	*out = (struct script_stats){
-		.calls = counter_get(&t->calls),
-		.errors = counter_get(&t->errors),
-		.exhausted = counter_get(&t->exhausted),
-		.cancelled = counter_get(&t->cancelled),
-		.slices = counter_get(&t->slices),
-		.wakeups = counter_get(&t->wakeups),
-		.cpu_us = counter_get(&t->cpu_us),
-		.running = (uint32_t)counter_get(&t->running),
-		.tasks = (uint32_t)counter_get(&t->tasks),
-		.memory_kb = (uint32_t)counter_get(&t->memory_kb),
-	};
+#define X(sym, help) out->sym = counter_get(&c->sym);
+	SCRIPT_COUNTERS(X)
+#undef X
 }

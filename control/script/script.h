@@ -56,19 +56,75 @@ struct script_spec {
 	/* Where messages go (core.log, print): any thread, must not block. */
 	void (*log)(void *ctx, enum sl_level level, struct sl_str text);
 	void *log_ctx;
+	/* Sends main's message to a worker (script_watch()); NULL: threads are never abandoned. */
+	bool (*tell)(void *ctx, uint16_t worker, const struct xmsg *m);
+	void *tell_ctx;
+	uint32_t call_slots; // of each pair of worker and thread
+	uint32_t stuck_ms;   // tune.lua.stuck-timeout; 0: never
 };
 int script_start(const struct script_spec *s);
 /* Makes a generation's tasks run; before epoch_publish. */
 void script_publish(struct script_gen *g);
+/*
+ * No worker will call into g any more: its tasks are cancelled, and each thread closes its states when
+ * what still runs there has ended. script_gen_free() when script_gen_closed().
+ */
+void script_retire(struct script_gen *g);
+bool script_gen_closed(const struct script_gen *g);
 void script_stop(void);
+/*
+ * Every SCRIPT_WATCH_MS: looks whether a thread is stuck in a C function (no instruction, no slice for
+ * tune.lua.stuck-timeout, and not for want of CPU). Such a thread is abandoned with its rings, slots
+ * and states; a successor starts, on rings of its own, at most SCRIPT_SPARE times (lcore.h).
+ */
+#define SCRIPT_WATCH_MS 100
+void script_watch(void);
 
-/* Statistics of one script thread, for telemetry (any thread). */
+/* Of one script thread, over its successors; written by it, read by anyone. */
+#define SCRIPT_COUNTERS(X)                                                \
+	X(calls, "calls taken")                                           \
+	X(errors, "calls that ended with an error")                       \
+	X(exhausted, "calls ended by a limit of their own")               \
+	X(cancelled, "calls ended because the request had gone")          \
+	X(slices, "turns of coroutines")                                  \
+	X(instructions, "Lua instructions, in whole slices")              \
+	X(wakeups, "times it was woken")                                  \
+	X(cpu_us, "CPU time of ended calls, microseconds")                \
+	X(abandoned, "times it was stuck in C and replaced")              \
+	X(runaway_us, "time that runaways had the thread, microseconds")                           \
+	X(running, "calls under way now")                                 \
+	X(tasks, "tasks that live now")                                   \
+	X(runaways, "calls and tasks now over their share of the thread") \
+	X(memory_kb, "memory of the state that ran last, KiB")
 struct script_stats {
-	uint64_t calls, errors, exhausted, cancelled, slices, wakeups, cpu_us;
-	uint32_t running, tasks, memory_kb;
+#define X(sym, help) uint64_t sym;
+	SCRIPT_COUNTERS(X)
+#undef X
 };
 uint16_t script_count(void);
 void script_get_stats(uint16_t thread, struct script_stats *out);
+
+/* Of one registered function, over all threads. */
+#define SCRIPT_FN_COUNTERS(X)                                           \
+	X(calls, "calls that ended")                                    \
+	X(errors, "of these, with an error or by a limit of their own") \
+	X(instructions, "Lua instructions, in whole slices")            \
+	X(cpu_us, "CPU time, microseconds")                             \
+	X(us_10, "calls of up to 10 us of CPU time")                    \
+	X(us_100, "calls of up to 100 us")                              \
+	X(ms_1, "calls of up to 1 ms")                                  \
+	X(ms_10, "calls of up to 10 ms")                                \
+	X(ms_100, "calls of up to 100 ms")                              \
+	X(longer, "calls of more")
+struct script_fn_stats {
+	const char *name;
+	char kind;
+#define X(sym, help) uint64_t sym;
+	SCRIPT_FN_COUNTERS(X)
+#undef X
+};
+/* By number from 0; false behind the last. Any thread, while g lives. */
+bool script_fn_stats(const struct script_gen *g, uint32_t i, struct script_fn_stats *out);
 
 /* ---- what lua/api sees ---- */
 /* The call that the running coroutine serves; NULL in bodies, init functions and tasks. */

@@ -15,6 +15,7 @@
 #include "dataplane/base/list.h"
 #include "dataplane/base/wheel.h"
 
+#define SCRIPT_SHARE 10    // per cent
 #define SCRIPT_SLICE 10000 // HAProxy's tune.lua.forced-yield: hook cost below 6 % from 500 on
 
 struct script_run;
@@ -41,7 +42,9 @@ struct script_state {
 	struct sl_list runs;          // all runs
 	struct sl_list newborn;       // tasks that wait for script_publish()
 	struct sl_list scoped;        // what was made outside of calls
-	uint32_t ntasks;
+	struct sl_list node;          // of the thread's states
+	uint32_t ntasks, active;      // tasks; calls and tasks that have not ended
+	bool retired;                 // closed when nothing is active
 	void (*push_txn)(lua_State *L, struct script_call *c);
 };
 
@@ -53,9 +56,10 @@ struct script_fn {
 	uint32_t points;
 };
 
-/* A per-thread file, for the states that are made later. */
+/* A file, for the states that are made later. */
 struct script_file {
 	char *name;
+	bool per_thread;
 	char **args;
 	uint32_t nargs;
 };
@@ -70,15 +74,26 @@ struct script_gen {
 	struct global_conf conf; // its strings live in the model
 	/* limits */
 	uint32_t slice;
-	uint32_t session_ms, task_ms, burst_ms;
+	uint32_t session_ms, service_ms, task_ms, burst_ms;
 	uint64_t max_instr;
 	size_t max_bytes;
 	bool ready;
+	uint32_t share;                            // per cent of a thread for what runs on and on
+	struct script_fn_count *count[SCRIPT_MAX]; // by thread, then by function; from ready on
+	uint16_t nthreads;
+	_Atomic(uint16_t) closed; // threads that have none of its states any more
 	struct script_adopt {
 		struct script_note note;
 		struct script_gen *gen;
 		struct script_thread *thread;
-	} adopt[SCRIPT_MAX];
+	} adopt[SCRIPT_MAX], retire[SCRIPT_MAX];
+};
+
+/* The script thread writes. */
+struct script_fn_count {
+#define X(sym, help) counter sym;
+	SCRIPT_FN_COUNTERS(X)
+#undef X
 };
 
 /* Why a run must end, whatever the script does about it. */
@@ -104,16 +119,19 @@ struct script_run {
 	uint8_t kind; // 'a', 'f', 'c', 't' (task)
 	bool preempt; // forced yields allowed
 	bool waiting;
-	bool asked; // the slot is the worker's until CALL_TOLD
+	bool runaway; // used more than others may: has its share only
+	bool asked;   // the slot is the worker's until CALL_TOLD
 	struct script_wait told;
 	struct script_wait *wait; // for this; NULL: only for the timer
 	struct wheel_timer timer;
 	enum script_kill kill;
 	/* budget */
 	uint64_t instr;
-	uint64_t cpu_us;   // finished slices
-	uint64_t start_us; // of this slice, in the clock that `cpu` says
-	bool cpu;          // the thread's CPU clock; before the first full slice: monotonic
+	uint64_t slice_instr; // of this slice
+	uint64_t cpu_us;      // finished slices
+	uint64_t since_us;    // of these, since it last waited
+	uint64_t start_us;    // of this slice, in the clock that `cpu` says
+	bool cpu;             // the thread's CPU clock; before the first full slice: monotonic
 	bool burst_seen;
 };
 
@@ -124,21 +142,52 @@ struct place {
 };
 
 struct script_thread {
-	uint16_t id;
+	uint16_t id;   // a successor has its predecessor's
+	uint16_t pair; // of its rings: lc->script[pair]
 	pthread_t tid;
 	bool joinable;
+	bool gone;                  // found out that it was abandoned
+	struct script_gen *boot;    // a successor makes its states of it first
+	struct sl_list states;      // that are its own
+	struct script_thread *next; // abandoned ones
 	struct waker waker;
 	_Atomic(bool) stop;
 	_Atomic(struct script_note *) inbox; // the latest first
-	struct sl_list fresh, used;          // runs
+	struct sl_list fresh, used, runaway; // runs
+	uint64_t runaway_us;                 // when the runaways may run again
 	struct wheel wheel;                  // timers of waiting runs; ctx: the thread
 	struct place *place[LCORE_MAX];
 	bool dirty[LCORE_MAX]; // answered since the last wake
 	uint64_t last_us;      // of the last call
+	/* ==== main: what script_watch() saw last ==== */
+	uint64_t seen_slice, seen_beats, seen_us, seen_cpu_us;
 	/* ==== this thread writes, others read ==== */
-	counter calls, errors, exhausted, cancelled, slices, wakeups, cpu_us;
-	counter running, tasks, memory_kb;
+	struct script_count *cnt; // of its id: successors count on
+	_Atomic(uint64_t) beats;  // slices and hooks
+	_Atomic(bool) exited;
+	_Atomic(int) stat_fd; // its /proc/…/stat: does it want CPU?
+	/* ==== this thread and main ==== */
+	_Atomic(uint64_t) slice; // odd inside of Lua; SLICE_GONE: main has abandoned it meanwhile
 };
+#define SLICE_GONE UINT64_MAX
+
+struct script_count {
+#define X(sym, help) counter sym;
+	SCRIPT_COUNTERS(X)
+#undef X
+} sl_cache_aligned;
+
+/* Set by script_start() before the threads run; main only, but for spec. */
+struct script_sched {
+	struct script_spec spec;
+	struct script_thread *thread[SCRIPT_MAX]; // who serves each place; NULL: nobody any more
+	struct script_count *count;
+	struct script_thread *abandoned;
+	struct script_gen *gen; // published last
+	uint16_t n, nspare;     // places, successors so far
+	uint64_t watch_us;
+};
+extern struct script_sched script_sched;
 
 static inline struct script_state *
 script_state_of(lua_State *L)
@@ -172,6 +221,10 @@ int budget_raise(struct script_run *r, lua_State *L, enum script_kill why);
 const char *budget_why(enum script_kill why);
 uint64_t script_now_us(void);
 
+/* ---- gen.c, on a script thread ---- */
+/* A successor's states. false after a message. */
+bool gen_remake(struct script_gen *g, uint16_t thread);
+
 /* ---- hook.c ---- */
 /* Takes a slot; NULL: answered at once (slot->end is set). */
 struct script_run *run_start(struct script_state *st, struct call_slot *s);
@@ -200,8 +253,20 @@ bool notes_waiting(const struct script_thread *t);
 /* ---- task.c ---- */
 /* Tells a thread that the states of a generation are its own: their tasks start. */
 void task_publish(struct script_gen *g, struct script_thread *t);
+/* On the thread: the same. */
+void task_adopt(struct script_gen *g, struct script_thread *t);
+/* Tells a thread to end a generation's tasks and close its states when they are idle. */
+void task_retire(struct script_gen *g, struct script_thread *t);
 
 /* ---- sched.c ---- */
+/* A thread for a place and a pair of rings, and what it ends with. */
+int sched_thread_new(uint16_t id, uint16_t pair, struct script_thread **out);
+int sched_thread_run(struct script_thread *t);
+void sched_thread_free(struct script_thread *t);
+/* A state is this thread's from now on. */
+void sched_own(struct script_thread *t, struct script_state *st);
+/* Closes a retired state on which nothing is active any more. */
+void sched_reap(struct script_state *st);
 /* Puts a run that is in no list behind those that are to run. */
 void sched_ready(struct script_run *r);
 /* Sends CALL_ASK. */

@@ -45,6 +45,7 @@ script_task(lua_State *L, int nargs)
 	budget_start(r);
 	sl_list_add_tail(&st->runs, &r->all);
 	st->ntasks++;
+	st->active++;
 	if (st->thread != NULL)
 		sched_ready(r);
 	else
@@ -52,13 +53,14 @@ script_task(lua_State *L, int nargs)
 	return 0;
 }
 
-/* On the thread: the generation's states are its own from now on, and their tasks start. */
+/* The state is the thread's own from now on, and its tasks start. */
 static void
 adopt_state(struct script_thread *t, struct script_state *st)
 {
 	if (st == NULL)
 		return;
-	st->thread = t;
+	if (st->thread == NULL)
+		sched_own(t, st);
 	while (!sl_list_is_empty(&st->newborn)) {
 		struct script_run *r = sl_list_first(&st->newborn, struct script_run, node);
 
@@ -67,23 +69,81 @@ adopt_state(struct script_thread *t, struct script_state *st)
 	}
 }
 
+void
+task_adopt(struct script_gen *g, struct script_thread *t)
+{
+	if (t->id == 0)
+		adopt_state(t, g->state[0]);
+	adopt_state(t, g->state[t->id + 1]);
+}
+
 static void
 on_adopt(struct script_note *n)
 {
 	struct script_adopt *a = sl_container_of(n, struct script_adopt, note);
 
-	if (a->thread->id == 0)
-		adopt_state(a->thread, a->gen->state[0]);
-	adopt_state(a->thread, a->gen->state[a->thread->id + 1]);
+	task_adopt(a->gen, a->thread);
+}
+
+static void
+retire_state(struct script_state *st)
+{
+	if (st == NULL)
+		return;
+	st->retired = true;
+	sl_list_foreach(n, &st->runs) {
+		struct script_run *r = sl_list_entry(n, struct script_run, all);
+
+		if (r->kind != 't' || r->kill != KILL_NONE)
+			continue;
+		r->kill = KILL_CANCEL;
+		if (!r->waiting)
+			continue; // in a queue: it ends with its next turn
+		wait_forget(r);
+		sched_ready(r);
+	}
+	sched_reap(st);
+}
+
+static void
+on_retire(struct script_note *n)
+{
+	struct script_adopt *a = sl_container_of(n, struct script_adopt, note);
+	uint16_t id = a->thread->id;
+	bool none = a->gen->state[id + 1] == NULL && (id != 0 || a->gen->state[0] == NULL);
+
+	if (none) {
+		atomic_fetch_add_explicit(&a->gen->closed, 1, memory_order_release);
+		return;
+	}
+	task_adopt(a->gen, a->thread); // one that no call came to
+	if (id == 0 && a->gen->state[id + 1] != NULL && a->gen->state[0] != NULL) {
+		// both are looked at before either closes: the last one counts
+		a->gen->state[0]->retired = true;
+	}
+	retire_state(a->gen->state[id + 1]);
+	if (id == 0)
+		retire_state(a->gen->state[0]);
+}
+
+static void
+post(struct script_adopt *a, struct script_gen *g, struct script_thread *t,
+	void (*fn)(struct script_note *n))
+{
+	a->gen = g;
+	a->thread = t;
+	a->note.fn = fn;
+	script_post(t, &a->note);
 }
 
 void
 task_publish(struct script_gen *g, struct script_thread *t)
 {
-	struct script_adopt *a = &g->adopt[t->id];
+	post(&g->adopt[t->id], g, t, on_adopt);
+}
 
-	a->gen = g;
-	a->thread = t;
-	a->note.fn = on_adopt;
-	script_post(t, &a->note);
+void
+task_retire(struct script_gen *g, struct script_thread *t)
+{
+	post(&g->retire[t->id], g, t, on_retire);
 }

@@ -104,6 +104,7 @@ vm_new(struct script_gen *g, uint16_t id, struct script_err *err)
 	sl_list_init(&st->idle);
 	sl_list_init(&st->runs);
 	sl_list_init(&st->newborn);
+	sl_list_init(&st->node);
 	sl_list_init(&st->scoped);
 	st->L = lua_newstate(vm_alloc, st);
 	if (st->L == NULL) {

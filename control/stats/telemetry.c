@@ -18,6 +18,8 @@
 #include "control/script/script.h"
 #include "control/stats/stats.h"
 
+#define LUA_FUNCTIONS 200 // a dictionary of telemetry holds 256 entries
+
 static struct {
 	pthread_mutex_t lock;
 	struct stats_spec s;
@@ -278,15 +280,25 @@ do_lua(const char *params sl_unused, struct rte_tel_data *d)
 		if (in == NULL)
 			break;
 		script_get_stats(t, &st);
-		add_u64(in, "calls", st.calls);
-		add_u64(in, "errors", st.errors);
-		add_u64(in, "exhausted", st.exhausted);
-		add_u64(in, "cancelled", st.cancelled);
-		add_u64(in, "slices", st.slices);
-		add_u64(in, "wakeups", st.wakeups);
-		add_u64(in, "cpu_us", st.cpu_us);
-		add_u64(in, "running", st.running);
-		add_u64(in, "memory_kb", st.memory_kb);
+#define X(sym, help) add_u64(in, #sym, st.sym);
+		SCRIPT_COUNTERS(X)
+#undef X
+	}
+	for (uint32_t i = 0; i < LUA_FUNCTIONS; i++) {
+		struct script_fn_stats st;
+		struct rte_tel_data *in;
+		char kind[8], key[RTE_TEL_MAX_STRING_LEN];
+
+		if (!script_fn_stats(tele.s.model->lua, i, &st))
+			break;
+		snprintf(kind, sizeof(kind), "%c_", st.kind);
+		key_of(key, sizeof(key), kind, sl_str_c(st.name));
+		in = add_dict(d, key);
+		if (in == NULL)
+			break;
+#define X(sym, help) add_u64(in, #sym, st.sym);
+		SCRIPT_FN_COUNTERS(X)
+#undef X
 	}
 	return 0;
 }

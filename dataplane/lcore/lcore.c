@@ -82,7 +82,7 @@ layout(struct carve *c, const struct lcore_spec *s)
 
 	carve_pair(c, lc != NULL ? &lc->main : NULL, RING_CONTROL);
 	carve_pair(c, lc != NULL ? &lc->io : NULL, RING_CONTROL);
-	for (uint16_t i = 0; i < s->nscripts; i++)
+	for (uint16_t i = 0; i < s->nscripts + s->nspare; i++)
 		carve_pair(c, lc != NULL ? &lc->script[i] : NULL, RING_SCRIPT);
 	if (lc != NULL) {
 		lc->px_cnt = px;
@@ -110,7 +110,7 @@ lcore_new(const struct lcore_spec *s)
 	struct carve c = { .base = NULL };
 	struct lcore *lc;
 
-	if (s->nlcores > LCORE_MAX || s->nscripts > SCRIPT_MAX || s->id >= s->nlcores)
+	if (s->nlcores > LCORE_MAX || s->nscripts > SCRIPT_MAX || s->nspare > SCRIPT_SPARE || s->id >= s->nlcores)
 		return NULL;
 	layout(&c, s);
 	c.base = lcore_map(c.used, s->socket);

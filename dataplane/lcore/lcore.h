@@ -21,6 +21,7 @@
 
 #define LCORE_MAX 64
 #define SCRIPT_MAX 16
+#define SCRIPT_SPARE 4 // successors of script threads that are stuck in C
 
 struct model;
 struct net_lcore;
@@ -71,7 +72,7 @@ struct lcore {
 	sl_tick now;     // milliseconds of now_us
 	uint16_t id;     // 0 .. nlcores-1; also the queue number on every port
 	uint16_t nlcores;
-	uint16_t nscripts;
+	uint16_t nscripts; // pairs in `script` that are polled; further ones exist up to spec.nspare
 	bool stopping; // no new connections
 	bool quit;     // leave the loop
 	bool busy_polling; // never nap
@@ -116,7 +117,7 @@ struct lcore {
 	struct xmesh worker[LCORE_MAX]; // by worker id
 	struct xpair main;
 	struct xpair io;
-	struct xpair script[SCRIPT_MAX];
+	struct xpair script[SCRIPT_MAX + SCRIPT_SPARE];
 	struct xring log; // struct logrec pointers are not sent: see logring
 	struct logring *logring;
 	_Atomic(bool) stop;
@@ -158,6 +159,7 @@ void lcore_mbuf_fail_in(struct lcore *lc, uint32_t n);
 /* ---- life; main thread ---- */
 struct lcore_spec {
 	uint16_t id, nlcores, nscripts;
+	uint16_t nspare; // more pairs of rings, for XMSG_SCRIPT_MOVED
 	int socket;
 	uint64_t seed; // of the random numbers
 	struct rte_mempool *pool;

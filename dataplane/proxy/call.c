@@ -21,11 +21,22 @@ struct call_pair {
 	struct call_slot *slots;
 	struct call_slot *unused;
 	struct sl_list waiting; // struct call_wait
-	uint32_t nwaiting, nbusy;
+	uint32_t nwaiting, nbusy, nslots;
+	bool given_up; // its thread is stuck: whatever still comes of it is nobody's
+};
+
+struct call_spare {
+	size_t bytes;
+	struct call_spare *next;
+	struct call_slot *slots;
+	uint32_t nslots;
 };
 
 struct call_lcore {
 	size_t bytes;
+	int16_t route[SCRIPT_MAX]; // pair of a place; -1: nobody serves it any more
+	uint16_t nplaces;
+	struct call_spare *spare;  // that came later
 	struct call_block *blocks; // free ones
 	uint32_t nslots;           // of each pair
 	uint16_t npairs;
@@ -221,6 +232,7 @@ snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 	slot->point = point_of(s);
 	slot->ask = CALL_ASK_NONE;
 	slot->asked = false;
+	atomic_store_explicit(&slot->taken, false, memory_order_relaxed);
 	slot->view = s->view;
 	slot->view.stream = NULL;
 	slot->view.rand = NULL; // the script thread's own
@@ -247,11 +259,20 @@ snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 /* ---- starting ---- */
 
 static uint16_t
-pair_of(const struct call_lcore *cl, const struct stream *s)
+place_of(const struct call_lcore *cl, const struct stream *s)
 {
 	if (s->call.call->fn & CALL_FN_PER_THREAD)
-		return (uint16_t)(s->unique % cl->npairs); // all calls of a stream to one thread
+		return (uint16_t)(s->unique % cl->nplaces); // all calls of a stream to one thread
 	return 0;
+}
+
+/* NULL: that script thread is gone for good. */
+static struct call_pair *
+pair_of(struct call_lcore *cl, const struct stream *s)
+{
+	int16_t i = cl->route[place_of(cl, s)];
+
+	return i >= 0 ? &cl->pair[i] : NULL;
 }
 
 /* Would the heads leave too little of a slot's own memory? */
@@ -311,6 +332,25 @@ launch(struct lcore *lc, struct call_pair *p, struct call_slot *slot, struct str
 	return 0;
 }
 
+/* Behind those that wait for a slot. */
+static void
+enqueue(struct call_pair *p, struct stream *s)
+{
+	s->call.slot = NULL;
+	sl_list_add_tail(&p->waiting, &s->call.node);
+	s->call.queued = true;
+	s->call.queued_at = p;
+	p->nwaiting++;
+}
+
+static void
+dequeue(struct stream *s)
+{
+	sl_list_del(&s->call.node);
+	s->call.queued = false;
+	s->call.queued_at->nwaiting--;
+}
+
 enum act_ret
 call_start(struct stream *s, const struct prog_call *c, const struct sample *in, struct sample *out)
 {
@@ -335,7 +375,12 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 		r = by_policy(error_policy(s));
 		return stream_call_now(s, &r, out);
 	}
-	p = &cl->pair[pair_of(cl, s)];
+	p = pair_of(cl, s);
+	if (unlikely(p == NULL)) {
+		stat_inc(lc, STAT_LUA_NO_SLOT);
+		r = by_policy(overload_policy(s));
+		return stream_call_now(s, &r, out);
+	}
 	exp = tick_add(lc->now, deadline_ms(s));
 	// who waits longer is served first
 	slot = sl_list_is_empty(&p->waiting) ? slot_get(p) : NULL;
@@ -351,9 +396,7 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 			r = by_policy(op);
 			return stream_call_now(s, &r, out);
 		}
-		sl_list_add_tail(&p->waiting, &s->call.node);
-		s->call.queued = true;
-		p->nwaiting++;
+		enqueue(p, s);
 	}
 	stream_set_call_deadline(s, exp);
 	return ACT_SUSPEND;
@@ -372,9 +415,7 @@ serve_waiting(struct lcore *lc, struct call_pair *p)
 		int rc = launch(lc, p, slot_get(p), s, s->call_exp);
 		if (rc == -EAGAIN)
 			return; // a block comes back with some slot
-		sl_list_del(&w->node);
-		w->queued = false;
-		p->nwaiting--;
+		dequeue(s);
 		if (rc < 0) {
 			struct call_result r = by_policy(error_policy(s));
 			stream_call_done(lc, s, &r);
@@ -388,14 +429,10 @@ serve_waiting(struct lcore *lc, struct call_pair *p)
 static void
 let_go(struct lcore *lc, struct stream *s)
 {
-	struct call_lcore *cl = *px_calls(lc);
 	struct call_slot *slot = s->call.slot;
 
-	if (s->call.queued) {
-		sl_list_del(&s->call.node);
-		s->call.queued = false;
-		cl->pair[pair_of(cl, s)].nwaiting--;
-	}
+	if (s->call.queued)
+		dequeue(s);
 	if (slot != NULL && slot->asked)
 		call_told(lc, slot, -ECANCELED);
 	if (slot != NULL) {
@@ -515,7 +552,8 @@ px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m)
 {
 	struct call_slot *slot = (struct call_slot *)(uintptr_t)m->w[1];
 
-	(void)script;
+	if (unlikely((*px_calls(lc))->pair[script].given_up))
+		return;
 	if ((m->w[0] & 0xffff) == XMSG_CALL_DONE)
 		call_done(lc, slot);
 	else if ((m->w[0] & 0xffff) == XMSG_CALL_ASK)
@@ -527,15 +565,142 @@ px_call_slot(const struct lcore *lc, uint16_t script, uint32_t i)
 {
 	const struct call_lcore *cl = *px_calls((struct lcore *)(uintptr_t)lc);
 
-	return i < cl->nslots && script < cl->npairs ? &cl->pair[script].slots[i] : NULL;
+	return script < cl->npairs && i < cl->pair[script].nslots ? &cl->pair[script].slots[i]
+								  : NULL;
 }
 
 /* ---- life ---- */
 
+sl_cold static void
+name_slots(struct call_slot *slot, uint32_t n, uint16_t worker, uint16_t pair)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		slot[k].worker = worker;
+		slot[k].script = pair;
+		slot[k].index = (uint16_t)k;
+	}
+}
+
+static void
+pair_init(struct call_pair *p, struct call_slot *slots, uint32_t n)
+{
+	*p = (struct call_pair){ .slots = slots, .nslots = n };
+	sl_list_init(&p->waiting);
+	for (uint32_t k = n; k-- > 0;) {
+		slots[k].next_free = p->unused;
+		p->unused = &slots[k];
+	}
+}
+
+sl_cold struct call_spare *
+call_spare_new(uint16_t worker, uint16_t pair, uint32_t nslots, int socket)
+{
+	size_t head = SL_ALIGN_UP(sizeof(struct call_spare), (size_t)SL_CACHE_LINE);
+	size_t bytes = head + nslots * sizeof(struct call_slot);
+	struct call_spare *sp = lcore_map(bytes, socket);
+
+	if (sp == NULL)
+		return NULL;
+	sp->bytes = bytes;
+	sp->nslots = nslots;
+	sp->slots = (struct call_slot *)((uint8_t *)sp + head);
+	name_slots(sp->slots, nslots, worker, pair);
+	return sp;
+}
+
+sl_cold void
+call_spare_free(struct call_spare *sp)
+{
+	lcore_unmap(sp, sp->bytes);
+}
+
+/* ---- a script thread is stuck ---- */
+
+/*
+ * A call that the thread had taken failed with it: on-error. One that it had not taken, or that waited
+ * for a slot, goes to the successor, in its order; without one on-overload decides. The slots are the
+ * thread's for ever.
+ */
+static void
+give_up(struct lcore *lc, struct call_pair *old, struct call_pair *succ)
+{
+	struct call_pair *next = succ != NULL ? succ : old;
+	struct sl_list waited;
+
+	sl_list_init(&waited);
+	while (!sl_list_is_empty(&old->waiting)) {
+		struct sl_list *n = old->waiting.next;
+		sl_list_del(n);
+		sl_list_add_tail(&waited, n);
+	}
+	/* lists first: what streams do when they go on may end other streams */
+	for (uint32_t i = 0; i < old->nslots; i++) {
+		struct call_slot *slot = &old->slots[i];
+		struct stream *s = slot->busy ? stream_lookup(lc, slot->stream) : NULL;
+
+		lc->calls_out -= slot->busy;
+		if (s != NULL && s->call.slot == slot && s->call.seq == slot->seq &&
+			!atomic_load_explicit(&slot->taken, memory_order_acquire))
+			enqueue(next, s);
+	}
+	while (!sl_list_is_empty(&waited)) {
+		struct call_wait *w = sl_list_first(&waited, struct call_wait, node);
+		sl_list_del(&w->node);
+		enqueue(next, sl_container_of(w, struct stream, call));
+	}
+	for (uint32_t i = 0; i < old->nslots; i++) {
+		struct call_slot *slot = &old->slots[i];
+		struct stream *s = slot->busy ? stream_lookup(lc, slot->stream) : NULL;
+		struct call_result r;
+
+		if (s == NULL || s->call.slot != slot || s->call.seq != slot->seq)
+			continue;
+		s->call.slot = NULL;
+		stat_inc(lc, STAT_LUA_ERRORS);
+		r = by_policy(error_policy(s));
+		stream_call_done(lc, s, &r);
+	}
+	while (!sl_list_is_empty(&old->waiting)) {
+		struct call_wait *w = sl_list_first(&old->waiting, struct call_wait, node);
+		struct stream *s = sl_container_of(w, struct stream, call);
+		struct call_result r = by_policy(overload_policy(s));
+
+		dequeue(s);
+		stream_call_done(lc, s, &r);
+	}
+}
+
+void
+call_moved(struct lcore *lc, const struct xmsg *m)
+{
+	struct call_lcore *cl = *px_calls(lc);
+	struct call_spare *sp = (struct call_spare *)(uintptr_t)m->w[3];
+	uint16_t place = (uint16_t)m->w[1];
+	int16_t to = (int16_t)m->w[2], from = cl->route[place];
+	struct call_pair *succ = NULL;
+
+	sl_assert(place < cl->nplaces && from >= 0);
+	cl->route[place] = to;
+	if (to >= 0) {
+		sl_assert(to == cl->npairs);
+		sp->next = cl->spare;
+		cl->spare = sp;
+		succ = &cl->pair[to];
+		pair_init(succ, sp->slots, sp->nslots);
+		cl->npairs = (uint16_t)(to + 1);
+		lc->nscripts = cl->npairs;
+	}
+	cl->pair[from].given_up = true;
+	give_up(lc, &cl->pair[from], succ);
+	if (succ != NULL)
+		serve_waiting(lc, succ);
+}
+
 sl_cold int
 call_attach(struct lcore *lc, const struct px_spec *spec)
 {
-	size_t head = sizeof(struct call_lcore) + spec->nscripts * sizeof(struct call_pair);
+	size_t head = sizeof(struct call_lcore) +
+		(spec->nscripts + SCRIPT_SPARE) * sizeof(struct call_pair);
 	size_t each = spec->call_slots * sizeof(struct call_slot);
 	uint32_t nblocks = spec->nscripts > 0 ? sl_max(spec->call_slots / 8, 4u) : 0;
 	struct call_block *block;
@@ -556,19 +721,13 @@ call_attach(struct lcore *lc, const struct px_spec *spec)
 		cl->blocks = &block[i];
 	}
 	cl->nslots = spec->call_slots;
-	cl->npairs = (uint16_t)spec->nscripts;
+	cl->npairs = cl->nplaces = (uint16_t)spec->nscripts;
 	for (uint16_t i = 0; i < cl->npairs; i++) {
-		struct call_pair *p = &cl->pair[i];
-		sl_list_init(&p->waiting);
-		p->slots = (struct call_slot *)((uint8_t *)cl + head + i * each);
-		for (uint32_t k = cl->nslots; k-- > 0;) {
-			struct call_slot *slot = &p->slots[k];
-			slot->worker = lc->id;
-			slot->script = i;
-			slot->index = (uint16_t)k;
-			slot->next_free = p->unused;
-			p->unused = slot;
-		}
+		struct call_slot *slots = (struct call_slot *)((uint8_t *)cl + head + i * each);
+
+		name_slots(slots, cl->nslots, lc->id, i);
+		pair_init(&cl->pair[i], slots, cl->nslots);
+		cl->route[i] = (int16_t)i;
 	}
 	*px_calls(lc) = cl;
 	return 0;
@@ -579,6 +738,11 @@ call_detach(struct lcore *lc)
 {
 	struct call_lcore **cl = px_calls(lc);
 
+	while (*cl != NULL && (*cl)->spare != NULL) {
+		struct call_spare *sp = (*cl)->spare;
+		(*cl)->spare = sp->next;
+		call_spare_free(sp);
+	}
 	if (*cl != NULL)
 		lcore_unmap(*cl, (*cl)->bytes);
 	*cl = NULL;

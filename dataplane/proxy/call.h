@@ -122,11 +122,21 @@ struct call_slot {
 	uint32_t used;
 	struct call_block *block; // NULL: data
 	alignas(16) uint8_t data[CALL_DATA];
+	/* ==== the script thread sets it when it takes the call, the worker clears it before ==== */
+	_Atomic(bool) taken;
 	/* ==== worker only ==== */
 	struct call_slot *next_free;
 	bool busy;
 	bool asked; // CALL_ASK came, CALL_TOLD was not sent
 };
+
+/*
+ * Slots for a successor of a script thread: made by main (main, any thread; NULL: no memory), given to
+ * the worker by XMSG_SCRIPT_MOVED, which keeps them. nslots as px_spec.call_slots.
+ */
+struct call_spare;
+struct call_spare *call_spare_new(uint16_t worker, uint16_t pair, uint32_t nslots, int socket);
+void call_spare_free(struct call_spare *sp);
 
 /* NULL when data[] is full. Thread: whoever holds the slot. */
 void *call_alloc(struct call_slot *s, uint32_t n);

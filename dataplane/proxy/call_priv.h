@@ -17,6 +17,7 @@ struct stream;
 struct call_slot;
 struct px_spec;
 struct call_lcore; // private to call.c; hangs from px_lcore->calls
+struct call_pair;
 
 /* What call.c keeps in a stream while it is parked. */
 struct call_wait {
@@ -26,6 +27,7 @@ struct call_wait {
 	struct sample in;             // a converter's input, in the stream's arena
 	uint32_t seq;
 	bool queued; // node is linked
+	struct call_pair *queued_at; // where
 };
 
 enum call_verdict {
@@ -53,6 +55,8 @@ enum act_ret call_start(
 	struct stream *s, const struct prog_call *c, const struct sample *in, struct sample *out);
 /* The stream ends while parked: forgets the FIFO place, or tells the script thread. */
 void call_cancel(struct lcore *lc, struct stream *s);
+/* XMSG_SCRIPT_MOVED: a script thread is stuck, and another serves its place from now on, or nobody. */
+void call_moved(struct lcore *lc, const struct xmsg *m);
 /* The date given to stream_set_call_deadline() has come. */
 void call_deadline(struct lcore *lc, struct stream *s);
 

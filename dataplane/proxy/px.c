@@ -295,6 +295,10 @@ px_main_message(struct lcore *lc, const struct xmsg *m)
 		bal_message(lc, m);
 		return;
 	}
+	if ((m->w[0] & 0xffff) == XMSG_SCRIPT_MOVED) {
+		call_moved(lc, m);
+		return;
+	}
 	if ((m->w[0] & 0xffff) != XMSG_SERVER_STATE || slot >= lc->bal_shared->nslots)
 		return;
 	// w2: its address changed, idle connections lead to the old one

@@ -5,6 +5,9 @@
  */
 #include "tests/unit/lua/api/bridge.h"
 
+#include <lauxlib.h>
+#include <lua.h>
+
 #define ACTION(name, body) \
 	"core.register_action('" name "', {'http-req'}, function(txn) " body " end)\n"
 #define FETCH(name, body) "core.register_fetches('" name "', function(txn) " body " end)\n"
@@ -31,6 +34,7 @@ static const char scripts[] =
 	ACTION("long", "local n = 0 for i = 1, 1000000 do n = n + 1 end return act.STOP")
 	ACTION("eat", "local t = {} for i = 1, 1e9 do t[i] = i end")
 	ACTION("eat2", "t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t end")
+	ACTION("shortco", "while true do coroutine.wrap(function() for i = 1, 300 do end end)() end")
 	ACTION("free", "t = nil collectgarbage() return act.STOP")
 	FETCH("floop", "while true do end")
 	FETCH("fget", "return 'v'")
@@ -48,6 +52,22 @@ static const char scripts[] =
 	ACTION("hog", "for i = 1, 2000000 do end return act.STOP")
 	"core.register_converters('up', function(s, a) return s:upper() .. (a or '') end)\n";
 // clang-format on
+
+static int
+l_task(lua_State *L)
+{
+	assert_int_equal(script_task(L, 0), 0);
+	return 0;
+}
+
+static void
+open_task(lua_State *L)
+{
+	lua_pushcfunction(L, l_task);
+	lua_setglobal(L, "task");
+}
+
+SL_LUA_API({ "task", open_task, "of this test" });
 
 static const struct global_conf no_limits = { .lua_forced_yield = 1000 };
 
@@ -271,6 +291,7 @@ test_deterministic(void **state sl_unused)
 	static const struct global_conf conf = { .lua_forced_yield = 1000,
 		.lua_max_instructions = 50500 };
 	struct bridge *b = br_new(scripts, &conf, 1);
+	uint64_t shortco = 0;
 
 	for (int i = 0; i < 10; i++) {
 		b->next = 0;
@@ -281,7 +302,100 @@ test_deterministic(void **state sl_unused)
 			br_wait(b);
 		assert_int_equal(s->end, CALL_EXHAUSTED);
 		assert_int_equal(s->instructions, 51000);
+		b->next = 0;
+		s = br_call(b, 'a', "shortco", false); // each far shorter than a slice: they count
+		assert_int_equal(s->end, CALL_EXHAUSTED);
+		shortco = i == 0 ? s->instructions : shortco;
+		assert_int_equal(s->instructions, shortco);
 	}
+	br_free(b);
+}
+
+/*
+ * Endless calls get their share of the thread's time and not the rest either, though nobody else wants
+ * it: the CPU may be shared with the packets. In wall time, so that load does not matter.
+ */
+static void
+test_runaways(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_forced_yield = 1000, .lua_runaway_share = 10 };
+	struct timespec ms = { .tv_nsec = 1000000 }, wall[2];
+	struct bridge *b = br_new(scripts, &conf, 1);
+	struct script_stats st[2];
+	double us;
+
+	for (int i = 0; i < 8; i++)
+		push(b, 'a', "loop");
+	do {
+		nanosleep(&ms, NULL);
+		script_get_stats(0, &st[0]);
+	} while (st[0].runaways < 8);
+	clock_gettime(CLOCK_MONOTONIC, &wall[0]);
+	for (int i = 0; i < 300; i++)
+		nanosleep(&ms, NULL);
+	script_get_stats(0, &st[1]);
+	clock_gettime(CLOCK_MONOTONIC, &wall[1]);
+	us = (double)(wall[1].tv_sec - wall[0].tv_sec) * 1e6 +
+		(double)(wall[1].tv_nsec - wall[0].tv_nsec) / 1e3;
+	if ((double)(st[1].runaway_us - st[0].runaway_us) > us * 0.2)
+		fail_msg("endless calls had the thread for %llu of %.0f us",
+			(unsigned long long)(st[1].runaway_us - st[0].runaway_us), us);
+	assert_true(st[1].instructions > st[0].instructions); // they go on
+	b->next = 20;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
+	br_free(b);
+}
+
+static void
+test_fn_stats(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_forced_yield = 1000,
+		.lua_max_instructions = 100000 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+	struct script_fn_stats st;
+	uint32_t found = 0;
+
+	for (int i = 0; i < 3; i++) {
+		br_call(b, 'a', "quick", false);
+		br_call(b, 'a', "loop", false);
+		br_call(b, 'a', "err", false);
+	}
+	for (uint32_t i = 0; script_fn_stats(b->gen, i, &st); i++) {
+		bool loop = strcmp(st.name, "loop") == 0, err = strcmp(st.name, "err") == 0;
+
+		if (st.kind != 'a' || !(loop || err || strcmp(st.name, "quick") == 0))
+			continue;
+		found++;
+		assert_int_equal(st.calls, 3);
+		assert_int_equal(st.errors, loop || err ? 3 : 0);
+		assert_int_equal(st.instructions, loop ? 300000 : 0);
+		assert_int_equal(
+			st.us_10 + st.us_100 + st.ms_1 + st.ms_10 + st.ms_100 + st.longer, 3);
+	}
+	assert_int_equal(found, 3);
+	br_free(b);
+}
+
+/* A generation ends on its threads: what runs may end, tasks are cancelled, states are closed there. */
+static void
+test_retire(void **state sl_unused)
+{
+	static const char text[] = ACTION("nap",
+		"core.msleep(50) return act.STOP") "task(function() core.sleep(3600) end)\n"
+						   "task(function() while true do core.yield() end end)\n";
+	struct bridge *b = br_new_per_thread(text, NULL, 2);
+	struct timespec ts = { .tv_nsec = 1000000 };
+	struct call_slot *s;
+
+	script_publish(b->gen);
+	s = push(b, 'a', "nap");
+	script_retire(b->gen);
+	while (!script_gen_closed(b->gen))
+		nanosleep(&ts, NULL);
+	assert_ptr_equal(br_wait(b), s); // closed means: nothing runs there any more
+	assert_int_equal(s->act, 1);
+	assert_int_equal(br_call(b, 'a', "nap", false)->end, CALL_ERROR); // none is left to call
 	br_free(b);
 }
 
@@ -377,6 +491,9 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_fetches_are_whole),
+		cmocka_unit_test(test_runaways),
+		cmocka_unit_test(test_fn_stats),
+		cmocka_unit_test(test_retire),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_many_calls),
 		cmocka_unit_test(test_two_threads),

@@ -651,6 +651,71 @@ test_blocks(void **state sl_unused)
 	assert_int_equal(stat(STAT_LUA_ERRORS), 0);
 }
 
+/* ---- a script thread is stuck ---- */
+
+static void
+moved(int16_t to, struct call_spare *sp)
+{
+	struct xmsg m = { .w = { XMSG_SCRIPT_MOVED, 0, (uint64_t)(int64_t)to, (uintptr_t)sp } };
+
+	call_moved(w.lc, &m);
+}
+
+/* What it had taken ends by on-error, what it had not and what waits goes to the successor. */
+static void
+test_moved(void **state sl_unused)
+{
+	static const struct call_rule deny = { .on_error = CALL_POLICY_DENY };
+	const struct prog_call c = { .fn = 3, .kind = 'a', .priv = &deny };
+	static struct xmsg ring[2][64];
+	struct stream *s[NSLOTS + 2];
+	struct call_slot *slot[NSLOTS], *late;
+
+	xring_init(&w.lc->script[1].to, ring[0], 64);
+	xring_init(&w.lc->script[1].from, ring[1], 64);
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(s); i++) {
+		s[i] = new_stream(0);
+		start(s[i], &c);
+	}
+	for (uint32_t i = 0; i < NSLOTS; i++) {
+		slot[i] = take();
+		atomic_store(&slot[i]->taken, i < 2);
+	}
+	call_cancel(w.lc, s[1]); // its request has gone: nobody is told
+	moved(1, call_spare_new(0, 1, NSLOTS, -1));
+	assert_int_equal(w.ntold, 1);
+	assert_ptr_equal(w.told, s[0]);
+	assert_int_equal(w.result.verdict, CALLV_DENY);
+	assert_int_equal(w.lc->nscripts, 2);
+	assert_int_equal(w.lc->calls_out, NSLOTS);
+	/* what the old one says now is nobody's */
+	done(slot[2], CALL_OK);
+	assert_int_equal(w.ntold, 1);
+	for (uint32_t i = 0; i < NSLOTS; i++) { // in the order in which they came
+		struct xmsg m;
+		assert_true(xring_pop(&w.lc->script[1].from, &m));
+		late = (struct call_slot *)(uintptr_t)m.w[1];
+		assert_int_equal(late->script, 1);
+		assert_ptr_equal(stream_lookup(w.lc, late->stream), s[2 + i]);
+		m.w[0] = XMSG_CALL_DONE;
+		late->end = CALL_OK;
+		px_script_message(w.lc, 1, &m);
+		assert_ptr_equal(w.told, s[2 + i]);
+	}
+	assert_int_equal(w.ntold, 1 + NSLOTS);
+	assert_int_equal(w.lc->calls_out, 0);
+	/* nobody takes over: policies answer at once, also those that wait */
+	for (uint32_t i = 0; i < NSLOTS + 1; i++)
+		start(s[i], &c);
+	w.ntold = 0;
+	moved(-1, NULL);
+	assert_int_equal(w.ntold, NSLOTS + 1);
+	assert_int_equal(w.lc->calls_out, 0);
+	assert_int_equal(w.result.status, 503);
+	assert_int_equal(start(s[0], &c), ACT_DONE);
+	assert_int_equal(w.result.status, 503);
+}
+
 /* ---- questions ---- */
 
 static bool
@@ -771,6 +836,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ask, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_threads, setup, teardown),
 	};

@@ -56,13 +56,17 @@ br_log(void *ctx, enum sl_level level, struct sl_str text)
 
 /* conf may be NULL. Script threads run afterwards; br_free() ends them. */
 static inline struct bridge *
-br_start(const char *text, const struct global_conf *conf, uint16_t nthreads, bool per_thread)
+br_with(const char *text, const struct global_conf *conf, uint16_t nthreads, bool per_thread,
+	const struct script_spec *more)
 {
 	struct bridge *b = calloc(1, sizeof(*b));
 	struct script_err err = { "" };
-	struct script_spec spec = {
-		.nthreads = nthreads, .nlcores = 1, .log = br_log, .log_ctx = b
-	};
+	struct script_spec spec = *more;
+
+	spec.nthreads = nthreads;
+	spec.nlcores = 1;
+	spec.log = br_log;
+	spec.log_ctx = b;
 
 	b->lc = aligned_alloc(SL_CACHE_LINE, SL_ALIGN_UP(sizeof(*b->lc), (size_t)SL_CACHE_LINE));
 	memset(b->lc, 0, sizeof(*b->lc));
@@ -90,6 +94,14 @@ br_start(const char *text, const struct global_conf *conf, uint16_t nthreads, bo
 	spec.lc = &b->lc;
 	assert_int_equal(script_start(&spec), 0);
 	return b;
+}
+
+static inline struct bridge *
+br_start(const char *text, const struct global_conf *conf, uint16_t nthreads, bool per_thread)
+{
+	static const struct script_spec none = { 0 };
+
+	return br_with(text, conf, nthreads, per_thread, &none);
 }
 
 static inline struct bridge *

@@ -13,6 +13,9 @@
 
 #include "control/script/script.h"
 
+static bool load_keep; // states are made again later
+static char load_kept[32];
+
 static inline int
 load_text(struct script_gen *g, const char *text, bool per_thread, struct script_err *err)
 {
@@ -28,6 +31,9 @@ load_text(struct script_gen *g, const char *text, bool per_thread, struct script
 	// further states of per-thread files read them again
 	if (rc == 0 && per_thread)
 		rc = script_gen_ready(g, 3, err);
-	unlink(name);
+	if (load_keep)
+		snprintf(load_kept, sizeof(load_kept), "%s", name); // the test removes it
+	else
+		unlink(name);
 	return rc;
 }

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A script thread that is stuck in a C function: found, abandoned, replaced; what comes back ends. The
+ * worker and main are played by the test.
+ */
+#include "tests/unit/lua/api/bridge.h"
+
+#include <dirent.h>
+#include <lauxlib.h>
+#include <lua.h>
+
+#define ACTION(name, body) \
+	"core.register_action('" name "', {'http-req'}, function(txn) " body " end)\n"
+#define FETCH(name, body) "core.register_fetches('" name "', function(txn) " body " end)\n"
+
+#define STUCK_MS          60
+
+static struct {
+	_Atomic(uint32_t) inside, left, tasks;
+	_Atomic(bool) release;
+	struct xmsg moved[8];
+	uint32_t nmoved;
+	struct xmsg ring[SCRIPT_SPARE][2][BR_RING];
+} probe;
+
+/* A C function that does not come back before the test says so. */
+static int
+l_block(lua_State *L sl_unused)
+{
+	struct timespec ts = { .tv_nsec = 1000000 };
+
+	atomic_fetch_add(&probe.inside, 1);
+	while (!atomic_load(&probe.release))
+		nanosleep(&ts, NULL);
+	atomic_fetch_add(&probe.left, 1);
+	return 0;
+}
+
+static int
+l_started(lua_State *L sl_unused)
+{
+	atomic_fetch_add(&probe.tasks, 1);
+	return 0;
+}
+
+static int
+l_task(lua_State *L)
+{
+	assert_int_equal(script_task(L, 0), 0);
+	return 0;
+}
+
+static void
+open_probe(lua_State *L)
+{
+	static const luaL_Reg fn[] = { { "block", l_block }, { "started", l_started },
+		{ "task", l_task }, { NULL, NULL } };
+
+	luaL_newlib(L, fn);
+	lua_setglobal(L, "probe");
+}
+
+SL_LUA_API({ "probe", open_probe, "of this test" });
+
+// clang-format off
+static const char scripts[] =
+	"n = 0\n"
+	"probe.task(function() probe.started() core.sleep(3600) end)\n"
+	ACTION("block", "txn:set_var('txn.a', 1) probe.block() txn:set_var('txn.b', 1)"
+		" for i = 1, 1e6 do end return act.DENY")
+	ACTION("loop", "while true do end")
+	ACTION("sleep", "core.sleep(3600)")
+	FETCH("count", "n = n + 1 return n");
+// clang-format on
+
+static bool
+tell(void *ctx sl_unused, uint16_t worker, const struct xmsg *m)
+{
+	assert_int_equal(worker, 0);
+	assert_true(probe.nmoved < SL_ARRAY_SIZE(probe.moved));
+	probe.moved[probe.nmoved++] = *m;
+	return true;
+}
+
+static void
+nap(uint32_t ms)
+{
+	struct timespec ts = { .tv_nsec = ms * 1000000l };
+
+	nanosleep(&ts, NULL);
+}
+
+static struct bridge *
+start(void)
+{
+	static const struct global_conf conf = { .lua_forced_yield = 1000 };
+	struct script_spec spec = { .tell = tell, .call_slots = 4, .stuck_ms = STUCK_MS };
+	struct bridge *b;
+
+	memset(&probe, 0, sizeof(probe));
+	load_keep = true;
+	b = br_with(scripts, &conf, 1, false, &spec);
+	for (uint16_t i = 0; i < SCRIPT_SPARE; i++) {
+		xring_init(&b->lc->script[1 + i].to, probe.ring[i][0], BR_RING);
+		xring_init(&b->lc->script[1 + i].from, probe.ring[i][1], BR_RING);
+	}
+	b->lc->socket = -1;
+	script_publish(b->gen);
+	return b;
+}
+
+static void
+end(struct bridge *b)
+{
+	atomic_store(&probe.release, true);
+	b->lc->nscripts = 1; // rings that are the bridge's
+	for (uint32_t i = 0; i < probe.nmoved; i++) {
+		if (probe.moved[i].w[3] != 0)
+			call_spare_free((struct call_spare *)(uintptr_t)probe.moved[i].w[3]);
+	}
+	br_free(b);
+	unlink(load_kept);
+}
+
+/* As main's timer, until something moved. */
+static void
+watch(uint32_t want)
+{
+	while (probe.nmoved < want) {
+		script_watch();
+		nap(5);
+	}
+}
+
+/* Waits until so many threads are left in the process. */
+static void
+threads(uint32_t want)
+{
+	uint32_t n = 0;
+
+	while (n != want) {
+		DIR *d = opendir("/proc/self/task");
+
+		for (n = 0; readdir(d) != NULL;)
+			n++;
+		n -= 2; // "." and ".."
+		closedir(d);
+		nap(1);
+	}
+}
+
+static void
+block(struct bridge *b, uint16_t pair, uint32_t nth)
+{
+	br_push(b, br_slot(b, 'a', "block", false), pair);
+	while (atomic_load(&probe.inside) < nth)
+		nap(1);
+}
+
+static void
+fetch_is(struct bridge *b, uint16_t pair, const char *want)
+{
+	char got[BR_TEXT];
+
+	br_push(b, br_slot(b, 'f', "count", false), pair);
+	assert_string_equal(br_result(br_wait(b), got, sizeof(got)), want);
+}
+
+static void
+test_replaced(void **state sl_unused)
+{
+	struct bridge *b = start();
+	struct script_stats st;
+
+	fetch_is(b, 0, "sint:1");
+	fetch_is(b, 0, "sint:2");
+	br_push(b, br_slot(b, 'a', "sleep", false), 0);
+	block(b, 0, 1);
+	watch(1);
+	assert_int_equal(probe.moved[0].w[0], XMSG_SCRIPT_MOVED);
+	assert_int_equal(probe.moved[0].w[1], 0);
+	assert_int_equal(probe.moved[0].w[2], 1);
+	assert_true(probe.moved[0].w[3] != 0);
+	assert_non_null(strstr(b->logged, "1:script thread 0 is stuck in a C function"));
+	b->lc->nscripts = 2;
+	fetch_is(b, 1, "sint:1"); // a state of its own, from the files
+	fetch_is(b, 1, "sint:2");
+	assert_int_equal(atomic_load(&probe.tasks), 2); // its tasks too
+	script_get_stats(0, &st);
+	assert_int_equal(st.abandoned, 1);
+	assert_int_equal(st.running, 0);
+	/* it comes back: it runs no instruction more than its slice, and answers nobody */
+	atomic_store(&probe.release, true);
+	while (atomic_load(&probe.left) < 1)
+		nap(1);
+	fetch_is(b, 1, "sint:3");
+	threads(2);
+	assert_int_equal(xring_count(&b->lc->script[0].to), 0);
+	end(b);
+}
+
+/* What runs Lua, sleeps, or has nothing to do is not stuck. */
+static void
+test_not_stuck(void **state sl_unused)
+{
+	struct bridge *b = start();
+
+	for (int i = 0; i < 20; i++, nap(10))
+		script_watch();
+	br_push(b, br_slot(b, 'a', "sleep", false), 0);
+	br_push(b, br_slot(b, 'a', "loop", false), 0);
+	for (int i = 0; i < 40; i++, nap(10))
+		script_watch();
+	assert_int_equal(probe.nmoved, 0);
+	fetch_is(b, 0, "sint:1");
+	end(b);
+}
+
+/* The last successor is stuck as well: nobody takes over. */
+static void
+test_at_most(void **state sl_unused)
+{
+	struct bridge *b = start();
+
+	for (uint16_t i = 0; i <= SCRIPT_SPARE; i++) {
+		b->lc->nscripts = i + 1;
+		block(b, i, i + 1u);
+		watch(i + 1u);
+		assert_int_equal(probe.moved[i].w[2], i < SCRIPT_SPARE ? i + 1u : UINT64_MAX);
+	}
+	assert_int_equal(probe.moved[SCRIPT_SPARE].w[3], 0);
+	assert_non_null(strstr(b->logged, "none takes over"));
+	for (int i = 0; i < 5; i++)
+		script_watch(); // nothing more to do
+	end(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_not_stuck),
+		cmocka_unit_test(test_at_most),
+	};
+	const char *dup;
+
+	if (expr_init(&dup) < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
