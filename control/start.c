@@ -387,6 +387,7 @@ scripts_up(struct daemon *d)
 		.lc = d->lc,
 		.nlcores = d->nlc,
 		.nice = d->plan.shared ? 19 : 0,
+		.cpus = &d->plan.script,
 		.log = on_script_text,
 		.log_ctx = d->log,
 		.tell = tell_worker,
@@ -397,9 +398,7 @@ scripts_up(struct daemon *d)
 
 	if (d->model->lua == NULL)
 		return 0;
-	thread_pin_set(&d->plan.script); // they inherit it
 	rc = script_start(&s);
-	thread_pin(d->plan.main_cpu);
 	if (rc < 0)
 		return fail(d, rc, "cannot start the script threads");
 	script_publish(d->model->lua);

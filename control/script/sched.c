@@ -379,6 +379,8 @@ thread_main(void *arg)
 
 	snprintf(name, sizeof(name), "sl-script-%u", t->id);
 	pthread_setname_np(pthread_self(), name);
+	if (sched.spec.cpus != NULL) // successors are started by main, which has a CPU of its own
+		pthread_setaffinity_np(pthread_self(), sizeof(*sched.spec.cpus), sched.spec.cpus);
 	prctl(PR_SET_TIMERSLACK, 1000ul); // ns; the default of 50 us doubles a nap
 	// a thread's weight, not the process's: Linux counts by thread. Losing it is no failure
 	if (setpriority(PRIO_PROCESS, (id_t)gettid(), sched.spec.nice) < 0)

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <sched.h>
+
 #include "dataplane/base/keyword.h"
 #include "dataplane/base/list.h"
 #include "dataplane/base/log.h"
@@ -53,6 +55,7 @@ struct script_spec {
 	struct lcore **lc; // all workers
 	uint16_t nlcores;
 	int nice; // 19 on small machines
+	const cpu_set_t *cpus; // where they may run, kept by the caller; NULL: as who starts them
 	/* Where messages go (core.log, print): any thread, must not block. */
 	void (*log)(void *ctx, enum sl_level level, struct sl_str text);
 	void *log_ctx;

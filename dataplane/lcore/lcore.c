@@ -110,7 +110,8 @@ lcore_new(const struct lcore_spec *s)
 	struct carve c = { .base = NULL };
 	struct lcore *lc;
 
-	if (s->nlcores > LCORE_MAX || s->nscripts > SCRIPT_MAX || s->nspare > SCRIPT_SPARE || s->id >= s->nlcores)
+	if (s->nlcores > LCORE_MAX || s->nscripts > SCRIPT_MAX || s->nspare > SCRIPT_SPARE ||
+		s->id >= s->nlcores)
 		return NULL;
 	layout(&c, s);
 	c.base = lcore_map(c.used, s->socket);
