@@ -24,10 +24,23 @@ pool_bytes(uint32_t nr, uint32_t size)
 	return (size_t)nr * (object_size(size) + 2 * sizeof(uint32_t));
 }
 
+/* Newton's iteration: each step doubles the number of right bits; n * n = 1 modulo 8 gives three. */
+static uint64_t
+inverse(uint64_t n)
+{
+	uint64_t x = n;
+
+	for (int i = 0; i < 5; i++)
+		x *= 2 - n * x;
+	return x;
+}
+
 void
 pool_init(struct pool *p, void *mem, uint32_t nr, uint32_t size)
 {
 	*p = (struct pool){ .mem = mem, .size = object_size(size), .nr = nr };
+	p->shift = (uint32_t)__builtin_ctz(p->size);
+	p->inv = inverse(p->size >> p->shift);
 	p->gen = (uint32_t *)(void *)(p->mem + (size_t)nr * p->size);
 	p->next = p->gen + nr;
 	for (uint32_t i = 0; i < nr; i++)
