@@ -250,6 +250,7 @@ fields(struct scan *c)
 	uint32_t nhdr = m->nhdr, maxhdr = m->maxhdr;
 	struct http_field *f = m->hdr + nhdr;
 	bool in_value = c->p->state == S_VALUE;
+	uint32_t nraw = m->nraw;
 	int rc;
 
 	for (;;) {
@@ -267,6 +268,7 @@ fields(struct scan *c)
 				if (rc == -EAGAIN)
 					goto again;
 				m->nhdr = (uint16_t)nhdr;
+				m->nraw = (uint16_t)nraw;
 				return rc < 0 ? rc : (int)(s + 2 - buf);
 			}
 			colon = s++;
@@ -294,6 +296,8 @@ fields(struct scan *c)
 		f->name.len = (uint32_t)(colon - line);
 		f->value.off = (uint32_t)(from - buf);
 		f->value.len = (uint32_t)(to - from);
+		// "name: value" and nothing else, like all before
+		nraw += nraw == nhdr && from == colon + 2 && to == s;
 		f++;
 		nhdr++;
 		s += 2;
@@ -302,6 +306,7 @@ fields(struct scan *c)
 	}
 again:
 	m->nhdr = (uint16_t)nhdr;
+	m->nraw = (uint16_t)nraw;
 	c->p->state = in_value ? S_VALUE : S_NAME;
 	c->p->line = (uint32_t)(line - buf);
 	c->p->colon = (uint32_t)(colon - buf);

@@ -45,12 +45,23 @@ start_size(const struct http_msg *m)
 	return m->reason.len + VERSION_LEN + 7;
 }
 
+/* The fields that were not edited, but for the last CRLF. */
+static inline uint32_t
+raw_size(const struct http_msg *m)
+{
+	const struct http_field *last = m->hdr + m->nraw - 1;
+
+	return last->value.off + last->value.len - m->hdr[0].name.off;
+}
+
 uint32_t
 h1_head_size(const struct http_msg *m)
 {
 	uint32_t n = start_size(m) + 2; // and the empty line
 
-	for (uint16_t i = 0; i < m->nhdr; i++)
+	if (m->nraw > 0)
+		n += raw_size(m) + 2;
+	for (uint16_t i = m->nraw; i < m->nhdr; i++)
 		n += m->hdr[i].name.len + m->hdr[i].value.len + 4;
 	return n;
 }
@@ -104,6 +115,15 @@ h1_write_head(const struct http_msg *m, char *out, uint32_t size, bool version10
 		return -ENOSPC;
 	left -= n;
 	to = put_start(m, to, version10);
+	if (likely(m->nraw > 0)) {
+		n = raw_size(m);
+		if (n + 2 > left)
+			return -ENOSPC;
+		left -= n + 2;
+		to = put(to, m->base + f->name.off, n);
+		to = put(to, "\r\n", 2);
+		f += m->nraw;
+	}
 	while (f < end) {
 		const struct http_field *last = f;
 

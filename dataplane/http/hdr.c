@@ -187,12 +187,10 @@ is_host(const struct http_msg *m, struct sl_str name)
  * A new Host value: an absolute target must follow, which may fail and so comes before the field
  * is changed.
  */
-static int
-host_changes(struct http_msg *m, struct sl_str name, struct sl_str value)
+static bool
+target_follows(const struct http_msg *m, struct sl_str name, struct sl_str value)
 {
-	if (!is_host(m, name) || m->scheme.len == 0 || value.len == 0)
-		return 0;
-	return uri_set_authority(m, value);
+	return m->scheme.len > 0 && value.len > 0 && is_host(m, name);
 }
 
 /* Host was changed: without an authority in the target, the first one is the authority. */
@@ -214,6 +212,7 @@ http_hdr_del_at(struct http_msg *m, uint16_t idx)
 	struct sl_str name = http_str(m, m->hdr[idx].name);
 	bool host = is_host(m, name);
 
+	m->nraw = sl_min(m->nraw, idx);
 	m->nhdr--;
 	memmove(m->hdr + idx, m->hdr + idx + 1, (size_t)(m->nhdr - idx) * sizeof(*m->hdr));
 	mark_edited(m, name);
@@ -229,14 +228,16 @@ delete_all(struct http_msg *m, struct sl_str name)
 
 	while (to < m->nhdr && !is_named(m, to, name))
 		to++;
+	if (to == m->nhdr)
+		return 0;
+	m->nraw = sl_min(m->nraw, to);
 	for (uint16_t i = to; i < m->nhdr; i++) {
 		if (!is_named(m, i, name))
 			m->hdr[to++] = m->hdr[i];
 	}
 	gone = m->nhdr - to;
 	m->nhdr = to;
-	if (gone > 0)
-		mark_edited(m, name);
+	mark_edited(m, name);
 	return gone;
 }
 
@@ -253,9 +254,10 @@ http_hdr_del(struct http_msg *m, struct sl_str name)
 static int
 put_field(struct http_msg *m, struct sl_str name, struct sl_str value, bool replace)
 {
-	struct http_msg old = *m;
 	struct http_field field;
+	struct http_msg old;
 	uint16_t pos = 0;
+	bool target;
 	int rc;
 
 	value = sl_str_trim(value);
@@ -264,12 +266,17 @@ put_field(struct http_msg *m, struct sl_str name, struct sl_str value, bool repl
 	// a full array still has the place of a field that goes
 	if (m->nhdr >= m->maxhdr && (!replace || http_hdr_find(m, name, &pos) < 0))
 		return -ENOSPC;
-	rc = host_changes(m, name, value);
-	if (rc < 0)
-		return rc;
+	target = target_follows(m, name, value);
+	if (unlikely(target)) {
+		old = *m;
+		rc = uri_set_authority(m, value);
+		if (rc < 0)
+			return rc;
+	}
 	rc = write_field(m, name, value, &field);
 	if (rc < 0) {
-		*m = old;
+		if (target)
+			*m = old;
 		return rc;
 	}
 	if (replace)

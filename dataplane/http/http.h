@@ -69,6 +69,7 @@ struct http_msg {
 	uint16_t nhdr;
 	uint16_t maxhdr;
 	struct http_field *hdr; // array of the caller, maxhdr entries
+	uint16_t nraw; // the first nraw fields stand behind each other as "name: value\r\n" each
 	enum http_framing framing;
 	uint64_t content_length; // for HTTP_BODY_LENGTH
 	/* request */
