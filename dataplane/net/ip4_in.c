@@ -34,32 +34,43 @@ options_ok(const uint8_t *o, uint32_t n)
 	return true;
 }
 
-/* RFC 1122 3.2.1.3: what can stand in a source field. */
 static bool
-source_ok(const struct lcore *lc, const struct port *p, const struct ip_addr *src)
+is_ours(const struct port *p, uint32_t ip)
 {
-	if (src->b[0] == 0 || src->b[0] == 127 || src->b[0] >= 224)
-		return false;
-	if (port_has_addr(lc, p, src))
+	for (uint16_t i = 0; i < p->naddrs; i++)
+		if (p->addr[i].ip.v4 == ip && p->addr[i].ip.family == ADDR_V4)
+			return true;
+	return false;
+}
+
+/* RFC 1122 3.2.1.3: what can stand in a source field. Network order. */
+static bool
+source_ok(const struct port *p, uint32_t src)
+{
+	uint32_t ip = rte_be_to_cpu_32(src);
+	uint8_t first = ip >> 24;
+
+	if (first == 0 || first == 127 || first >= 224)
 		return false;
 	for (uint16_t i = 0; i < p->naddrs; i++) {
 		const struct ip_net *n = &p->addr[i];
-		uint32_t host, bits = 32u - n->prefix;
+		uint32_t own = rte_be_to_cpu_32(n->ip.v4), bits = 32u - n->prefix, host;
 
-		if (n->ip.family != ADDR_V4 || bits < 2 || !addr_in_net(src, n))
+		if (n->ip.family != ADDR_V4)
 			continue;
-		host = rte_be_to_cpu_32(src->v4) & (bits == 32 ? ~0u : (1u << bits) - 1);
-		if (host == 0 || host == (bits == 32 ? ~0u : (1u << bits) - 1))
+		if (ip == own)
+			return false;
+		host = bits >= 32 ? ~0u : (1u << bits) - 1;
+		if (bits >= 2 && ((ip ^ own) & ~host) == 0 &&
+			((ip & host) == 0 || (ip & host) == host))
 			return false; // the network, or all of its hosts
 	}
 	return true;
 }
 
-static enum drop
-check(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, const struct rte_ipv4_hdr *h,
-	uint32_t room)
+static inline enum drop
+check(const struct rx *rx, const struct rte_mbuf *m, const struct rte_ipv4_hdr *h, uint32_t room)
 {
-	struct ip_addr src, dst;
 	uint32_t ihl, total;
 
 	// 1. a whole fixed header
@@ -80,12 +91,10 @@ check(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, const str
 		!csum_is_good(csum_add(h, ihl, 0)))
 		return DROP_IP_CSUM;
 	// 6. a source that can exist (3.2.1.3)
-	addr_set4(&src, &h->src_addr);
-	if (!source_ok(lc, rx->p, &src))
+	if (!source_ok(rx->p, h->src_addr))
 		return DROP_IP_SOURCE;
 	// 7. a destination of this port (3.2.1.3)
-	addr_set4(&dst, &h->dst_addr);
-	if (!port_has_addr(lc, rx->p, &dst))
+	if (!is_ours(rx->p, h->dst_addr))
 		return DROP_IP_NOT_OURS;
 	// 8. options that we can skip (3.2.1.8)
 	if (unlikely(ihl > sizeof(*h)) &&
@@ -102,7 +111,7 @@ ip4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 {
 	const struct rte_ipv4_hdr *h =
 		rte_pktmbuf_mtod_offset(m, const struct rte_ipv4_hdr *, rx->l3);
-	enum drop why = check(lc, rx, m, h, (uint32_t)m->data_len - rx->l3);
+	enum drop why = check(rx, m, h, (uint32_t)m->data_len - rx->l3);
 	uint16_t ihl, len;
 
 	if (unlikely(why != DROP_NR)) {

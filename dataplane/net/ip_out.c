@@ -19,27 +19,30 @@ void
 ip4_prepend(const struct port *p, struct rte_mbuf *m, const struct ip_addr *src,
 	const struct ip_addr *dst, uint8_t proto, uint8_t tos)
 {
-	struct rte_ipv4_hdr *h;
+	uint32_t first, second, third;
+	uint64_t sum;
+	uint8_t *h;
 
-	m->data_off -= sizeof(*h);
-	m->data_len += sizeof(*h);
-	m->pkt_len += sizeof(*h);
-	m->l3_len = sizeof(*h);
-	h = rte_pktmbuf_mtod(m, struct rte_ipv4_hdr *);
-	h->version_ihl = 0x45;
-	h->type_of_service = tos;
-	h->total_length = rte_cpu_to_be_16((uint16_t)m->pkt_len);
-	h->packet_id = 0;
-	h->fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG);
-	h->time_to_live = TTL;
-	h->next_proto_id = proto;
-	h->hdr_checksum = 0;
-	h->src_addr = src->v4;
-	h->dst_addr = dst->v4;
+	m->data_off -= sizeof(struct rte_ipv4_hdr);
+	m->data_len += sizeof(struct rte_ipv4_hdr);
+	m->pkt_len += sizeof(struct rte_ipv4_hdr);
+	m->l3_len = sizeof(struct rte_ipv4_hdr);
+	h = rte_pktmbuf_mtod(m, uint8_t *);
+	// in words as they lie in memory, so that they can be added up before they are written
+	first = 0x45u | (uint32_t)tos << 8 |
+		(uint32_t)rte_cpu_to_be_16((uint16_t)m->pkt_len) << 16;
+	second = (uint32_t)rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG) << 16;
+	third = TTL | (uint32_t)proto << 8;
+	sum = (uint64_t)first + second + third + src->v4 + dst->v4;
 	if (p->offloads & PORT_O_TX_IPCSUM)
 		m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
 	else
-		h->hdr_checksum = csum_finish(csum_add(h, sizeof(*h), 0));
+		third |= (uint32_t)csum_finish(sum) << 16;
+	memcpy(h, &first, 4);
+	memcpy(h + 4, &second, 4);
+	memcpy(h + 8, &third, 4);
+	memcpy(h + 12, &src->v4, 4);
+	memcpy(h + 16, &dst->v4, 4);
 }
 
 void
@@ -62,10 +65,11 @@ ip6_prepend(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr 
 }
 
 /* m begins at the TCP header; the field is zero. */
-static void
+static inline void
 tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, bool v6)
 {
 	uint64_t sum = csum_pseudo(f->laddr.b, f->raddr.b, v6, IPPROTO_TCP, m->pkt_len);
+	uint32_t skip = f->summed;
 	uint16_t field;
 	bool odd = false;
 
@@ -75,6 +79,9 @@ tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, boo
 		m->ol_flags |=
 			RTE_MBUF_F_TX_TCP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 		m->l4_len = (rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)[0] >> 4) * 4;
+	} else if (likely(m->next == NULL)) {
+		field = csum_finish(csum_add(rte_pktmbuf_mtod_offset(m, const void *, skip),
+			m->data_len - skip, csum_fold(sum + f->sum)));
 	} else {
 		for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
 			uint64_t part = csum_add(rte_pktmbuf_mtod(s, const void *), s->data_len, 0);
@@ -157,8 +164,8 @@ net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos
 		pkt_drop(lc, m, DROP_NO_ROUTE);
 		return;
 	}
-	m->pkt_len = 0;
-	for (const struct rte_mbuf *s = m; s != NULL; s = s->next)
+	m->pkt_len = m->data_len;
+	for (const struct rte_mbuf *s = m->next; s != NULL; s = s->next)
 		m->pkt_len += s->data_len;
 	if (unlikely(m->nb_segs > 1) && !(p->offloads & PORT_O_TX_MULTISEG)) {
 		m = linearize(lc, m);

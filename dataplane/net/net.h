@@ -28,6 +28,13 @@ struct net_flow {
 	uint8_t pad;
 	uint16_t neigh; // index in the port's neighbour table, or NET_NEIGH_NONE
 	uint32_t gen;   // of the neighbour entry
+	/*
+	 * The first `summed` bytes of the segment (an even number, in its first buffer) add up to `sum`
+	 * (32-bit words as they lie in memory, csum.h): whoever writes a header has its words at hand,
+	 * and reading back what was just written in pieces is slow. 0: nothing is known.
+	 */
+	uint16_t summed;
+	uint64_t sum;
 };
 
 /* tcp's entry: n segments of connections that this worker owns; all consumed. Registered once. */

@@ -74,8 +74,8 @@ word_is_usable(uint64_t w)
 static inline void
 word_mac(uint64_t w, struct rte_ether_addr *mac)
 {
-	for (int i = 0; i < 6; i++)
-		mac->addr_bytes[i] = (uint8_t)(w >> (56 - 8 * i));
+	w = rte_cpu_to_be_64(w);
+	memcpy(mac->addr_bytes, &w, 6);
 }
 
 struct net_port {

@@ -183,12 +183,15 @@ tcp_isn(struct lcore *lc, const struct tcp_key *k, uint32_t *iss)
 void
 tcp_flow_load(const struct tcp_key *k, uint8_t port, struct net_flow *f)
 {
-	memset(f, 0, sizeof(*f));
 	tcp_key_get(k, &f->laddr, &f->raddr);
 	f->lport = k->lport;
 	f->rport = k->rport;
 	f->port = port;
+	f->pad = 0;
 	f->neigh = NET_NEIGH_NONE;
+	f->gen = 0;
+	f->summed = 0;
+	f->sum = 0;
 }
 
 struct tcp_conn *

@@ -59,6 +59,7 @@ seq_max(uint32_t a, uint32_t b)
 #define TCP_ORPHAN_RETRIES 8
 #define TCP_WND_LOW        32768u // a window below is worth an update of its own
 #define TCP_OPT_TS_LEN     12
+#define TCP_OPT_TS_WORD    0x0101080au // two NOPs, kind and length (RFC 7323 appendix A)
 #define TCP_LISTENERS      255
 #define TCP_LISTEN_BUCKETS 64
 #define TCP_HALF_LEVELS    8 // SYN-ACK retransmissions, at most

@@ -422,6 +422,8 @@ tcp_input(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 		for (uint16_t i = 0; i < k; i++)
 			tcp_table_prefetch_conn(lc->tcp, seg[i].hash);
 		for (uint16_t i = 0; i < k; i++)
+			tcp_table_prefetch_sent(lc->tcp, seg[i].hash);
+		for (uint16_t i = 0; i < k; i++)
 			process(lc, m[i], &seg[i]);
 		stat_add(lc, STAT_TCP_IN, k);
 		m += burst;

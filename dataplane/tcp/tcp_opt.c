@@ -77,7 +77,7 @@ tcp_opt_parse(const uint8_t *p, uint32_t n, bool syn, struct tcp_seg *s)
 	s->opts = 0;
 	s->nsack = 0;
 	// what every data segment with timestamps looks like (RFC 7323 appendix A)
-	if (likely(n == TCP_OPT_TS_LEN && get32(p) == 0x0101080au)) {
+	if (likely(n == TCP_OPT_TS_LEN && get32(p) == TCP_OPT_TS_WORD)) {
 		s->tsval = get32(p + 4);
 		s->tsecr = get32(p + 8);
 		s->opts = TCP_OPT_TS;
@@ -101,7 +101,7 @@ tcp_opt_parse(const uint8_t *p, uint32_t n, bool syn, struct tcp_seg *s)
 uint32_t
 tcp_opt_ts(uint8_t *p, uint32_t tsval, uint32_t tsecr)
 {
-	put32(p, 0x0101080au);
+	put32(p, TCP_OPT_TS_WORD);
 	put32(p + 4, tsval);
 	put32(p + 8, tsecr);
 	return TCP_OPT_TS_LEN;

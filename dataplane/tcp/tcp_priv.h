@@ -19,6 +19,8 @@ struct tcp_ref tcp_lookup(const struct tcp_lcore *tl, const struct tcp_key *k, u
 /* Touches what tcp_lookup() will read. */
 void tcp_table_prefetch(const struct tcp_lcore *tl, uint64_t hash);
 void tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash);
+/* When that has arrived: the buffer that an acknowledgement will free. */
+void tcp_table_prefetch_sent(const struct tcp_lcore *tl, uint64_t hash);
 /* 0 or -ENOMEM (no overflow bucket left). */
 int tcp_table_add(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
 void tcp_table_del(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
@@ -130,10 +132,16 @@ int tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, ui
 int tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t flags);
 /* Is a window update worth a packet? */
 bool tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc);
+/* What a TCP header adds up to, and its length. */
+struct tcp_sum {
+	uint64_t sum;
+	uint16_t len;
+};
 /* Hands a finished segment to net. */
-void tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m);
+void tcp_transmit(
+	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_sum header);
 /* The segment's TCP header in front of the payload that starts at m's data. */
-void tcp_header(
+struct tcp_sum tcp_header(
 	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags);
 
 /* ---- tcp_opt.c ---- */

@@ -80,13 +80,12 @@ sack_option(const struct tcp_conn *tc, uint8_t *p, uint32_t pay_len)
 	return n > 0 ? tcp_opt_sack(p, b, n) : 0;
 }
 
-void
-tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
+/* Options of what is not an ordinary segment: SYNs, and those with SACK blocks. */
+static sl_cold uint32_t
+rare_options(
+	const struct lcore *lc, const struct tcp_conn *tc, uint8_t *opt, uint32_t pay_len, bool syn)
 {
-	uint8_t opt[40];
-	uint32_t n = 0, hl, pay_len = m->data_len;
-	bool syn = flags & RTE_TCP_SYN_FLAG;
-	struct rte_tcp_hdr *th;
+	uint32_t n = 0;
 
 	if (syn) {
 		struct tcp_bare b = {
@@ -98,31 +97,58 @@ tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t s
 			.tsval = tcp_ts_now(lc),
 			.tsecr = tc->ts_recent,
 		};
-		n = tcp_opt_syn(opt, &b);
-	} else {
-		if (tc->flags & TF_TS)
-			n = tcp_opt_ts(opt, tcp_ts_now(lc), tc->ts_recent);
-		if (unlikely(tc->ooo != NULL) && (tc->flags & TF_SACK))
-			n += sack_option(tc, opt + n, pay_len);
+		return tcp_opt_syn(opt, &b);
 	}
-	hl = (uint32_t)sizeof(*th) + n;
+	if (tc->flags & TF_TS)
+		n = tcp_opt_ts(opt, tcp_ts_now(lc), tc->ts_recent);
+	if (tc->flags & TF_SACK)
+		n += sack_option(tc, opt + n, pay_len);
+	return n;
+}
+
+/* Writes a word and returns it, to be added up. */
+static inline uint64_t
+put_word(uint8_t *at, uint32_t w)
+{
+	memcpy(at, &w, sizeof(w));
+	return w;
+}
+
+/* The checksum of what is written is taken on the way, from registers: see struct net_flow. */
+struct tcp_sum
+tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
+{
+	uint32_t n = TCP_OPT_TS_LEN, hl, pay_len = m->data_len, rare[10];
+	bool syn = flags & RTE_TCP_SYN_FLAG;
+	bool usual = !syn && tc->ooo == NULL && (tc->flags & TF_TS);
+	uint64_t sum = 0;
+	uint8_t *h;
+
+	if (unlikely(!usual))
+		n = rare_options(lc, tc, (uint8_t *)rare, pay_len, syn);
+	hl = (uint32_t)sizeof(struct rte_tcp_hdr) + n;
 	m->data_off -= (uint16_t)hl;
 	m->data_len += (uint16_t)hl;
 	m->pkt_len = m->data_len;
 	m->next = NULL;
 	m->nb_segs = 1;
 	m->ol_flags = 0;
-	th = rte_pktmbuf_mtod(m, struct rte_tcp_hdr *);
-	th->src_port = rte_cpu_to_be_16(tc->key.lport);
-	th->dst_port = rte_cpu_to_be_16(tc->key.rport);
-	th->sent_seq = rte_cpu_to_be_32(seq);
-	th->recv_ack = flags & RTE_TCP_ACK_FLAG ? rte_cpu_to_be_32(tc->rcv_nxt) : 0;
-	th->data_off = (uint8_t)(hl / 4 << 4);
-	th->tcp_flags = flags;
-	th->rx_win = rte_cpu_to_be_16(window_field(lc, tc, syn));
-	th->cksum = 0;
-	th->tcp_urp = 0;
-	memcpy(th + 1, opt, n);
+	h = rte_pktmbuf_mtod(m, uint8_t *);
+	sum += put_word(h, rte_cpu_to_be_16(tc->key.lport) |
+			(uint32_t)rte_cpu_to_be_16(tc->key.rport) << 16);
+	sum += put_word(h + 4, rte_cpu_to_be_32(seq));
+	sum += put_word(h + 8, flags & RTE_TCP_ACK_FLAG ? rte_cpu_to_be_32(tc->rcv_nxt) : 0);
+	sum += put_word(h + 12, hl / 4 << 4 | (uint32_t)flags << 8 |
+			(uint32_t)rte_cpu_to_be_16(window_field(lc, tc, syn)) << 16);
+	put_word(h + 16, 0); // checksum, urgent pointer
+	if (likely(usual)) {
+		sum += put_word(h + 20, rte_cpu_to_be_32(TCP_OPT_TS_WORD));
+		sum += put_word(h + 24, rte_cpu_to_be_32(tcp_ts_now(lc)));
+		sum += put_word(h + 28, rte_cpu_to_be_32(tc->ts_recent));
+	} else {
+		for (uint32_t i = 0; i < n / 4; i++)
+			sum += put_word(h + 20 + (size_t)i * 4, rare[i]);
+	}
 	if (flags & RTE_TCP_ACK_FLAG) {
 		tc->last_ack = tc->rcv_nxt;
 		tc->delack_at = TICK_NONE;
@@ -130,14 +156,17 @@ tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t s
 		if (pay_len == 0 || tc->ooo == NULL || !(tc->flags & TF_SACK) || n > TCP_OPT_TS_LEN)
 			tc->flags &= ~TF_ACK_NOW;
 	}
+	return (struct tcp_sum){ sum, (uint16_t)hl };
 }
 
 void
-tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m)
+tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_sum header)
 {
 	struct net_flow f;
 
 	tcp_flow_load(&tc->key, tc->port, &f);
+	f.sum = header.sum;
+	f.summed = header.len;
 	f.neigh = tc->neigh;
 	f.gen = tc->neigh_gen;
 	net_output(lc, &f, m, 0);
@@ -209,8 +238,7 @@ tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t
 	p->tx_us = lc->now_us;
 	if (p->next == NULL)
 		flags |= RTE_TCP_PSH_FLAG;
-	tcp_header(lc, tc, o, p->seq, flags);
-	tcp_transmit(lc, tc, o);
+	tcp_transmit(lc, tc, o, tcp_header(lc, tc, o, p->seq, flags));
 	return 0;
 }
 
@@ -223,8 +251,7 @@ tcp_send_ctl(struct lcore *lc, struct tcp_conn *tc, uint32_t seq, uint8_t flags)
 		drop_count(lc, DROP_NO_MBUF);
 		return -ENOMEM;
 	}
-	tcp_header(lc, tc, m, seq, flags);
-	tcp_transmit(lc, tc, m);
+	tcp_transmit(lc, tc, m, tcp_header(lc, tc, m, seq, flags));
 	if (flags == RTE_TCP_ACK_FLAG)
 		stat_inc(lc, STAT_TCP_PURE_ACK);
 	return 0;

@@ -90,12 +90,9 @@ addr_to_key(uint32_t out[4], const struct ip_addr *a)
 static void
 key_to_addr(const uint32_t in[4], bool v4, struct ip_addr *a)
 {
-	memset(a, 0, sizeof(*a));
+	a->q[0] = v4 ? in[3] : two(in); // little endian: IPv4 stands in the first four bytes
+	a->q[1] = v4 ? 0 : two(in + 2);
 	a->family = v4 ? ADDR_V4 : ADDR_V6;
-	if (v4)
-		a->v4 = in[3];
-	else
-		memcpy(a->b, in, 16);
 }
 
 void
@@ -205,6 +202,27 @@ tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash)
 		if (r.kind == TK_CONN) {
 			rte_prefetch0(p - offsetof(struct tcp_conn, key));
 			rte_prefetch0(p - offsetof(struct tcp_conn, key) + 64);
+			rte_prefetch0(p - offsetof(struct tcp_conn, key) + 128);
+		}
+		return;
+	}
+}
+
+void
+tcp_table_prefetch_sent(const struct tcp_lcore *tl, uint64_t hash)
+{
+	const struct tcp_bucket *b = &tl->table.b[hash & tl->table.mask];
+	uint16_t tag = tag_of(hash);
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (b->tag[i] != tag)
+			continue;
+		struct tcp_ref r = unpack(b->val[i]);
+		if (r.kind == TK_CONN && conn_at(tl, r.idx)->sndq != NULL) {
+			struct rte_mbuf *m = conn_at(tl, r.idx)->sndq;
+			rte_prefetch0(m);
+			rte_prefetch0((const char *)m + SL_CACHE_LINE);
+			rte_prefetch0(pkt_of(m));
 		}
 		return;
 	}
