@@ -210,3 +210,8 @@ int wire_send(struct wire *w, char end, uint16_t queue, const void *frame, uint3
 int wire_recv(struct wire *w, char end, uint16_t queue, void *frame, uint32_t size);
 /* Frames sent by the port at `end` that were dropped because a ring was full or too long. */
 uint64_t wire_lost(const struct wire *w, char end);
+/*
+ * TSC cycles that the owner of an end's queue has spent in the wire itself: copying frames, buffers
+ * for received ones. For benchmarks; read on that thread.
+ */
+uint64_t wire_cycles(const struct wire *w, char end, uint16_t queue);

@@ -9,6 +9,7 @@
  * one single-producer ring per (sending queue, receiving queue), and RSS is emulated by the
  * sender with the receiver's key and table.
  */
+#include <rte_cycles.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 
@@ -45,6 +46,7 @@ struct wire_end {
 	struct wire *wire;
 	struct wire_end *peer;
 	uint32_t next[WIRE_QUEUES]; // lane that the next look begins with
+	uint64_t cycles[WIRE_QUEUES]; // TSC spent in the callbacks, by the worker that polls
 };
 
 struct wire {
@@ -79,6 +81,7 @@ wire_new(unsigned int n, uint32_t depth)
 		free(w);
 		return NULL;
 	}
+	madvise(w->slots, w->bytes, MADV_HUGEPAGE);
 	f = w->slots;
 	for (int e = 0; e < 2; e++) {
 		w->end[e].wire = w;
@@ -193,6 +196,7 @@ static uint16_t
 on_tx(uint16_t port sl_unused, uint16_t queue, struct rte_mbuf **m, uint16_t n, void *ctx)
 {
 	struct wire_end *e = ctx;
+	uint64_t start = rte_rdtsc();
 
 	for (uint16_t i = 0; i < n; i++) {
 		uint8_t mem[128];
@@ -222,7 +226,45 @@ on_tx(uint16_t port sl_unused, uint16_t queue, struct rte_mbuf **m, uint16_t n, 
 		f->has_hash = hashed;
 		lane_push(l);
 	}
+	e->cycles[queue] += rte_rdtsc() - start;
 	return n; // the null device frees them
+}
+
+/* Buffers for n frames, or for as many as there are. */
+static uint16_t
+alloc(struct rte_mempool *pool, struct rte_mbuf **m, uint16_t n)
+{
+	uint16_t k = 0;
+
+	if (likely(rte_pktmbuf_alloc_bulk(pool, m, n) == 0))
+		return n;
+	while (k < n && (m[k] = rte_pktmbuf_alloc(pool)) != NULL)
+		k++;
+	return k;
+}
+
+/* Copies waiting frames of one lane into fresh buffers, at most max. */
+static uint16_t
+take(struct wire_end *e, struct lane *l, uint16_t queue, struct rte_mbuf **m, uint16_t max)
+{
+	uint32_t h = atomic_load_explicit(&l->head, memory_order_relaxed);
+	uint32_t there = atomic_load_explicit(&l->tail, memory_order_acquire) - h;
+	uint16_t n = (uint16_t)sl_min(there, (uint32_t)max);
+
+	if (n == 0)
+		return 0;
+	n = alloc(e->pool[queue], m, n); // the rest stays on the wire, as in a NIC's fifo
+	for (uint16_t i = 0; i < n; i++) {
+		const struct frame *f = &l->slot[(h + i) & (e->wire->depth - 1)];
+
+		memcpy(rte_pktmbuf_append(m[i], f->len), f->data, f->len);
+		if (f->has_hash) {
+			m[i]->hash.rss = f->hash;
+			m[i]->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
+		}
+	}
+	atomic_store_explicit(&l->head, h + n, memory_order_release);
+	return n;
 }
 
 static uint16_t
@@ -230,26 +272,16 @@ on_rx(uint16_t port sl_unused, uint16_t queue, struct rte_mbuf **m, uint16_t n s
 	uint16_t max, void *ctx)
 {
 	struct wire_end *e = ctx;
+	uint64_t start = rte_rdtsc();
 	uint16_t got = 0;
 
 	for (uint32_t k = 0; k < WIRE_QUEUES && got < max; k++) {
 		struct lane *l = &e->in[queue][(e->next[queue] + k) % WIRE_QUEUES];
-		struct frame *f;
 
-		while (got < max && (f = lane_head(l, e->wire->depth)) != NULL) {
-			struct rte_mbuf *b = rte_pktmbuf_alloc(e->pool[queue]);
-			if (b == NULL)
-				return got; // stays on the wire, as in a NIC's fifo
-			rte_memcpy(rte_pktmbuf_append(b, f->len), f->data, f->len);
-			if (f->has_hash) {
-				b->hash.rss = f->hash;
-				b->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
-			}
-			lane_pop(l);
-			m[got++] = b;
-		}
+		got += take(e, l, queue, m + got, (uint16_t)(max - got));
 	}
 	e->next[queue]++;
+	e->cycles[queue] += rte_rdtsc() - start;
 	return got;
 }
 
@@ -346,6 +378,12 @@ wire_recv(struct wire *w, char end, uint16_t queue, void *frame, uint32_t size)
 		return len;
 	}
 	return -EAGAIN;
+}
+
+uint64_t
+wire_cycles(const struct wire *w, char end, uint16_t queue)
+{
+	return w->end[end != 'a'].cycles[queue];
 }
 
 uint64_t
