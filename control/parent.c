@@ -67,24 +67,29 @@ parent_add_device(struct parent_spec *s, struct sl_str device)
 	}
 }
 
-/* Opens and locks the folder; -EWOULDBLOCK when somebody holds it. */
+/*
+ * Makes the folder and locks a file in it; -EWOULDBLOCK when somebody holds it. Not the folder
+ * itself: with hugepages EAL locks that, and would wait for us for ever.
+ */
 static int
 lock_dir(const char *dir)
 {
+	char path[sizeof(((struct parent_spec *)0)->run_dir) + 16];
 	struct stat a, b;
 	int fd;
 
+	snprintf(path, sizeof(path), "%s/sluice.lock", dir);
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return -errno;
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) // the last owner of the folder may be removing it
+		return errno == ENOENT ? -ESTALE : -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		close(fd);
 		return -EWOULDBLOCK;
 	}
-	// its last owner may have removed the folder between open and lock
-	if (fstat(fd, &a) != 0 || stat(dir, &b) != 0 || a.st_ino != b.st_ino) {
+	// its last owner may have removed the file between open and lock
+	if (fstat(fd, &a) != 0 || stat(path, &b) != 0 || a.st_ino != b.st_ino) {
 		close(fd);
 		return -ESTALE;
 	}

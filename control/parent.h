@@ -23,7 +23,7 @@ struct parent_link {
 struct parent_spec {
 	char prefix[PARENT_PREFIX];   // EAL file prefix
 	char run_dir[256];            // EAL's run-time folder of that prefix
-	int run_lock;                 // descriptor of the locked folder, -1: none
+	int run_lock;                 // descriptor of the lock in that folder, -1: none
 	const char *const *huge_dirs; // NULL: hugetlbfs mounts of this machine
 	uint32_t nhuge_dirs;
 	const char *pidfile; // removed at the end; NULL: none

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kinds of ports and memory beside veth: memif between two instances, hugepages."""
+import contextlib
+import os
+import re
+
+from lib import BUILD, VIP4, check, log, random_file, sha256, sh, wait_for
+
+TIMEOUTS = """
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 10s
+    timeout server 10s
+"""
+
+
+def test_memif(net, nbthread):
+    """Two instances joined by shared memory: one forwards over memif to the other, which serves."""
+    random_file(net.file("big"), 5 << 20)
+    net.nginx([("b1", 8001)])
+    far = net.write("far.cfg", """global
+    nbthread %d
+    dpdk-eal "--file-prefix=%sf"
+port mem
+    device net_memif0,role=server,id=0,socket=%s,socket-abstract=no
+    address 10.61.3.2/24
+    address fd61:3::2/64
+port srv
+    device net_af_packet1,iface=srv
+    address 10.61.2.10/24
+%s
+frontend web
+    bind 10.61.3.2:80
+    bind [fd61:3::2]:80
+    http-request return status 200 content-type text/plain string "over memif" if { path /own }
+    default_backend far
+backend far
+    server b1 10.61.2.1:8001
+""" % (nbthread, net.prefix, net.file("memif.sock"), TIMEOUTS))
+    q = net.start([os.path.join(BUILD, "sluice"), "-f", far], ns=net.d, log=net.file("far.log"))
+    wait_for("the far instance", lambda: " ready" in q.log() or not q.alive(), 20)
+    check(q.alive(), q.log()[-2000:])
+    p = net.sluice("""global
+    nbthread %d
+    dpdk-eal "--file-prefix=%s"
+port lan
+    device net_af_packet0,iface=lan
+    address %s/24
+port mem
+    device net_memif0,role=client,id=0,socket=%s,socket-abstract=no
+    address 10.61.3.1/24
+    address fd61:3::1/64
+%s
+frontend web
+    bind %s:80
+    use_backend six if { path_beg /six/ }
+    default_backend near
+backend near
+    server far 10.61.3.2:80
+backend six
+    server far [fd61:3::2]:80
+""" % (nbthread, net.prefix, VIP4, net.file("memif.sock"), TIMEOUTS, VIP4))
+    _, out = net.curl("-i", "--retry", "5", "--retry-all-errors", "http://%s/own" % VIP4)
+    check(out.startswith("HTTP/1.1 200") and out.endswith("over memif"), out)
+    net.curl("-o", net.file("got"), "http://%s/big" % VIP4)
+    check(sha256(net.file("got")) == sha256(net.file("big")), "the download differs")
+    _, out = net.curl("--path-as-is", "-i", "http://%s/six/../name" % VIP4)
+    check(out.startswith("HTTP/1.1 200"), out)
+    ports = net.telemetry("/sluice/ports")
+    check(re.search(r"memif", str(ports)), "no memif port: %s" % ports)
+    r = net.wrk("http://%s/own" % VIP4, seconds=2, conns=16)
+    check(r["requests"] > 200 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
+    net.stop_sluice(p)
+    check(q.stop() in (0, 143), q.log()[-2000:])
+    check(not os.path.exists(net.file("memif.sock")), "the socket of memif is left")
+
+
+test_memif.cases = [{"nbthread": n} for n in (1, 2)]
+test_memif.net = lambda case: {"queues": case["nbthread"]}
+
+
+PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+
+def pages(name):
+    with open(PAGES + name) as f:
+        return int(f.read())
+
+
+@contextlib.contextmanager
+def hugepages(net, n):
+    """n free pages of 2 MB and a place where they are mounted; None where the kernel has none."""
+    had = pages("nr_hugepages") if os.path.exists(PAGES) else 0
+    where = net.file("huge")
+    mounted = False
+    try:
+        with contextlib.suppress(OSError):
+            with open(PAGES + "nr_hugepages", "w") as f:
+                f.write(str(had + n))
+        if not os.path.exists(PAGES) or pages("free_hugepages") < n:
+            yield None
+            return
+        os.mkdir(where)
+        mounted = sh(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", where], ok=False)[0] == 0
+        yield where if mounted else None
+    finally:
+        if mounted:
+            sh(["umount", where], ok=False)
+        with contextlib.suppress(OSError):
+            with open(PAGES + "nr_hugepages", "w") as f:
+                f.write(str(had))
+
+
+def test_hugepages(net):
+    """Hugepages are used where they are there, under the instance's own names, and all given back."""
+    conf = TIMEOUTS + """
+frontend web
+    bind %s:80
+    http-request return status 200 content-type text/plain string "hello"
+""" % VIP4
+    with hugepages(net, 400) as where:
+        if where is None:
+            log("this kernel gives no hugepages: ordinary memory is all there is to test")
+            return
+        free = pages("free_hugepages")
+        for end in ("stop", "kill"):
+            p = net.sluice(net.sluice_head("af_packet") + conf)
+            check("(hugepages)" in p.log(), "hugepages are not used:\n" + p.log())
+            wait_for("hugepages in use", lambda: pages("free_hugepages") < free)
+            _, out = net.curl("-i", "http://%s/" % VIP4)
+            check(out.startswith("HTTP/1.1 200"), out)
+            if end == "stop":
+                net.stop_sluice(p)
+            else:  # the daemon itself: its parent clears up
+                _, out = sh(["pgrep", "-P", str(p.pid)])
+                os.kill(int(out.split()[0]), 9)
+                p.wait(10)
+                net.left_behind()
+            check(os.listdir(where) == [], "files are left: %s" % os.listdir(where))
+            wait_for("all pages free", lambda: pages("free_hugepages") == free)
