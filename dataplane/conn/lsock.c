@@ -114,12 +114,14 @@ end(struct lcore *lc, struct lsock *ls, enum lsock_event how, int err)
 	report(lc, ls);
 }
 
+/* all: whatever room there is, because the end comes behind it. */
 static void
-pump_out(struct lcore *lc, struct lsock *ls)
+pump_out(struct lcore *lc, struct lsock *ls, bool all)
 {
 	uint8_t n = 0;
 
-	while (ls->connected && n < ls->nout && conn_send_space(ls->conn) >= ls->out[n]->len) {
+	while (ls->connected && n < ls->nout &&
+		(all || conn_send_space(ls->conn) >= ls->out[n]->len)) {
 		struct chain c;
 
 		chain_init(&c);
@@ -146,7 +148,8 @@ pump_in(struct lcore *lc, struct lsock *ls)
 		conn_rx_drop(lc, ls->conn, b->len);
 		give_back(ls, b, LSOCK_DATA);
 	}
-	if (rx->len == 0 && conn_rx_eof(ls->conn) && !ls->eof) {
+	// a connection that was reset has not ended
+	if (rx->len == 0 && conn_rx_eof(ls->conn) && conn_error(ls->conn) == 0 && !ls->eof) {
 		ls->eof = true;
 		ls->events |= EVENT_BIT(LSOCK_EOF);
 	}
@@ -169,7 +172,7 @@ event(struct lcore *lc, struct conn *c, void *user, uint32_t ev)
 		end(lc, ls, LSOCK_CLOSED, err);
 		return;
 	}
-	pump_out(lc, ls);
+	pump_out(lc, ls, false);
 	report(lc, ls);
 }
 
@@ -187,8 +190,10 @@ on_open(struct lcore *lc, struct lsock *ls)
 static void
 on_close(struct lcore *lc, struct lsock *ls, bool abort)
 {
-	if (!ls->dead && (abort || !ls->connected))
-		conn_abort(lc, ls->conn);
+	if (!ls->dead && !abort)
+		pump_out(lc, ls, true); // at most LSOCK_OUT blocks: bounded
+	if (!ls->dead && (abort || !ls->connected || ls->nout > 0))
+		conn_abort(lc, ls->conn); // half a message must not look like a whole one
 	else if (!ls->dead)
 		conn_close(lc, ls->conn);
 	end(lc, ls, LSOCK_GONE, 0);
@@ -212,7 +217,7 @@ lsock_message(struct lcore *lc, const struct xmsg *m)
 			give_back(ls, b, LSOCK_SENT);
 		} else {
 			ls->out[ls->nout++] = b;
-			pump_out(lc, ls);
+			pump_out(lc, ls, false);
 		}
 		break;
 	case XMSG_SOCK_CREDIT:
