@@ -282,6 +282,8 @@ enum unsup_scope {
 	UNSUP_SERVER,
 	UNSUP_ACTION,
 	UNSUP_BALANCE,
+	UNSUP_FETCH,
+	UNSUP_CONV,
 };
 struct unsup {
 	enum unsup_scope scope;

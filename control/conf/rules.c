@@ -14,10 +14,18 @@
  */
 #include "control/conf/conf_priv.h"
 
+static const char *
+absent(void *ctx sl_unused, char kind, struct sl_str name)
+{
+	const struct unsup *u = unsup_find(kind == 'f' ? UNSUP_FETCH : UNSUP_CONV, &name, 1);
+
+	return u != NULL ? u->why : NULL;
+}
+
 struct expr_comp
 conf_comp(struct conf *c, struct conf_px *px, struct arena *mem, enum eval_point point)
 {
-	c->diag = (struct expr_diag){ .error = conf_expr_error, .ctx = c };
+	c->diag = (struct expr_diag){ .error = conf_expr_error, .ctx = c, .absent = absent };
 	c->ext = (struct expr_extern){
 		.lookup = script_lookup, .nargs = script_action_nargs, .ctx = c->lua
 	};

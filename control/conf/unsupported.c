@@ -3,7 +3,7 @@
  * HAProxy 2.6's keywords that sluice does not have: refused by name and with the reason, or
  * accepted when nothing of the traffic can depend on them (a notice says so).
  *
- * Runs on: the loader. The list is unsupported.def; a row that gets an implementation leaves it
+ * Runs on: the loader. The lists are unsupported.def and unsupported_expr.def; a row that gets an implementation leaves it
  * (a test looks for names in both).
  */
 #include "control/conf/conf_priv.h"
@@ -13,6 +13,7 @@
 #define NO_ARG(scope, name, nargs, why) { UNSUP_##scope, name, why, false, nargs },
 static const struct unsup list[] = {
 #include "control/conf/unsupported.def"
+#include "control/conf/unsupported_expr.def"
 };
 #undef NO
 #undef SKIP

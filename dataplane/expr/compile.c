@@ -46,6 +46,13 @@ unknown(const struct piece *p, const struct registry *reg)
 {
 	const struct expr_comp *e = p->b->e;
 	const void *near = registry_nearest(reg, p->name);
+	const char *why = e->diag->absent == NULL
+		? NULL
+		: e->diag->absent(e->diag->ctx, reg == expr_fetches() ? 'f' : 'c', p->name);
+
+	if (why != NULL)
+		return expr_error(e, p->name, "not supported yet by sluice: %s '%.*s': %s", p->what,
+			SL_STR_ARG(p->name), why);
 
 	/* Every row type starts with its name. A guess that shares less than half helps nobody. */
 	const char *guess = near != NULL ? *(const char *const *)near : NULL;

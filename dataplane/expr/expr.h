@@ -226,6 +226,11 @@ struct expr_extern {
 struct expr_diag {
 	void (*error)(void *ctx, struct sl_str word, const char *text);
 	void *ctx;
+	/*
+	 * Why a fetch ('f') or converter ('c') of this name is not there; NULL: nobody knows it.
+	 * May be NULL itself.
+	 */
+	const char *(*absent)(void *ctx, char kind, struct sl_str name);
 };
 
 /* Where named ACLs are found. */
