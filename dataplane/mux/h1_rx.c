@@ -12,6 +12,8 @@
 
 #include "dataplane/base/hot.h"
 
+#define HEAD_SMALL (1024u + HTTP_REWRITE)
+
 static const struct chain no_rx;
 
 const struct chain *
@@ -94,6 +96,29 @@ fail(struct lcore *lc, struct muxs *ms, enum mux_err err)
 	return -EBADMSG;
 }
 
+/*
+ * Memory for a head in pieces: little at first, as most heads are small and a client may open many
+ * of them; the whole once it is needed. Room for edits stays in either.
+ */
+static int
+gather_room(struct lcore *lc, struct muxs *ms, uint32_t more)
+{
+	uint32_t need = ms->hb_len + more + HTTP_REWRITE;
+	uint32_t cap = need <= HEAD_SMALL ? HEAD_SMALL : HTTP_MAX_HEAD + HTTP_REWRITE;
+	char *mem;
+
+	if (ms->hb != NULL && cap <= ms->hb_cap)
+		return 0;
+	mem = ms->mx->u->head_mem(lc, ms, ms->user, cap);
+	if (mem == NULL)
+		return -ENOMEM;
+	if (ms->hb_len > 0)
+		memcpy(mem, ms->hb, ms->hb_len);
+	ms->hb = mem;
+	ms->hb_cap = cap;
+	return 0;
+}
+
 /* Continues in a private buffer; every byte copied so far belongs to the head. */
 static int
 parse_gathered(struct lcore *lc, struct muxs *ms)
@@ -102,12 +127,8 @@ parse_gathered(struct lcore *lc, struct muxs *ms)
 	uint32_t before = ms->hb_len, n;
 	int rc;
 
-	if (ms->hb == NULL) {
-		ms->hb_cap = HTTP_MAX_HEAD + HTTP_REWRITE;
-		ms->hb = ms->mx->u->head_mem(lc, ms, ms->user, ms->hb_cap);
-		if (ms->hb == NULL)
-			return -ENOMEM;
-	}
+	if (gather_room(lc, ms, rx->len) < 0)
+		return -ENOMEM;
 	n = sl_min(rx->len, ms->hb_cap - ms->hb_len);
 	ms->hb_len += chain_copy_out(rx, 0, ms->hb + before, n);
 	rc = parse(ms, ms->hb, ms->hb_len);
