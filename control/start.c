@@ -273,7 +273,7 @@ static int
 shared_up(struct daemon *d)
 {
 	d->net = net_shared_new(d->ports);
-	d->bal = bal_shared_new(d->model->nservers, d->model->nproxies);
+	d->bal = bal_shared_new(d->model->nservers, d->model->nproxies, d->model->nbinds);
 	if (d->net == NULL || d->bal == NULL)
 		return fail(d, -ENOMEM, "no memory for neighbours and servers");
 	bal_shared_init_model(d->bal, d->model);

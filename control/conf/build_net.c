@@ -186,12 +186,32 @@ add_v4(struct conf *c, struct conf_px *px)
 	}
 }
 
+/* The first that is one too many. */
+static void
+check_number(struct conf *c)
+{
+	uint32_t n = 0;
+
+	for (const struct conf_px *px = c->proxies; px != NULL; px = px->next) {
+		for (const struct conf_bind *b = px->binds; b != NULL; b = b->next) {
+			if (++n != MODEL_MAX_BINDS + 1)
+				continue;
+			conf_error_at(c, &b->a.pos,
+				"'bind' of '%.*s': more than %u addresses to listen on are not "
+				"supported yet by sluice: use ':<port>' for all addresses of all "
+				"ports.",
+				SL_STR_ARG(px->p->name), MODEL_MAX_BINDS);
+		}
+	}
+}
+
 void
 conf_build_net(struct conf *c)
 {
 	check_ports(c);
 	for (struct conf_px *px = c->proxies; px != NULL; px = px->next)
 		add_v4(c, px);
+	check_number(c);
 	for (const struct conf_px *px = c->proxies; px != NULL; px = px->next) {
 		for (const struct conf_bind *b = px->binds; b != NULL; b = b->next)
 			check_bind(c, px, b);

@@ -46,6 +46,12 @@ srv_addr(const struct srv_run *r, const struct server *srv)
 	return unlikely(set != NULL) ? set : &srv->addr;
 }
 
+/* One per bind slot. */
+struct bind_run {
+	/* any worker: connections over all workers, for maxconn (exact) */
+	alignas(SL_CACHE_LINE) _Atomic(uint32_t) conns;
+};
+
 struct bal_shared {
 	uint32_t nslots;
 	struct srv_run *srv;
@@ -54,13 +60,15 @@ struct bal_shared {
 	/* main: addresses that were replaced and may still be read */
 	const struct ip_port **retired;
 	uint32_t nretired;
+	uint32_t nbinds;
+	struct bind_run *bind;
 	/* any worker: client connections of the process, for the global maxconn */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) conns;
 	/* main: the global maxconn by command, UINT32_MAX: as configured */
 	_Atomic(uint32_t) maxconn;
 };
-/* By server slots and proxy slots; NULL when out of memory. */
-struct bal_shared *bal_shared_new(uint32_t nslots, uint32_t nproxies);
+/* By server, proxy and bind slots; NULL when out of memory. */
+struct bal_shared *bal_shared_new(uint32_t nslots, uint32_t nproxies, uint32_t nbinds);
 void bal_shared_free(struct bal_shared *s);
 /* Main: keeps a replaced srv_run.addr (may be NULL) until bal_shared_free(). */
 void bal_shared_retire(struct bal_shared *s, const struct ip_port *addr);

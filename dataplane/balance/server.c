@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 sl_cold struct bal_shared *
-bal_shared_new(uint32_t nslots, uint32_t nproxies)
+bal_shared_new(uint32_t nslots, uint32_t nproxies, uint32_t nbinds)
 {
 	struct bal_shared *s = aligned_alloc(SL_CACHE_LINE, sizeof(*s));
 
@@ -19,9 +19,11 @@ bal_shared_new(uint32_t nslots, uint32_t nproxies)
 	memset(s, 0, sizeof(*s));
 	s->nslots = sl_max(nslots, 1u);
 	s->nproxies = sl_max(nproxies, 1u);
+	s->nbinds = sl_max(nbinds, 1u);
 	s->srv = aligned_alloc(SL_CACHE_LINE, s->nslots * sizeof(*s->srv));
 	s->px = aligned_alloc(SL_CACHE_LINE, s->nproxies * sizeof(*s->px));
-	if (s->srv == NULL || s->px == NULL) {
+	s->bind = aligned_alloc(SL_CACHE_LINE, s->nbinds * sizeof(*s->bind));
+	if (s->srv == NULL || s->px == NULL || s->bind == NULL) {
 		bal_shared_free(s);
 		return NULL;
 	}
@@ -30,6 +32,7 @@ bal_shared_new(uint32_t nslots, uint32_t nproxies)
 	atomic_store(&s->maxconn, UINT32_MAX);
 	for (uint32_t i = 0; i < s->nproxies; i++)
 		atomic_store(&s->px[i].maxconn, UINT32_MAX);
+	memset(s->bind, 0, s->nbinds * sizeof(*s->bind));
 	return s;
 }
 
@@ -45,6 +48,7 @@ bal_shared_free(struct bal_shared *s)
 	free(s->retired);
 	free(s->srv);
 	free(s->px);
+	free(s->bind);
 	free(s);
 }
 

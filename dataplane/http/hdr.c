@@ -174,6 +174,8 @@ static void
 mark_edited(struct http_msg *m, struct sl_str name)
 {
 	m->flags |= HTTP_F_EDITED | (is_framing(name) ? HTTP_F_REFRAMED : 0);
+	if (name.len == 10 && sl_str_ieq(name, SL_STR("connection")))
+		m->flags |= HTTP_F_CONN_SET;
 }
 
 static bool

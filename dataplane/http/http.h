@@ -60,6 +60,7 @@ enum http_framing {
 #define HTTP_F_OWNED 0x40u      // base is private and may be edited
 #define HTTP_F_EDITED 0x80u     // differs from what was received
 #define HTTP_F_REFRAMED 0x100u  // a field that tells the body's end was edited: http_fit_framing()
+#define HTTP_F_CONN_SET 0x200u  // a Connection field was edited
 
 struct http_msg {
 	char *base;

@@ -35,6 +35,9 @@ struct src_pos {
 	uint32_t line;
 };
 
+/* Every worker has a place for each; addresses of "any" that stand for both families count twice. */
+#define MODEL_MAX_BINDS 255u
+
 struct listen_addr {
 	struct src_pos pos;
 	struct sl_str name;

@@ -294,7 +294,9 @@ run_redirect(struct stream *s, const struct act *a, struct sample *args, uint32_
 	struct reply r = { .status = rd->code,
 		.hdr = hdr,
 		.nhdr = 1,
-		.no_cache = rd->code == 302 || rd->code == 303 || rd->code == 307 };
+		.no_cache = rd->code == 302 || rd->code == 303 || rd->code == 307,
+		.close = s->req.framing == HTTP_BODY_CHUNKED ||
+			(s->req.framing == HTTP_BODY_LENGTH && s->req.content_length > 0) };
 	struct sl_buf b;
 	char *mem = arena_alloc(&s->arena, size);
 

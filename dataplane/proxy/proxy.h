@@ -35,6 +35,8 @@ void px_detach(struct lcore *lc);
 /* Opens the listeners of the published model, closes those it no longer has. 0 or -Exxx. */
 int px_listen(struct lcore *lc, const struct model *m);
 void px_unlisten_all(struct lcore *lc);
+/* Soft stop: no new connections, kept ones end with their request, idle kept ones now. */
+void px_stop(struct lcore *lc);
 /* Messages from script threads (CALL_DONE), from main (SERVER_STATE) and workers (SRV_TOKEN). */
 void px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m);
 void px_main_message(struct lcore *lc, const struct xmsg *m);

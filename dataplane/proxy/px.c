@@ -287,6 +287,18 @@ px_unlisten_all(struct lcore *lc)
 }
 
 void
+px_stop(struct lcore *lc)
+{
+	struct px_lcore *px = lc->px;
+
+	lc->stopping = true;
+	px_unlisten_all(lc);
+	for (uint32_t i = 0; i < px->sessions.nr; i++)
+		if (pool_is_live(&px->sessions, i))
+			session_stop(pool_at(&px->sessions, i));
+}
+
+void
 px_main_message(struct lcore *lc, const struct xmsg *m)
 {
 	uint32_t slot = (uint32_t)m->w[1];

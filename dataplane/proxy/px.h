@@ -4,7 +4,7 @@
 
 #include "dataplane/proxy/stream.h"
 
-#define PX_MAX_LISTENERS 256
+#define PX_MAX_LISTENERS MODEL_MAX_BINDS
 
 /*
  * Chunk sizes of a stream's arena: the small one holds both heads of a usual exchange with their
@@ -51,6 +51,8 @@ struct px_lcore {
 void session_free(struct session *ses);
 /* A stream ended; alive: the connection goes on. */
 void session_stream_ended(struct session *ses, bool alive);
+/* No more requests: ends a connection that waits for its next one. */
+void session_stop(struct session *ses);
 void *session_accept(struct lcore *lc, void *cookie, struct conn *c);
 
 /* ---- counters ---- */

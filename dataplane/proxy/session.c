@@ -5,8 +5,8 @@
  * Runs on: the worker that owns the connection. While a request is in flight its stream is in
  * charge; the session's timer covers what lies between: waiting for the first byte ("timeout
  * http-request", answered by 408) and for the next request ("timeout http-keep-alive", just closed).
- * maxconn of process and frontend are exact over all workers; a connection beyond is refused and
- * counted.
+ * maxconn of process, frontend and bind are exact over all workers; a connection beyond is refused
+ * and counted.
  */
 #include "dataplane/proxy/px.h"
 
@@ -34,8 +34,20 @@ either(const _Atomic(uint32_t) *set, uint32_t configured)
 	return max != UINT32_MAX ? max : configured;
 }
 
+/* A bind without a maxconn of its own is not counted: that would cost all workers a shared line. */
+static void
+limits_give(struct lcore *lc, const struct listen_addr *b)
+{
+	struct bal_shared *sh = lc->bal_shared;
+
+	atomic_fetch_sub(&sh->conns, 1);
+	atomic_fetch_sub(&sh->px[b->fe->slot].conns, 1);
+	if (b->maxconn != 0)
+		atomic_fetch_sub(&sh->bind[b->slot].conns, 1);
+}
+
 static bool
-limits_take(struct lcore *lc, const struct proxy *fe)
+limits_take(struct lcore *lc, const struct listen_addr *b)
 {
 	struct bal_shared *sh = lc->bal_shared;
 	uint32_t max = lc->model != NULL ? lc->model->global.maxconn : 0;
@@ -44,17 +56,16 @@ limits_take(struct lcore *lc, const struct proxy *fe)
 	max = either(&sh->maxconn, max);
 	if (!take_below(&sh->conns, max))
 		return false;
-	if (take_below(&sh->px[fe->slot].conns, either(&sh->px[fe->slot].maxconn, fe->maxconn)))
+	if (!take_below(&sh->px[b->fe->slot].conns,
+		    either(&sh->px[b->fe->slot].maxconn, b->fe->maxconn))) {
+		atomic_fetch_sub(&sh->conns, 1);
+		return false;
+	}
+	if (b->maxconn == 0 || take_below(&sh->bind[b->slot].conns, b->maxconn))
 		return true;
 	atomic_fetch_sub(&sh->conns, 1);
+	atomic_fetch_sub(&sh->px[b->fe->slot].conns, 1);
 	return false;
-}
-
-static void
-limits_give(struct lcore *lc, const struct proxy *fe)
-{
-	atomic_fetch_sub(&lc->bal_shared->conns, 1);
-	atomic_fetch_sub(&lc->bal_shared->px[fe->slot].conns, 1);
 }
 
 /* ---- life ---- */
@@ -99,7 +110,7 @@ session_free(struct session *ses)
 	struct px_lcore *px = lc->px;
 
 	wheel_cancel(&lc->wheel, &ses->timer);
-	limits_give(lc, ses->fe);
+	limits_give(lc, ses->bind);
 	counter_dec(&px_cnt(lc, ses->fe)->cur_conn);
 	counter_dec(&lc->bind_cnt[ses->bind->slot].cur_conn);
 	arena_reset(&ses->arena);
@@ -169,6 +180,19 @@ session_stream_ended(struct session *ses, bool alive)
 		set_timer(ses, t->http_keep_alive);
 	else
 		set_timer(ses, t->http_request != 0 ? t->http_request : t->client);
+}
+
+void
+session_stop(struct session *ses)
+{
+	struct mux *mx = ses->mx;
+
+	// one that has not asked yet may be about to
+	if (mx == NULL || ses->stream != NULL || ses->nreq == 0 || !mux_is_idle(mx))
+		return;
+	ses->mx = NULL;
+	mux_close(ses->lc, mx, false);
+	session_free(ses);
 }
 
 /* ---- the mux's server side ---- */
@@ -243,14 +267,14 @@ session_new(struct lcore *lc, const struct listen_addr *b, struct conn *c)
 {
 	struct session *ses;
 
-	if (!limits_take(lc, b->fe)) {
+	if (!limits_take(lc, b)) {
 		drop_count(lc, DROP_TCP_MAXCONN);
 		return NULL;
 	}
 	ses = pool_new(&lc->px->sessions);
 	if (ses == NULL) {
 		drop_count(lc, DROP_TCP_NO_MEM);
-		limits_give(lc, b->fe);
+		limits_give(lc, b);
 		return NULL;
 	}
 	ses->lc = lc;

@@ -101,6 +101,7 @@ struct st_leg {
 #define ST_F_AT_BE      0x2000u // counted as connection of be
 #define ST_F_AT_SRV     0x4000u // counted as connection of srv
 #define ST_F_LOGGED     0x8000u
+#define ST_F_SRV_CLOSE  0x10000u // a rule wants the server connection closed
 
 /* How far the use_backend rule fe->switches[next_switch] got. */
 enum switch_step { SWITCH_COND, SWITCH_COND_DONE, SWITCH_NAME_DONE };
@@ -211,8 +212,18 @@ void txn_request_error(struct stream *s);
 void txn_request_rules(struct stream *s);
 /* Edits the head for the server: connection tokens, forwarded-for. 0, -ENOMEM, -ENOSPC. */
 int txn_request_ready(struct stream *s);
-/* Removes "close" and "keep-alive" from Connection fields of an owned head; 0 or -ENOSPC. */
-int txn_strip_connection(struct http_msg *m);
+/*
+ * Removes "close" and "keep-alive" from Connection fields of an owned head; *close: a rule has put
+ * the first one there. 0 or -ENOSPC.
+ */
+int txn_strip_connection(struct http_msg *m, bool *close);
+
+/* ---- backend.c ---- */
+/*
+ * Chooses the backend and counts the stream there. RULE_PARKED: a rule waits; to be called again
+ * when it has its value. RULE_ENDED: there is none.
+ */
+enum rule_result backend_choose(struct stream *s);
 
 /* ---- txn_response.c ---- */
 void txn_response_head(struct stream *s);

@@ -15,36 +15,25 @@ void *
 tcp_mode_open(struct lcore *lc, struct session *ses, struct conn *c)
 {
 	struct stream *s = stream_new(lc, ses);
-	const struct proxy *fe = ses->fe, *be;
 
 	if (s == NULL)
 		return NULL;
 	s->cli.c = c;
 	s->log.first_us = lc->now_us;
 	s->log.first_wall_us = lc->wall_us;
-	counter_inc(&px_cnt(lc, fe)->cum_req);
-	be = fe->default_be != NULL ? fe->default_be : (fe->caps & PX_CAP_BE) != 0 ? fe : NULL;
+	counter_inc(&px_cnt(lc, ses->fe)->cum_req);
 	s->phase = ST_REQ_RULES_FE;
 	s->wait_exp =
 		lc->now; // starts when the accept has returned, out of the first event or timer
-	if (be != NULL) {
-		s->be = s->view.be = be;
-		s->px->be_conns[be->slot]++;
-		s->flags |= ST_F_AT_BE | ST_F_WAS_AT_BE;
-		counter_inc(&px_be_cnt(lc, be)->cur_conn);
-		counter_inc(&px_be_cnt(lc, be)->cum_conn);
-	}
 	wheel_arm(&lc->wheel, &s->timer, lc->now);
 	return s;
 }
 
-/* Out of the first event or the timer that the accept armed. */
+/* Out of the first event or the timer that the accept armed, and when a parked rule goes on. */
 void
 tcp_mode_start(struct stream *s)
 {
-	if ((s->flags & ST_F_AT_BE) == 0)
-		txn_fail(s, 0, "SC");
-	else
+	if (backend_choose(s) == RULE_NEXT)
 		upstream_start(s);
 }
 
@@ -148,7 +137,8 @@ tcp_mode_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
 	if (s->cli.c == NULL)
 		s->cli.c = c;
 	stream_touch_client(s);
-	if (s->phase == ST_REQ_RULES_FE && (events & CONN_EV_CLOSED) == 0)
+	if (s->phase == ST_REQ_RULES_FE && (s->flags & ST_F_PARKED) == 0 &&
+		(events & CONN_EV_CLOSED) == 0)
 		tcp_mode_start(s);
 	if (s->phase != ST_DEAD && (events & CONN_EV_CLOSED) != 0)
 		closed(s, &s->cli, true);

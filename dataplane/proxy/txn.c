@@ -77,7 +77,10 @@ txn_advance(struct stream *s)
 	switch (s->phase) {
 	case ST_REQ_RULES_FE:
 	case ST_REQ_RULES_BE:
-		txn_request_rules(s);
+		if (s->fe->mode == PX_TCP)
+			tcp_mode_start(s);
+		else
+			txn_request_rules(s);
 		break;
 	case ST_RES_RULES_BE:
 	case ST_RES_RULES_FE:

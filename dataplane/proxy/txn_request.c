@@ -75,73 +75,15 @@ txn_request_error(struct stream *s)
 
 /* ---- which backend ---- */
 
-/* use_backend rules, one program after the other; goes on where a suspension left it. */
-static enum rule_result
-by_switches(struct stream *s, const struct proxy **be)
-{
-	struct prog_cursor *cur = &s->side->cursor;
-
-	for (; s->next_switch < s->fe->nswitches; s->next_switch++, s->step = SWITCH_COND) {
-		const struct be_switch *sw = &s->fe->switches[s->next_switch];
-		enum rule_result rc;
-
-		if (s->step == SWITCH_COND) {
-			s->step = SWITCH_COND_DONE;
-			rc = rule_run(s, sw->cond);
-			if (rc != RULE_NEXT)
-				return rc;
-		}
-		if (s->step == SWITCH_COND_DONE) {
-			if (sw->cond != NULL && !cur->flag)
-				continue;
-			*be = sw->be;
-			if (*be != NULL || sw->name == NULL)
-				return RULE_NEXT;
-			s->step = SWITCH_NAME_DONE;
-			rc = rule_run(s, sw->name);
-			if (rc != RULE_NEXT)
-				return rc;
-		}
-		if (cur->stack[0].type == T_STR)
-			*be = model_find_proxy(s->model, cur->stack[0].s, PX_CAP_BE);
-		if (*be != NULL)
-			return RULE_NEXT; // a name that nobody has: the next rule, as HAProxy
-	}
-	return RULE_NEXT;
-}
-
-static void
-enter_backend(struct stream *s, const struct proxy *be)
-{
-	s->be = be;
-	s->view.be = be;
-	s->px->be_conns[be->slot]++;
-	s->flags |= ST_F_AT_BE | ST_F_WAS_AT_BE;
-	counter_inc(&px_be_cnt(s->lc, be)->cum_req);
-	counter_add(&px_be_cnt(s->lc, be)->bytes_in, s->log.bytes_in); // what came before it was chosen
-	counter_inc(&px_be_cnt(s->lc, be)->cur_conn);
-	counter_inc(&px_be_cnt(s->lc, be)->cum_conn);
-}
-
 static enum rule_result
 choose_backend(struct stream *s)
 {
-	const struct proxy *be = NULL;
-	enum rule_result rc = by_switches(s, &be);
+	enum rule_result rc = backend_choose(s);
 
 	if (rc != RULE_NEXT)
 		return rc;
-	if (be == NULL)
-		be = s->fe->default_be;
-	if (be == NULL && (s->fe->caps & PX_CAP_BE) != 0)
-		be = s->fe;
-	if (be == NULL) {
-		txn_fail(s, 503, "SC");
-		return RULE_ENDED;
-	}
-	enter_backend(s, be);
 	s->phase = ST_REQ_RULES_BE;
-	return be != s->fe ? rule_run(s, be->http_req) : RULE_NEXT;
+	return s->be != s->fe ? rule_run(s, s->be->http_req) : RULE_NEXT;
 }
 
 void
@@ -166,11 +108,12 @@ is_persistence(struct sl_str tok)
 
 /* Appends the tokens of a Connection value that pass. */
 static void
-add_passing(struct sl_buf *b, struct sl_str value)
+add_passing(struct sl_buf *b, struct sl_str value, bool *close)
 {
 	while (value.p != NULL) {
 		struct sl_str tok = sl_str_trim(sl_str_cut(&value, ','));
 
+		*close |= sl_str_ieq(tok, SL_STR("close"));
 		if (tok.len == 0 || is_persistence(tok))
 			continue;
 		if (b->len > 0)
@@ -180,21 +123,24 @@ add_passing(struct sl_buf *b, struct sl_str value)
 }
 
 int
-txn_strip_connection(struct http_msg *m)
+txn_strip_connection(struct http_msg *m, bool *close)
 {
 	struct sl_str name = SL_STR("connection");
+	bool set = (m->flags & HTTP_F_CONN_SET) != 0, found = false;
 	uint16_t pos = 0;
 	struct sl_buf b;
 	char keep[512];
 	int i;
 
-	if (likely((m->flags & (HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP)) == 0))
+	*close = false;
+	if (likely((m->flags & (HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP | HTTP_F_CONN_SET)) == 0))
 		return 0;
 	sl_buf_init(&b, keep, sizeof(keep));
 	for (i = http_hdr_find(m, name, &pos); i >= 0; i = http_hdr_find(m, name, &pos))
-		add_passing(&b, http_str(m, m->hdr[i].value));
+		add_passing(&b, http_str(m, m->hdr[i].value), &found);
 	if (b.full)
 		return -ENOSPC;
+	*close = set && found;
 	if (b.len > 0)
 		return http_hdr_set(m, name, sl_buf_str(&b));
 	http_hdr_del(m, name);
@@ -251,12 +197,15 @@ add_forwardfor(struct stream *s)
 int
 txn_request_ready(struct stream *s)
 {
+	bool close;
 	int rc;
 
 	if ((s->flags & ST_F_REQ_READY) != 0)
 		return 0;
 	s->flags |= ST_F_REQ_READY;
-	rc = txn_strip_connection(&s->req);
+	rc = txn_strip_connection(&s->req, &close);
+	if (close)
+		s->flags |= ST_F_SRV_CLOSE;
 	if (rc == 0)
 		rc = add_forwardfor(s);
 	return rc < 0 ? rc : http_fit_framing(&s->req);

@@ -81,17 +81,18 @@ static void
 send_response(struct stream *s)
 {
 	bool tunnel = s->res.framing == HTTP_BODY_TUNNEL, eom = false, close = wants_close(s);
-	bool drop;
+	bool drop, set;
 	struct lcore *lc = s->lc;
 	struct chain body;
 	int rc;
 
 	chain_init(&body);
-	if (stream_own_res(s) < 0 || txn_strip_connection(&s->res) < 0 || fit_body(s, &drop) < 0 ||
-		fit_framing(s) < 0) {
+	if (stream_own_res(s) < 0 || txn_strip_connection(&s->res, &set) < 0 ||
+		fit_body(s, &drop) < 0 || fit_framing(s) < 0) {
 		txn_fail(s, 500, "PH");
 		return;
 	}
+	close |= set;
 	s->phase = tunnel ? ST_TUNNEL : ST_DATA;
 	eom = drop;
 	if (!tunnel && !drop)

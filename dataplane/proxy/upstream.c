@@ -37,7 +37,7 @@ static bool
 may_keep(const struct stream *s)
 {
 	return ((s->fe->options | s->be->options) & (PX_O_SERVER_CLOSE | PX_O_CLOSE)) == 0 &&
-		s->phase != ST_TUNNEL;
+		s->phase != ST_TUNNEL && (s->flags & ST_F_SRV_CLOSE) == 0;
 }
 
 static void

@@ -136,8 +136,7 @@ worker_iterate(struct lcore *lc)
 	worker_serve(lc);
 	if (unlikely(atomic_load_explicit(&lc->asked_stop_accept, memory_order_relaxed)) &&
 		!lc->stopping) {
-		lc->stopping = true;
-		px_unlisten_all(lc);
+		px_stop(lc);
 	}
 	return found > 0;
 }

@@ -153,7 +153,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 	tcp_conf_default(&ws.tcp);
 	ws.tcp.max_conns = opt.conns * 2 + 70000;
 	ws.net = net_shared_new(ps);
-	ws.bal = bal_shared_new(m->nservers, m->nproxies);
+	ws.bal = bal_shared_new(m->nservers, m->nproxies, m->nbinds);
 	if (ws.net == NULL || ws.bal == NULL)
 		return NULL;
 	bal_shared_init_model(ws.bal, m);

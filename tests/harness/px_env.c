@@ -321,7 +321,7 @@ px_env_start(struct px_env *e)
 	memset(lc->px_cnt, 0, 4 * sizeof(*lc->px_cnt));
 	memset(lc->bind_cnt, 0, 4 * sizeof(*lc->bind_cnt));
 	memset(lc->srv_cnt, 0, 8 * sizeof(*lc->srv_cnt));
-	e->bal = bal_shared_new(ENV_SERVERS + 1, 4);
+	e->bal = bal_shared_new(ENV_SERVERS + 1, 4, 4);
 	assert_non_null(e->bal);
 	bal_shared_init_model(e->bal, &e->model);
 	assert_int_equal(mux_attach(lc, 512), 0);
