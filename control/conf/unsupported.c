@@ -3,8 +3,8 @@
  * HAProxy 2.6's keywords that sluice does not have: refused by name and with the reason, or
  * accepted when nothing of the traffic can depend on them (a notice says so).
  *
- * Runs on: the loader. The lists are unsupported.def and unsupported_expr.def; a row that gets an implementation leaves it
- * (a test looks for names in both).
+ * Runs on: the loader. The lists are unsupported.def and unsupported_expr.def; a row of the former that
+ * gets an implementation leaves it (a test looks for names in both).
  */
 #include "control/conf/conf_priv.h"
 

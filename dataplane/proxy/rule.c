@@ -42,7 +42,8 @@ after(struct stream *s, enum prog_status st)
 		return RULE_NEXT;
 	case PROG_SUSPENDED:
 		// what stays must not point into received packets
-		if ((s->fe->mode == PX_HTTP && stream_own_req(s) < 0) || (stream_at_response(s) && stream_own_res(s) < 0)) {
+		if ((s->fe->mode == PX_HTTP && stream_own_req(s) < 0) ||
+			(stream_at_response(s) && stream_own_res(s) < 0)) {
 			txn_fail(s, 500, "RC");
 			return RULE_ENDED;
 		}
