@@ -142,8 +142,13 @@ condition(struct options *o, const char *text)
 	sl_buf_init(&b, why, sizeof(why));
 	rc = conf_condition(sl_str_c(text), &b);
 	o->status = rc < 0 ? 2 : rc == 0;
-	if (rc < 0)
-		options_print(SL_ALERT, "", why);
+	if (rc < 0) {
+		char text[320];
+
+		sl_buf_init(&b, text, sizeof(text));
+		sl_buf_printf(&b, "Failed to evaluate condition: %s", why);
+		options_print(SL_ALERT, "config", text);
+	}
 	return 1;
 }
 
