@@ -2,12 +2,11 @@
 /* See px_env.h. */
 #include "tests/harness/px_env.h"
 
-#include <rte_eal.h>
 #include <rte_mempool.h>
-#include <unistd.h>
 
 #include "dataplane/mux/mux_h1.h"
 #include "dataplane/proxy/px.h"
+#include "tests/harness/eal.h"
 
 #define POOL_MBUFS 4095
 
@@ -16,11 +15,6 @@ static struct lcore *the_lc;
 int
 px_env_group_setup(void **state sl_unused)
 {
-	char prefix[64];
-	char *argv[] = { (char[]){ "test" }, (char[]){ "--no-huge" }, (char[]){ "--no-shconf" },
-		(char[]){ "--no-pci" }, (char[]){ "--no-telemetry" }, (char[]){ "--iova-mode=va" },
-		(char[]){ "-m" }, (char[]){ "96" }, (char[]){ "--log-level=*:critical" }, prefix,
-		NULL };
 	struct lcore_spec spec = { .nlcores = 1,
 		.socket = -1,
 		.nscripts = 1,
@@ -30,15 +24,9 @@ px_env_group_setup(void **state sl_unused)
 		.nsrv = 8 };
 	const char *dup;
 
-	snprintf(prefix, sizeof(prefix), "--file-prefix=slpx%d", (int)getpid());
-	int rc = rte_eal_init((int)SL_ARRAY_SIZE(argv) - 1, argv);
-
-	if (rc >= 0)
-		rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
-	if (rc < 0)
+	if (test_eal_start() < 0)
 		return -1;
-	spec.pool = rte_pktmbuf_pool_create("px", POOL_MBUFS, 0, PORT_PRIV,
-		RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA, SOCKET_ID_ANY);
+	spec.pool = test_pool_new("px", POOL_MBUFS);
 	spec.pool_size = POOL_MBUFS;
 	if (spec.pool == NULL || expr_init(&dup) < 0 || action_init(&dup) < 0)
 		return -1;

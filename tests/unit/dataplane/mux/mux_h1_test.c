@@ -10,11 +10,10 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <rte_eal.h>
 #include <rte_mempool.h>
-#include <unistd.h>
 
 #include "dataplane/mux/mux_h1.h"
+#include "tests/harness/eal.h"
 #include "tests/harness/fake_conn.h"
 
 static struct lcore *lc;
@@ -134,20 +133,12 @@ static const struct ip_port here = { .ip = { .v4 = 1, .family = ADDR_V4 }, .port
 static int
 group_setup(void **state sl_unused)
 {
-	char prefix[64];
-	char *argv[] = { (char[]){ "test" }, (char[]){ "--no-huge" }, (char[]){ "--no-shconf" },
-		(char[]){ "--no-pci" }, (char[]){ "--no-telemetry" }, (char[]){ "--iova-mode=va" },
-		(char[]){ "-m" }, (char[]){ "64" }, (char[]){ "--log-level=*:critical" }, prefix,
-		NULL };
 	struct lcore_spec spec = { .nlcores = 1, .socket = -1, .npx = 1, .nbind = 1, .nsrv = 1 };
 
-	snprintf(prefix, sizeof(prefix), "--file-prefix=slmux%d", (int)getpid());
-	if (rte_eal_init((int)SL_ARRAY_SIZE(argv) - 1, argv) < 0)
+	if (test_eal_start() < 0)
 		return -1;
-	rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	spec.pool_size = 1023;
-	spec.pool = rte_pktmbuf_pool_create("mux", spec.pool_size, 0, PORT_PRIV,
-		RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA, SOCKET_ID_ANY);
+	spec.pool = test_pool_new("mux", spec.pool_size);
 	if (spec.pool == NULL)
 		return -1;
 	lc = lcore_new(&spec);
