@@ -3,7 +3,7 @@
 import os
 import re
 
-from lib import ASAN, BUILD, SRV4, VIP4, check, sh, wait_for
+from lib import ASAN, BUILD, FULL, SRV4, VIP4, check, sh, wait_for
 
 CONF = """
 defaults
@@ -68,7 +68,7 @@ def test_aborts(net, nbthread, requests):
     net.stop_sluice(p)
 
 
-test_aborts.cases = [{"nbthread": 1, "requests": 10000 if ASAN else 100000},
-                     {"nbthread": 2, "requests": 10000 if ASAN else 20000}]
+test_aborts.cases = [{"nbthread": 1, "requests": 100000 if FULL else 10000},
+                     {"nbthread": 2, "requests": 20000 if FULL else 10000}]
 test_aborts.net = lambda case: {"queues": case["nbthread"]}
 

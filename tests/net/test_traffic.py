@@ -3,7 +3,7 @@
 import os
 import re
 
-from lib import ASAN, SRV4, SRV6, VIP4, VIP6, check, random_file, sh, sha256, wait_for
+from lib import FULL, SRV4, SRV6, VIP4, VIP6, check, random_file, sh, sha256, wait_for
 
 PMDS = ("af_xdp", "af_packet")
 EACH = [{"pmd": p, "nbthread": n} for p in PMDS for n in (1, 2)]
@@ -118,8 +118,8 @@ ONE = BODY.replace("    server b2 %s:8002\n" % SRV4, "")
 
 
 def test_transfer(net, pmd, family):
-    """100 MB down and up, exact (10 under the sanitizers)."""
-    random_file(net.file("big"), (10 if ASAN else 100) << 20)
+    """100 MB down and up, exact (10 under the sanitizers without --long)."""
+    random_file(net.file("big"), (100 if FULL else 10) << 20)
     p = start(net, pmd, 1, ONE)
     transfer(net, "http://" + (VIP4 if family == 4 else "[%s]" % VIP6), "up%d" % family, True)
     net.stop_sluice(p)
