@@ -330,7 +330,8 @@ http {
                         os.kill(int(pid), signal.SIGKILL)
             sh(["ip", "netns", "del", ns], ok=False)
         shutil.rmtree(self.dir, ignore_errors=True)
-        shutil.rmtree("/var/run/dpdk/" + self.prefix, ignore_errors=True)
+        for second in ("", "f"):  # an instance beside the first
+            shutil.rmtree("/var/run/dpdk/" + self.prefix + second, ignore_errors=True)
 
 
 def parse_wrk(out):
