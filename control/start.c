@@ -117,6 +117,8 @@ size_up(struct daemon *d)
 	}
 	d->worker_mb = (uint32_t)(need / n);
 	tcp_conf_default(&d->wspec.tcp);
+	if (g->tcp != NULL)
+		d->wspec.tcp = *g->tcp;
 	d->wspec.tcp.max_conns = (uint32_t)conns;
 	d->wspec.idle_per_server = IDLE_PER_SERVER;
 	d->wspec.call_slots = g->ncall_slots;

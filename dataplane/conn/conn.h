@@ -47,6 +47,9 @@ struct conn_ops {
 	int (*error)(const struct conn *c);
 	void (*addrs)(const struct conn *c, struct ip_port *local, struct ip_port *remote);
 	uint32_t (*unit)(const struct lcore *lc, const struct conn *c);
+	/* May be NULL: nobody can be asked. */
+	void (*keepalive)(
+		struct lcore *lc, struct conn *c, uint32_t idle_ms, uint32_t intvl_ms, uint32_t n);
 	/* May be NULL: acknowledgements are nobody's matter here. */
 	void (*ack_now)(struct lcore *lc, struct conn *c);
 };
@@ -155,6 +158,14 @@ conn_ack_now(struct lcore *lc, struct conn *c)
 {
 	if (c->ops->ack_now != NULL)
 		c->ops->ack_now(lc, c);
+}
+
+/* A silent peer is asked whether it lives; zero: as the worker's settings say. */
+static inline void
+conn_keepalive(struct lcore *lc, struct conn *c, uint32_t idle_ms, uint32_t intvl_ms, uint32_t n)
+{
+	if (c->ops->keepalive != NULL)
+		c->ops->keepalive(lc, c, idle_ms, intvl_ms, n);
 }
 
 static inline int

@@ -136,6 +136,15 @@ ct_ack_now(struct lcore *lc, struct conn *c)
 		tcp_ack_now(lc, c->lower);
 }
 
+static void
+ct_keepalive(struct lcore *lc, struct conn *c, uint32_t idle_ms, uint32_t intvl_ms, uint32_t n)
+{
+	struct tcp_keepalive k = { idle_ms, intvl_ms, n };
+
+	if (c->lower != NULL)
+		tcp_set_keepalive(lc, c->lower, &k);
+}
+
 static const struct conn_ops tcp_ops = {
 	.name = "tcp",
 	.rx = ct_rx,
@@ -151,6 +160,7 @@ static const struct conn_ops tcp_ops = {
 	.error = ct_error,
 	.addrs = ct_addrs,
 	.unit = ct_unit,
+	.keepalive = ct_keepalive,
 	.ack_now = ct_ack_now,
 };
 

@@ -15,6 +15,8 @@ enum px_mode { PX_TCP, PX_HTTP };
 #define PX_CAP_BE 0x2u
 
 /* Milliseconds; 0 means not set (infinite), as in HAProxy. */
+struct tcp_conf;
+
 struct px_timeouts {
 	uint32_t client, server, connect, http_request, http_keep_alive, queue, check, tunnel;
 };
@@ -28,6 +30,13 @@ struct px_timeouts {
 #define PX_O_CLOSE        0x0040u // option httpclose
 #define PX_O_HTTPCHK      0x0080u
 #define PX_O_SOCKET_STATS 0x0100u // a row of statistics per listener
+#define PX_O_CLITCPKA     0x0200u
+#define PX_O_SRVTCPKA     0x0400u
+
+/* Probes of idle connections; 0: as "tune.tcp.keepalive-*" says. */
+struct px_keepalive {
+	uint32_t idle_ms, intvl_ms, count;
+};
 
 /* Where a model object was written, for messages. */
 struct src_pos {
@@ -87,6 +96,7 @@ struct proxy {
 	enum px_mode mode;
 	uint32_t options; // PX_O_*
 	struct px_timeouts timeout;
+	struct px_keepalive keep_client, keep_server; // with PX_O_CLITCPKA, PX_O_SRVTCPKA
 	uint32_t maxconn; // frontend: 0 = the global one
 	uint32_t retries;
 	struct sl_str forwardfor_hdr;
@@ -195,6 +205,7 @@ struct global_conf {
 	uint32_t ncli_binds;
 	uint32_t cli_timeout_ms; // "stats timeout"
 	uint32_t cli_maxconn;    // "stats maxconn"
+	const struct tcp_conf *tcp;      // "tune.tcp.*" (tcp/tcp.h); NULL: all as it is by default
 };
 
 struct model {

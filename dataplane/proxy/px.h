@@ -47,6 +47,16 @@ struct px_lcore {
 	size_t mem_size;
 };
 
+/* Keepalive of a connection, if the proxy wants it; which: PX_O_CLITCPKA or PX_O_SRVTCPKA. */
+static inline void
+px_keepalive(struct lcore *lc, struct conn *c, const struct proxy *p, uint32_t which)
+{
+	const struct px_keepalive *k = which == PX_O_CLITCPKA ? &p->keep_client : &p->keep_server;
+
+	if (unlikely((p->options & which) != 0))
+		conn_keepalive(lc, c, k->idle_ms, k->intvl_ms, k->count);
+}
+
 /* ---- session.c ---- */
 void session_free(struct session *ses);
 /* A stream ended; alive: the connection goes on. */

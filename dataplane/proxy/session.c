@@ -303,6 +303,7 @@ session_accept(struct lcore *lc, void *cookie, struct conn *c)
 	ses = session_new(lc, l->bind, c);
 	if (ses == NULL)
 		return NULL;
+	px_keepalive(lc, c, ses->fe, PX_O_CLITCPKA);
 	if (!l->http) {
 		void *s = tcp_mode_open(lc, ses, c);
 		if (s == NULL)

@@ -223,6 +223,7 @@ open_http(struct stream *s, const struct ip_port *from)
 		? s->px->net->connect(s->lc, srv_addr_of(s), from, &mux_conn_handler, mx, &c)
 		: -ENOMEM;
 	if (rc == 0) {
+		px_keepalive(s->lc, c, s->be, PX_O_SRVTCPKA);
 		mux_set_conn(mx, c);
 		return 0;
 	}
@@ -251,6 +252,8 @@ open_connection(struct stream *s)
 			s->lc, srv_addr_of(s), &from, &tcp_mode_server, s, &s->back.c);
 	else
 		rc = open_http(s, &from);
+	if (rc == 0 && s->fe->mode == PX_TCP)
+		px_keepalive(s->lc, s->back.c, s->be, PX_O_SRVTCPKA);
 	if (rc == -ENOMEM || rc == -EADDRNOTAVAIL) {
 		counter_inc(&px_be_cnt(s->lc, s->be)->failed_conn);
 		txn_fail(s, 503, "RC");

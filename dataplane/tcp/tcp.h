@@ -60,6 +60,20 @@ struct tcp_handler {
 /* Congestion controls; rows of the documentation's table. */
 enum tcp_cc_id { TCP_CC_NEWRENO, TCP_CC_WESTWOOD, TCP_CC_NR };
 
+/* When a SYN is answered by a cookie, without keeping anything. */
+enum tcp_cookie_use {
+	TCP_COOKIES_OFF,  // a full table forgets its oldest entry
+	TCP_COOKIES_AUTO, // from three quarters of the half-open table on
+	TCP_COOKIES_ALWAYS
+};
+
+/* Probes of an idle connection (RFC 1122 4.2.3.6). */
+struct tcp_keepalive {
+	uint32_t idle_ms;  // without a word of the peer, before the first probe
+	uint32_t intvl_ms; // between probes
+	uint32_t count;    // unanswered ones that end the connection
+};
+
 /* Limits and timers; milliseconds. Defaults by tcp_conf_default(). */
 struct tcp_conf {
 	uint32_t max_conns;     // TCBs per worker
@@ -72,8 +86,10 @@ struct tcp_conf {
 	uint32_t timewait_ms;
 	uint32_t fin_timeout_ms;
 	uint16_t port_first, port_last; // ephemeral range
-	bool sack, timestamps, wscale;
-	uint8_t cc; // enum tcp_cc_id
+	struct tcp_keepalive keepalive; // where a connection names nothing else
+	uint32_t cookies;               // enum tcp_cookie_use
+	uint32_t sack, timestamps, wscale; // 0 or 1
+	uint32_t cc;                       // enum tcp_cc_id
 };
 void tcp_conf_default(struct tcp_conf *c);
 
@@ -140,6 +156,11 @@ void tcp_close(struct lcore *lc, struct tcp_conn *tc);
 void tcp_abort(struct lcore *lc, struct tcp_conn *tc);
 
 void tcp_set_user(struct tcp_conn *tc, const struct tcp_handler *h, void *user);
+/*
+ * Keepalive from now on; zero fields stand for the worker's settings (tcp_conf). k NULL: none. A
+ * worker knows 31 different settings; the worker's own take the place of further ones.
+ */
+void tcp_set_keepalive(struct lcore *lc, struct tcp_conn *tc, const struct tcp_keepalive *k);
 /* Errno of the end: 0 orderly, ECONNREFUSED, ECONNRESET, ETIMEDOUT, EHOSTUNREACH. */
 int tcp_error(const struct tcp_conn *tc);
 enum tcp_state tcp_get_state(const struct tcp_conn *tc);

@@ -320,7 +320,7 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 	if (seq_lt(s->ack, tc->snd_una))
 		return TV_OK; // old: overtaken on the way, no news
 	window_update(tc, s, acked);
-	if (tc->tmode == TM_PERSIST)
+	if (tc->tmode > TM_RTX)
 		tc->dupacks = 0; // the peer lives: probes never give up (RFC 9293 3.8.6.1)
 	if (s->nsack > 0 && (tc->flags & TF_SACK))
 		newly = tcp_sack_update(tc, s);
@@ -328,7 +328,7 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		us = advance(lc, tc, s, acked);
 		if (tc->state == TCP_CLOSED || tc->state == TCP_TIME_WAIT)
 			return TV_OK;
-	} else if (tc->tmode != TM_PERSIST && is_dupack(tc, s, wnd_before)) {
+	} else if (tc->tmode == TM_RTX && is_dupack(tc, s, wnd_before)) {
 		if (tc->dupacks < UINT8_MAX)
 			tc->dupacks++;
 		if (!(tc->flags & TF_SACK))

@@ -49,9 +49,11 @@ tcp_conf_default(struct tcp_conf *c)
 		.fin_timeout_ms = 60000,
 		.port_first = 10240,
 		.port_last = 65535,
-		.sack = true,
-		.timestamps = true,
-		.wscale = true,
+		.keepalive = { 7200000, 75000, 9 }, // RFC 1122 4.2.3.6: two hours
+		.cookies = TCP_COOKIES_AUTO,
+		.sack = 1,
+		.timestamps = 1,
+		.wscale = 1,
 	};
 }
 
@@ -86,6 +88,9 @@ conf_clamp(struct tcp_conf *c)
 	c->snd_buf = sl_max(c->snd_buf, 4096u);
 	c->data_retries = sl_min(c->data_retries, 200u);
 	c->syn_retries = sl_min(c->syn_retries, 20u);
+	c->keepalive.idle_ms = sl_max(c->keepalive.idle_ms, 1000u);
+	c->keepalive.intvl_ms = sl_max(c->keepalive.intvl_ms, 1000u);
+	c->keepalive.count = sl_min(sl_max(c->keepalive.count, 1u), 127u);
 	if (c->port_first == 0)
 		c->port_first = 1;
 	if (c->port_last < c->port_first)
@@ -127,6 +132,9 @@ tcp_attach(struct lcore *lc, const struct tcp_conf *c, const uint64_t secret[2])
 		return -ENOMEM;
 	}
 	tl->out = tl->ev + tl->list_bytes / sizeof(uint32_t);
+	tl->keep[1] = c->keepalive;
+	tl->nkeeps = 1;
+	tcp_cookie_init(lc);
 	tcp_listen_init(tl);
 	tcp_aging_init(lc);
 	return 0;
@@ -214,7 +222,7 @@ tcp_conn_new(struct lcore *lc, const struct tcp_key *k, struct tcp_ref old)
 	tc->key = *k;
 	tc->flags = TF_HASHED;
 	tc->neigh = NET_NEIGH_NONE;
-	tc->cc = tl->conf.cc;
+	tc->cc = tl->conf.cc & 7;
 	tc->cc_priv = TCP_NONE;
 	tc->snd_kb = (uint16_t)(tl->conf.snd_buf >> 10);
 	tcp_timer_init(tc);
@@ -237,6 +245,7 @@ tcp_conn_start(struct lcore *lc, struct tcp_conn *tc, uint16_t peer_mss)
 	tc->mss = (uint16_t)sl_max(most, (uint32_t)TCP_MSS_MIN);
 	tc->rcv_mss = TCP_MSS_DEFAULT4;
 	tc->rtx_at = lc->now; // idle since
+	tc->rcv_at = (lc->now >> 8) & 0xffffffu;
 	tc->recover = tc->snd_una;
 	if (!(tc->flags & TF_WSCALE))
 		tc->snd_scale = tc->rcv_scale = 0;
@@ -436,6 +445,40 @@ tcp_set_user(struct tcp_conn *tc, const struct tcp_handler *h, void *user)
 {
 	tc->h = h;
 	tc->user = user;
+}
+
+void
+tcp_set_keepalive(struct lcore *lc, struct tcp_conn *tc, const struct tcp_keepalive *k)
+{
+	struct tcp_lcore *tl = lc->tcp;
+	struct tcp_keepalive v = tl->conf.keepalive;
+	uint32_t i = 1;
+
+	if (tc->tmode == TM_KEEP) { // the date that stands is of the old setting
+		tc->tmode = TM_NONE;
+		tc->rtx_at = lc->now;
+	}
+	if (tc->state >= TCP_ESTABLISHED)
+		tcp_touch(tl, tc);
+	if (k == NULL) {
+		tc->keep = 0;
+		return;
+	}
+	if (k->idle_ms != 0)
+		v.idle_ms = sl_max(k->idle_ms, 1000u);
+	if (k->intvl_ms != 0)
+		v.intvl_ms = sl_max(k->intvl_ms, 1000u);
+	if (k->count != 0)
+		v.count = sl_min(k->count, 127u);
+	while (i <= tl->nkeeps && memcmp(&tl->keep[i], &v, sizeof(v)) != 0)
+		i++;
+	if (i == TCP_KEEPS) {
+		i = 1; // the worker's own
+	} else if (i > tl->nkeeps) {
+		tl->keep[i] = v;
+		tl->nkeeps = i;
+	}
+	tc->keep = i & (TCP_KEEPS - 1);
 }
 
 int

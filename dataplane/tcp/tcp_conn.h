@@ -64,6 +64,7 @@ seq_max(uint32_t a, uint32_t b)
 #define TCP_LISTEN_BUCKETS 64
 #define TCP_HALF_LEVELS    8 // SYN-ACK retransmissions, at most
 #define TCP_NONE           UINT32_MAX
+#define TCP_KEEPS          32 // different settings of keepalive per worker
 
 /* IPv4 stands as ::ffff:a.b.c.d, so that the family is part of the key. */
 struct tcp_key {
@@ -96,9 +97,10 @@ struct tcp_key {
 #define TF_BLOCKED    0x200000u // output stopped at the peer's window
 #define TF_PASSIVE    0x400000u
 #define TF_REO        0x800000u // rtx_at is the end of a reordering window
+#define TF_TS_OLD     0x1000000u // RFC 7323 5.5: after 24 days ts_recent says nothing
 
 /* What the state timer (rtx_at) stands for. */
-enum tcp_tmode { TM_NONE, TM_RTX, TM_PERSIST, TM_FIN };
+enum tcp_tmode { TM_NONE, TM_RTX, TM_PERSIST, TM_FIN, TM_KEEP };
 
 struct tcp_conn {
 	/* ---- line 0: receive ---- */
@@ -110,7 +112,8 @@ struct tcp_conn {
 	uint8_t state;
 	uint8_t events; // TCP_EV_* for the next tcp_run_events()
 	uint8_t snd_scale : 4, rcv_scale : 4;
-	uint8_t tmode;
+	uint8_t tmode : 4;
+	uint8_t reord : 4; // RFC 8985: 0 no reordering seen; else quarters of srtt to wait
 	struct chain rxq; // in order, unread
 	struct rte_mbuf *ooo;
 	sl_tick delack_at; // acknowledge (or try output again) by then
@@ -127,11 +130,10 @@ struct tcp_conn {
 	uint16_t max_wnd;                              // largest window field seen (unscaled)
 	struct rte_mbuf *sndq, *sndq_tail, *sndq_next; // next: first never sent
 	uint16_t sndq_segs;
-	uint8_t dupacks; // in TM_PERSIST: probes without an answer
+	uint8_t dupacks; // in TM_PERSIST, TM_KEEP: probes without an answer
 	uint8_t retries; // timeouts since progress
-	uint8_t backoff; // RTO is doubled so often
-	uint8_t reord;   // RFC 8985: 0 no reordering seen; else quarters of srtt to wait
-	uint16_t ts_age; // when ts_recent was set, in 65.536 s
+	uint32_t rcv_at : 24; // when the peer was last heard, in 256 ms (wraps as ticks do)
+	uint32_t backoff : 8; // RTO is doubled so often
 
 	/* ---- line 2: timer and recovery ---- */
 	struct wheel_timer timer; // at the first of rtx_at and delack_at, or before
@@ -145,7 +147,8 @@ struct tcp_conn {
 
 	/* ---- line 3: cold, and the key ---- */
 	struct tcp_key key;
-	uint8_t cc; // index in tcp_cc_algos
+	uint8_t cc : 3;   // index in tcp_cc_algos
+	uint8_t keep : 5; // index in tcp_lcore.keep; 0: no keepalive
 	uint8_t port;
 	uint16_t neigh;
 	uint32_t neigh_gen;
@@ -154,6 +157,12 @@ struct tcp_conn {
 	const struct tcp_handler *h;
 	void *user;
 };
+/* Milliseconds since the peer was heard, to about a quarter of a second. */
+static inline uint32_t
+tcp_quiet_ms(const struct tcp_conn *tc, sl_tick now)
+{
+	return (((now >> 8) - tc->rcv_at) & 0xffffffu) << 8;
+}
 static inline uint32_t
 tcp_snd_buf(const struct tcp_conn *tc)
 {
@@ -287,6 +296,13 @@ struct tcp_limit {
 	uint32_t left;
 };
 
+/* What SYN cookies need (tcp_cookie.c). */
+struct tcp_cookies {
+	uint64_t epoch;     // of key[epoch & 1]; the other one is the epoch before
+	uint64_t until_us;  // the last cookie that was sent counts until then
+	uint64_t key[2][2];
+};
+
 struct tcp_lcore {
 	struct tcp_conf conf;
 	struct tcp_table table;
@@ -301,6 +317,9 @@ struct tcp_lcore {
 	struct tcp_fifo half_fifo[TCP_HALF_LEVELS], tw_fifo;
 	struct tcp_limit rst_limit, challenge_limit;
 	uint64_t secret[2];
+	struct tcp_cookies cookies;
+	struct tcp_keepalive keep[TCP_KEEPS]; // [0]: none
+	uint32_t nkeeps;
 	struct tcp_listener listener[TCP_LISTENERS];
 	uint8_t listen_bucket[TCP_LISTEN_BUCKETS];
 	uint32_t nlisteners;

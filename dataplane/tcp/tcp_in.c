@@ -14,7 +14,7 @@
 
 #include "dataplane/base/hot.h"
 
-#define PAWS_IDLE (24u * 24 * 3600 * 1000 >> 16) // RFC 7323 5.5: 24 days, in 65.536 s
+#define PAWS_IDLE (24u * 24 * 3600 * 1000) // RFC 7323 5.5: 24 days
 
 /* ---- stage 1 ---- */
 static bool
@@ -180,25 +180,25 @@ paws_ok(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct 
 		return false;
 	}
 	if (unlikely(seq_lt(s->tsval, tc->ts_recent)) && !(s->flags & RTE_TCP_RST_FLAG)) {
-		uint16_t idle = (uint16_t)((lc->now >> 16) - tc->ts_age);
-		if (idle < PAWS_IDLE) {
+		if (!(tc->flags & TF_TS_OLD) && tcp_quiet_ms(tc, lc->now) < PAWS_IDLE) {
 			tc->flags |= TF_ACK_NOW;
 			tcp_touch(lc->tcp, tc);
 			pkt_drop(lc, m, DROP_TCP_PAWS);
 			return false;
 		}
+		tc->flags |= TF_TS_OLD; // the next acceptable one sets it anew
 	}
 	return true;
 }
 
 static void
-ts_update(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
+ts_update(struct tcp_conn *tc, const struct tcp_seg *s)
 {
 	// RFC 7323 4.3 (2): the segment holds the octet last acknowledged
 	if ((s->opts & TCP_OPT_TS) && seq_leq(s->seq, tc->last_ack) &&
-		seq_geq(s->tsval, tc->ts_recent)) {
+		(seq_geq(s->tsval, tc->ts_recent) || unlikely(tc->flags & TF_TS_OLD))) {
 		tc->ts_recent = s->tsval;
-		tc->ts_age = (uint16_t)(lc->now >> 16);
+		tc->flags &= ~TF_TS_OLD;
 	}
 }
 
@@ -271,7 +271,8 @@ synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 		return;
 	}
 	if (tc->flags & TF_TS)
-		ts_update(lc, tc, s);
+		ts_update(tc, s);
+	tc->rcv_at = (lc->now >> 8) & 0xffffffu;
 	if (unlikely(tcp_ack_input(lc, tc, s, &why) == TV_DROP)) {
 		pkt_drop(lc, m, why);
 		return;
@@ -333,10 +334,8 @@ syn_sent(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_s
 		tc->snd_scale = s->wscale & 15;
 	else
 		tc->flags &= ~TF_WSCALE;
-	if (tc->flags & TF_TS) {
+	if (tc->flags & TF_TS)
 		tc->ts_recent = s->tsval;
-		tc->ts_age = (uint16_t)(lc->now >> 16);
-	}
 	tc->snd_wnd = s->wnd; // never scaled in a SYN
 	tc->max_wnd = s->wnd;
 	tc->snd_wl1 = s->seq;
@@ -364,20 +363,31 @@ syn_sent(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_s
 	rte_pktmbuf_free(m);
 }
 
-/* No connection, half-open or other: RFC 9293 3.10.7.1 and 3.10.7.2. */
-static sl_cold void
+/*
+ * No connection, half-open or other: RFC 9293 3.10.7.1 and 3.10.7.2. Returns the connection that a
+ * cookie made, which goes on with the segment; else m is consumed.
+ */
+static sl_cold struct tcp_conn *
 no_conn(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s)
 {
+	struct tcp_conn *tc;
+
 	if (s->flags & RTE_TCP_RST_FLAG) {
 		pkt_drop(lc, m, DROP_TCP_NO_CONN);
-		return;
+		return NULL;
 	}
 	if ((s->flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG)) == RTE_TCP_SYN_FLAG) {
 		tcp_syn_input(lc, m, s, NULL);
-		return;
+		return NULL;
+	}
+	if (tcp_cookie_input(lc, s, &tc)) {
+		if (tc == NULL) // the peer's next segment tries again
+			pkt_drop(lc, m, DROP_TCP_MAXCONN);
+		return tc;
 	}
 	tcp_send_reset(lc, s);
 	pkt_drop(lc, m, DROP_TCP_NO_CONN);
+	return NULL;
 }
 
 static inline void
@@ -388,10 +398,10 @@ process(struct lcore *lc, struct rte_mbuf *m, struct tcp_seg *s)
 	struct tcp_conn *tc;
 
 	if (unlikely(r.idx == TCP_NONE)) {
-		no_conn(lc, m, s);
-		return;
-	}
-	if (likely(r.kind == TK_CONN)) {
+		tc = no_conn(lc, m, s);
+		if (tc == NULL)
+			return;
+	} else if (likely(r.kind == TK_CONN)) {
 		tc = conn_at(tl, r.idx);
 	} else if (r.kind == TK_HALF) {
 		tc = tcp_half_input(lc, m, s, r.idx);

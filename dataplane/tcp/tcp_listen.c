@@ -7,7 +7,7 @@
  * retransmissions wait in one FIFO, since their timeouts are the same. A full cache forgets its
  * oldest entry, so that a flood costs clients a retry and no more.
  * Follows: RFC 9293 3.10.7.2 and 3.10.7.4 for SYN-RECEIVED, RFC 4987 3.4 (SYN cache), RFC 7323.
- * Not here: cookies (a later file), TCBs (tcp_conn.c).
+ * Not here: cookies (tcp_cookie.c), TCBs (tcp_conn.c).
  */
 #include "dataplane/tcp/tcp_priv.h"
 
@@ -102,13 +102,16 @@ tcp_unlisten(struct lcore *lc, const struct ip_port *addr)
 	return 0;
 }
 
-/* The listener for a destination: its very address before the any-address of its family. */
-static int
-find_listener(const struct tcp_lcore *tl, const struct tcp_key *k)
+/* Its very address before the any-address of its family. */
+int
+tcp_find_listener(const struct lcore *lc, const struct tcp_key *k)
 {
+	const struct tcp_lcore *tl = lc->tcp;
 	struct ip_addr l, r;
 	int any = -ENOENT;
 
+	if (lc->stopping)
+		return -ENOENT;
 	tcp_key_get(k, &l, &r);
 	for (uint32_t i = tl->listen_bucket[bucket_of(k->lport)]; i != NO_LISTENER;
 		i = tl->listener[i].next) {
@@ -179,18 +182,38 @@ evict(struct lcore *lc)
 	}
 }
 
+uint8_t
+tcp_syn_opts(const struct tcp_lcore *tl, const struct tcp_seg *s)
+{
+	uint8_t opts = TCP_OPT_MSS;
+
+	if (tl->conf.timestamps)
+		opts |= s->opts & TCP_OPT_TS;
+	if (tl->conf.sack)
+		opts |= s->opts & TCP_OPT_SACK_OK;
+	if (tl->conf.wscale)
+		opts |= s->opts & TCP_OPT_WSCALE;
+	return opts;
+}
+
 void
 tcp_syn_input(
 	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, const uint32_t *min_iss)
 {
 	struct tcp_lcore *tl = lc->tcp;
-	int l = lc->stopping ? -ENOENT : find_listener(tl, &s->key);
+	int l = tcp_find_listener(lc, &s->key);
 	struct tcp_half *e;
 	uint32_t idx;
 
 	if (l < 0) {
 		tcp_send_reset(lc, s);
 		pkt_drop(lc, m, DROP_TCP_NO_LISTENER);
+		return;
+	}
+	// the sequence numbers of a tuple that was in TIME_WAIT must go on: no cookie
+	if (unlikely(tcp_cookie_due(tl)) && min_iss == NULL) {
+		tcp_cookie_synack(lc, s);
+		rte_pktmbuf_free(m);
 		return;
 	}
 	e = pool_new(&tl->halfs);
@@ -216,13 +239,7 @@ tcp_syn_input(
 	tcp_isn(lc, &s->key, &e->iss);
 	if (min_iss != NULL && seq_lt(e->iss, *min_iss))
 		e->iss = *min_iss;
-	e->opts = TCP_OPT_MSS;
-	if (tl->conf.timestamps)
-		e->opts |= s->opts & TCP_OPT_TS;
-	if (tl->conf.sack)
-		e->opts |= s->opts & TCP_OPT_SACK_OK;
-	if (tl->conf.wscale)
-		e->opts |= s->opts & TCP_OPT_WSCALE;
+	e->opts = tcp_syn_opts(tl, s);
 	e->snd_scale = e->opts & TCP_OPT_WSCALE ? s->wscale & 15 : 0;
 	if (e->opts & TCP_OPT_TS)
 		e->ts_recent = s->tsval;
@@ -253,14 +270,13 @@ bare_ack(struct lcore *lc, const struct tcp_half *e)
 	}
 }
 
-/* The handshake is complete: a TCB takes the entry's place. */
-static struct tcp_conn *
-promote(struct lcore *lc, uint32_t idx, const struct tcp_seg *s)
+struct tcp_conn *
+tcp_establish(
+	struct lcore *lc, const struct tcp_half *e, struct tcp_ref old, const struct tcp_seg *s)
 {
 	struct tcp_lcore *tl = lc->tcp;
-	struct tcp_half *e = pool_at(&tl->halfs, idx);
 	const struct tcp_listener *l = &tl->listener[e->listener];
-	struct tcp_conn *tc = tcp_conn_new(lc, &e->key, (struct tcp_ref){ idx, TK_HALF });
+	struct tcp_conn *tc = tcp_conn_new(lc, &e->key, old);
 
 	if (tc == NULL)
 		return NULL;
@@ -277,12 +293,25 @@ promote(struct lcore *lc, uint32_t idx, const struct tcp_seg *s)
 	tc->snd_scale = e->snd_scale;
 	tc->rcv_scale = tl->rcv_scale & 15;
 	tc->ts_recent = e->ts_recent;
-	tc->ts_age = (uint16_t)(lc->now >> 16);
 	tc->retries = e->level; // a lost SYN-ACK: RFC 6928 2
 	tcp_conn_start(lc, tc, e->mss);
 	tc->snd_wl1 = s->seq;
 	tc->snd_wnd = (uint32_t)s->wnd << tc->snd_scale;
 	tc->max_wnd = s->wnd;
+	tcp_raise(tl, tc, TCP_EV_CONNECTED);
+	return tc;
+}
+
+/* The handshake is complete: a TCB takes the entry's place. */
+static struct tcp_conn *
+promote(struct lcore *lc, uint32_t idx, const struct tcp_seg *s)
+{
+	struct tcp_lcore *tl = lc->tcp;
+	struct tcp_half *e = pool_at(&tl->halfs, idx);
+	struct tcp_conn *tc = tcp_establish(lc, e, (struct tcp_ref){ idx, TK_HALF }, s);
+
+	if (tc == NULL)
+		return NULL;
 	if ((tc->flags & TF_TS) && e->level == 0) {
 		uint32_t ms = tcp_ts_now(lc) - s->tsecr;
 		if (ms < 60000)
@@ -290,7 +319,6 @@ promote(struct lcore *lc, uint32_t idx, const struct tcp_seg *s)
 	}
 	TCP_FIFO_DEL(tl, halfs, struct tcp_half, &tl->half_fifo[e->level], idx);
 	pool_free(&tl->halfs, e);
-	tcp_raise(tl, tc, TCP_EV_CONNECTED);
 	return tc;
 }
 

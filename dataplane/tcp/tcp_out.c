@@ -79,13 +79,25 @@ usable(struct tcp_conn *tc, const struct pkt *p)
 	return 0;
 }
 
+/* Was nothing sent for longer than the RTO? */
+static bool
+is_idle(const struct lcore *lc, const struct tcp_conn *tc)
+{
+	sl_tick since = tc->rtx_at;
+
+	if (tc->tmode == TM_KEEP)
+		since -= lc->tcp->keep[tc->keep].idle_ms;
+	else if (tc->tmode != TM_NONE)
+		return false;
+	return lc->now - since > tcp_rto_ms(lc->tcp, tc);
+}
+
 static int
 send_new(struct lcore *lc, struct tcp_conn *tc)
 {
 	struct rte_mbuf *m;
 
-	if (tc->sndq_next != NULL && tc->snd_una == tc->snd_nxt && tc->tmode == TM_NONE &&
-		lc->now - tc->rtx_at > tcp_rto_ms(lc->tcp, tc))
+	if (tc->sndq_next != NULL && tc->snd_una == tc->snd_nxt && is_idle(lc, tc))
 		tcp_cc_algos[tc->cc]->idle(lc, tc);
 	while ((m = tc->sndq_next) != NULL) {
 		struct pkt *p = pkt_of(m);

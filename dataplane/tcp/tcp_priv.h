@@ -71,8 +71,24 @@ void tcp_syn_input(
  * when it was consumed. */
 struct tcp_conn *tcp_half_input(
 	struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s, uint32_t idx);
+/* A connection in the place of `old` (idx TCP_NONE: none) from what its handshake said; NULL: full. */
+struct tcp_conn *tcp_establish(struct lcore *lc, const struct tcp_half *e, struct tcp_ref old,
+	const struct tcp_seg *s);
+/* The listener for a destination, or -ENOENT. */
+int tcp_find_listener(const struct lcore *lc, const struct tcp_key *k);
+/* Options of the SYN that we take part in. */
+uint8_t tcp_syn_opts(const struct tcp_lcore *tl, const struct tcp_seg *s);
 /* Sends SYN-ACKs again and forgets entries; at most `budget`. Next date or TICK_NONE. */
 sl_tick tcp_half_age(struct lcore *lc, uint32_t budget);
+
+/* ---- tcp_cookie.c ---- */
+void tcp_cookie_init(struct lcore *lc);
+/* Is a SYN to be answered without an entry? */
+bool tcp_cookie_due(const struct tcp_lcore *tl);
+/* Answers the SYN. */
+void tcp_cookie_synack(struct lcore *lc, const struct tcp_seg *s);
+/* A segment of no connection: true if it brings a cookie of ours. *tc: the connection; NULL: full. */
+bool tcp_cookie_input(struct lcore *lc, const struct tcp_seg *s, struct tcp_conn **tc);
 
 /* ---- tcp_in.c: parsing and segment processing ---- */
 /* ---- tcp_reasm.c ---- */

@@ -43,7 +43,7 @@ tcp_rto_ms(const struct tcp_lcore *tl, const struct tcp_conn *tc)
 	if (tc->srtt != 0)
 		ms = ((tc->srtt >> 3) + sl_max(1000u, tc->rttvar) + 999) / 1000;
 	ms = sl_max(ms, (uint64_t)tl->conf.rto_min_ms);
-	ms <<= sl_min(tc->backoff, (uint8_t)16);
+	ms <<= tc->backoff > 16 ? 16u : tc->backoff;
 	return (uint32_t)sl_min(ms, (uint64_t)tl->conf.rto_max_ms);
 }
 

@@ -70,7 +70,7 @@ tcp_saw_reorder(struct tcp_conn *tc, bool spurious)
 {
 	// RFC 8985 7.1: the window grows by a quarter with each needless retransmission
 	if (!spurious)
-		tc->reord = sl_max(tc->reord, (uint8_t)1);
+		tc->reord = tc->reord > 0 ? tc->reord : 1;
 	else if (tc->reord < REORD_MAX)
 		tc->reord++;
 }

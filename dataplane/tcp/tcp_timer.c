@@ -3,7 +3,7 @@
  * Timers: one wheel node per connection for two dates, and one per worker for aging entries.
  *
  * Runs on: the worker, from wheel_advance(). The node stands at the earlier of rtx_at (whose meaning
- * is tmode: retransmission, zero-window probe, FIN-WAIT-2) and delack_at, or before it: dates move
+ * is tmode: retransmission, zero-window probe, FIN-WAIT-2, keepalive) and delack_at, or before it: dates move
  * later by a plain store. Invariant: while anything is outstanding the node is armed.
  * Follows: RFC 6298 5, RFC 9293 3.8.6.1 (probes), RFC 1122 4.2.3.5 (giving up).
  */
@@ -92,6 +92,36 @@ on_persist(struct lcore *lc, struct tcp_conn *tc)
 	tc->rtx_at = tick_add(lc->now, tcp_rto_ms(tl, tc));
 }
 
+/*
+ * RFC 1122 4.2.3.6: the peer was silent for so long that it is asked. One unanswered probe is no
+ * reason to give up. Any valid segment resets dupacks (tcp_ack.c).
+ */
+static void
+on_keep(struct lcore *lc, struct tcp_conn *tc)
+{
+	const struct tcp_keepalive *k = &lc->tcp->keep[tc->keep];
+	uint32_t quiet = tcp_quiet_ms(tc, lc->now);
+
+	if (tc->dupacks == 0) {
+		// nothing was sent for long, whoever spoke: RFC 5681 4.1
+		tcp_cc_algos[tc->cc]->idle(lc, tc);
+		if (quiet < k->idle_ms) {
+			tc->rtx_at = tick_add(lc->now, k->idle_ms - quiet);
+			return;
+		}
+	} else if (tc->dupacks >= k->count) {
+		stat_inc(lc, STAT_TCP_KEEP_DEAD);
+		if (tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_RST_FLAG | RTE_TCP_ACK_FLAG) == 0)
+			stat_inc(lc, STAT_TCP_RST_OUT);
+		tcp_conn_end(lc, tc, ETIMEDOUT);
+		return;
+	}
+	tc->dupacks++;
+	stat_inc(lc, STAT_TCP_KEEP_PROBES);
+	(void)tcp_send_ctl(lc, tc, tc->snd_una - 1, RTE_TCP_ACK_FLAG);
+	tc->rtx_at = tick_add(lc->now, k->intvl_ms);
+}
+
 static void
 on_timer(void *ctx, struct wheel_timer *t)
 {
@@ -111,6 +141,8 @@ on_timer(void *ctx, struct wheel_timer *t)
 			on_rto(lc, tc);
 		else if (tc->tmode == TM_PERSIST)
 			on_persist(lc, tc);
+		else if (tc->tmode == TM_KEEP)
+			on_keep(lc, tc);
 		else
 			tcp_conn_end(lc, tc, 0); // nobody waits for the peer's FIN
 	}
@@ -136,10 +168,14 @@ tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
 		mode = TM_PERSIST;
 	else if (tc->state == TCP_FIN_WAIT_2 && (tc->flags & TF_ORPHAN))
 		mode = TM_FIN;
+	else if (tc->keep != 0 && tc->state >= TCP_ESTABLISHED)
+		mode = TM_KEEP;
 	if (mode != tc->tmode) {
 		if (mode == TM_PERSIST || tc->tmode == TM_PERSIST)
-			tc->backoff = tc->dupacks = 0;
-		tc->tmode = mode;
+			tc->backoff = 0;
+		if (mode > TM_RTX || tc->tmode > TM_RTX)
+			tc->dupacks = 0;
+		tc->tmode = mode & 15;
 		restart = true;
 	}
 	if (restart) {
@@ -148,6 +184,8 @@ tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
 			tc->rtx_at = lc->now; // idle since
 		else if (mode == TM_FIN)
 			tc->rtx_at = tick_add(lc->now, tl->conf.fin_timeout_ms);
+		else if (mode == TM_KEEP)
+			tc->rtx_at = tick_add(lc->now, tl->keep[tc->keep].idle_ms);
 		else
 			tc->rtx_at = tick_add(lc->now, tcp_rto_ms(tl, tc));
 	}

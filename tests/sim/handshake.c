@@ -274,15 +274,18 @@ test_half_open(void **state)
 	case_close(&sim);
 }
 
-/* More SYNs than the cache holds: the oldest go, nothing else is held. */
+/* Without cookies, more SYNs than the cache holds: the oldest go, nothing else is held. */
 static void
 test_flood(void **state)
 {
+	struct tcp_conf conf;
 	struct ep s = { 0 };
 	struct pup p;
 
 	(void)state;
-	case_open(&sim, NULL);
+	sim_conf(&conf);
+	conf.cookies = TCP_COOKIES_OFF;
+	case_open(&sim, &conf);
 	ep_listen(&sim, 0, 80, false, &s);
 	for (uint16_t i = 0; i < 100; i++) {
 		pup_init(&p, &sim, 80, (uint16_t)(20000 + i), false);

@@ -245,18 +245,17 @@ bool
 pup_next(struct pup *p, uint64_t us)
 {
 	uint64_t end = p->sim->now_us + us;
+	bool found;
 
-	for (;;) {
-		if (sim_take(p->sim, &p->in)) {
-			if (p->in.s.opts & TCP_OPT_TS)
-				p->tsecr = p->in.s.tsval;
-			return true;
-		}
-		if (p->sim->now_us >= end)
-			return false;
+	while (!(found = sim_take(p->sim, &p->in)) && p->sim->now_us < end) {
+		p->sim->until_us = end;
 		if (sim_step(p->sim) < 0)
 			fail_msg("%s", p->sim->why);
+		p->sim->until_us = 0;
 	}
+	if (found && (p->in.s.opts & TCP_OPT_TS))
+		p->tsecr = p->in.s.tsval;
+	return found;
 }
 
 void

@@ -509,8 +509,11 @@ static uint64_t
 next_us(const struct sim *sim)
 {
 	// a puppet acts between two steps: there time runs slowly
-	uint64_t at = sim->now_us + (sim->steal ? 1000 : 500000);
+	bool slow = sim->steal && (sim->until_us == 0 || sim->nstolen > 0);
+	uint64_t at = sim->now_us + (slow ? 1000 : 500000);
 
+	if (sim->until_us != 0)
+		at = sl_min(at, sim->until_us);
 	if (sim->nheap > 0)
 		at = sl_min(at, sim->frame[sim->heap[0]].at_us);
 	for (int i = 0; i < 2; i++) {

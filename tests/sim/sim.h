@@ -63,6 +63,7 @@ struct sim {
 	bool trace;
 	bool steal; // segments of host 0 go to stolen[]
 	bool down;  // nothing passes
+	uint64_t until_us; // 0, or a puppet waits until then: time need not run slowly
 	struct sim_pkt *stolen;
 	uint32_t nstolen;
 	/* Sees every segment before the link; false: lost. */

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/control/conf/conf_env.h"
 
+#include "dataplane/tcp/tcp.h"
 #include "dataplane/proxy/action.h"
 #include "dataplane/proxy/call.h"
 
@@ -112,6 +113,63 @@ test_global(void **state sl_unused)
 	assert_int_equal(run.m->ports[0].mtu, 1500);
 	assert_int_equal(run.m->ports[0].gateway4.family, ADDR_V4);
 	assert_int_equal(run.m->ports[0].gateway6.family, ADDR_NONE);
+	conf_run_end(&run);
+}
+
+static void
+test_tcp(void **state sl_unused)
+{
+	struct tcp_conf def, t;
+	const struct proxy *px;
+
+	good(full);
+	assert_null(run.m->global.tcp);
+	conf_run_end(&run);
+	good("global\n tune.tcp.rto-min 20ms\n tune.tcp.rto-max 30s\n tune.tcp.rto-initial 500\n"
+	     " tune.tcp.delack 10\n tune.tcp.syn-retries 3\n tune.tcp.retries 7\n"
+	     " tune.tcp.syn-cookies always\n tune.tcp.half-open 1000\n tune.tcp.timewait 5s\n"
+	     " tune.tcp.timewait-max 2000\n tune.tcp.fin-timeout 9s\n"
+	     " tune.tcp.keepalive-idle 1m\n tune.tcp.keepalive-intvl 4s\n"
+	     " tune.tcp.keepalive-cnt 5\n tune.tcp.cc newreno\n tune.tcp.rcvbuf 64k\n"
+	     " tune.tcp.sndbuf 128k\n tune.tcp.sack off\n tune.tcp.timestamps off\n"
+	     " tune.tcp.window-scaling off\n tune.tcp.port-range 20000 30000\n" DEFAULTS
+	     "listen l\n bind :80\n option tcpka\n clitcpka-idle 60\n clitcpka-intvl 2s\n"
+	     " clitcpka-cnt 3\n srvtcpka-idle 2m\n srvtcpka-intvl 5\n srvtcpka-cnt 6\n"
+	     " server a 10.1.0.11:90\n"
+	     "backend b\n option srvtcpka\n no option srvtcpka\n server a 10.1.0.11:90\n");
+	tcp_conf_default(&def);
+	t = *run.m->global.tcp;
+	assert_int_equal(t.max_conns, def.max_conns);
+	assert_int_equal(t.rto_min_ms, 20);
+	assert_int_equal(t.rto_max_ms, 30000);
+	assert_int_equal(t.rto_init_ms, 500);
+	assert_int_equal(t.delack_ms, 10);
+	assert_int_equal(t.syn_retries, 3);
+	assert_int_equal(t.data_retries, 7);
+	assert_int_equal(t.cookies, TCP_COOKIES_ALWAYS);
+	assert_int_equal(t.max_half_open, 1000);
+	assert_int_equal(t.timewait_ms, 5000);
+	assert_int_equal(t.max_timewait, 2000);
+	assert_int_equal(t.fin_timeout_ms, 9000);
+	assert_int_equal(t.keepalive.idle_ms, 60000);
+	assert_int_equal(t.keepalive.intvl_ms, 4000);
+	assert_int_equal(t.keepalive.count, 5);
+	assert_int_equal(t.cc, TCP_CC_NEWRENO);
+	assert_int_equal(t.rcv_buf, 65536);
+	assert_int_equal(t.snd_buf, 131072);
+	assert_int_equal(t.sack + t.timestamps + t.wscale, 0);
+	assert_int_equal(t.port_first, 20000);
+	assert_int_equal(t.port_last, 30000);
+	px = proxy("l");
+	assert_int_equal(px->options & (PX_O_CLITCPKA | PX_O_SRVTCPKA),
+		PX_O_CLITCPKA | PX_O_SRVTCPKA);
+	assert_int_equal(px->keep_client.idle_ms, 60000);
+	assert_int_equal(px->keep_client.intvl_ms, 2000);
+	assert_int_equal(px->keep_client.count, 3);
+	assert_int_equal(px->keep_server.idle_ms, 120000);
+	assert_int_equal(px->keep_server.intvl_ms, 5000);
+	assert_int_equal(px->keep_server.count, 6);
+	assert_int_equal(proxy("b")->options & (PX_O_CLITCPKA | PX_O_SRVTCPKA), 0);
 	conf_run_end(&run);
 }
 
@@ -540,6 +598,7 @@ main(int argc, char **argv)
 	char here[] = ".";
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_global),
+		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_frontend),
 		cmocka_unit_test(test_backend),
 		cmocka_unit_test(test_programs),
