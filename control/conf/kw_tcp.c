@@ -146,9 +146,10 @@ static int
 kw_tcp_cc(struct conf *c, const struct conf_args *a)
 {
 	static const char *const words[TCP_CC_NR + 1] = { [TCP_CC_NEWRENO] = "newreno",
-		[TCP_CC_WESTWOOD] = "westwood" };
+		[TCP_CC_WESTWOOD] = "westwood",
+		[TCP_CC_CUBIC] = "cubic" };
 
-	return kw_tcp_word(c, a, words, "'newreno' or 'westwood'");
+	return kw_tcp_word(c, a, words, "'cubic', 'newreno' or 'westwood'");
 }
 
 static int
@@ -253,7 +254,7 @@ SL_CFG_GLOBAL(
 		"time between keepalive probes (75s)", P(f_intvl) },
 	{ "tune.tcp.keepalive-cnt", CONF_GLOBAL, 1, 1, kw_tcp_number, "<number>",
 		"unanswered keepalive probes that end a connection (9)", P(f_cnt) },
-	{ "tune.tcp.cc", CONF_GLOBAL, 1, 1, kw_tcp_cc, "newreno|westwood",
+	{ "tune.tcp.cc", CONF_GLOBAL, 1, 1, kw_tcp_cc, "cubic|newreno|westwood",
 		"congestion control (westwood)", P(f_cc) },
 	{ "tune.tcp.rcvbuf", CONF_GLOBAL, 1, 1, kw_tcp_size, "<size>",
 		"receive buffer of a connection, at most (2m)", P(f_rcvbuf) },

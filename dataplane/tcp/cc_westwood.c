@@ -10,82 +10,39 @@
  * more (slow start ended early there), while a queue as long as the path still costs a quarter of
  * the flight, CUBIC's share; and when more than a quarter of a flight had to be sent again, the
  * flight is halved as RFC 5681 says, because such loss is congestion.
- * The state is a block of a pool, taken when the window limits the connection for the first time:
- * short answers never need one. Without a block (pool empty) the connection goes on with NewReno.
+ * Without a tcp_rec the connection goes on with NewReno.
  */
 #include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
 
-#define MIN_RTT_MS 10000 // the least RTT is of the last ten to twenty seconds: routes change
-
-static struct tcp_path *
-path_of(struct lcore *lc, const struct tcp_conn *tc)
-{
-	return tc->cc_priv == TCP_NONE ? NULL : pool_at(&lc->tcp->paths, tc->cc_priv);
-}
-
 static void
 westwood_init(struct lcore *lc, struct tcp_conn *tc)
 {
 	tcp_cc_newreno.init(lc, tc);
-	tc->cc_priv = TCP_NONE;
 }
 
 static void
-westwood_fini(struct lcore *lc, struct tcp_conn *tc)
+westwood_rec(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r)
 {
-	struct tcp_path *p = path_of(lc, tc);
-
-	if (p != NULL)
-		pool_free(&lc->tcp->paths, p);
-	tc->cc_priv = TCP_NONE;
-}
-
-static struct tcp_path *
-path_get(struct lcore *lc, struct tcp_conn *tc)
-{
-	struct tcp_path *p = path_of(lc, tc);
-
-	if (p != NULL)
-		return p;
-	p = pool_new(&lc->tcp->paths);
-	if (p == NULL) {
-		tc->cc = TCP_CC_NEWRENO;
-		tc->cc_priv = 0;
-		return NULL;
-	}
-	tc->cc_priv = pool_index(&lc->tcp->paths, p);
-	p->round_us = lc->now_us;
-	p->round_end = tc->snd_nxt;
-	p->min_rtt[0] = p->min_rtt[1] = tc->srtt != 0 ? tc->srtt >> 3 : UINT32_MAX;
-	p->min_rtt_until = tick_add(lc->now, MIN_RTT_MS);
-	return p;
+	r->ww.round_us = lc->now_us;
+	r->ww.round_end = tc->snd_nxt;
 }
 
 static void
 westwood_acked(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 {
-	struct tcp_path *p = path_get(lc, tc);
-	uint32_t idx = tc->cc_priv;
-
-	if (p == NULL) {
-		tcp_cc_newreno.acked(lc, tc, bytes);
-		return;
-	}
-	tc->cc_priv = p->growth; // the same counting, kept in the block
 	tcp_cc_newreno.acked(lc, tc, bytes);
-	p->growth = tc->cc_priv;
-	tc->cc_priv = idx;
 }
 
 /* Bytes per second: the best of the last full rounds and, if that is more, of the running one. */
 static uint64_t
-rate_of(const struct lcore *lc, const struct tcp_path *p)
+rate_of(const struct lcore *lc, const struct tcp_rec *r)
 {
+	const struct tcp_westwood *p = &r->ww;
 	uint64_t now = 0, us = lc->now_us - p->round_us, full = sl_max(p->rate[0], p->rate[1]);
 
-	if (us >= p->min_rtt[0] && us > 0)
+	if (us >= r->min_rtt[0] && us > 0)
 		now = (uint64_t)p->delivered * 1000000 / us;
 	return sl_max(now, full);
 }
@@ -93,20 +50,14 @@ rate_of(const struct lcore *lc, const struct tcp_path *p)
 static void
 westwood_delivered(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes, uint32_t rtt_us)
 {
-	struct tcp_path *p = path_of(lc, tc);
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+	struct tcp_westwood *p;
 	uint64_t us;
 
-	if (likely(p == NULL))
+	if (likely(r == NULL))
 		return;
-	if (rtt_us != 0) {
-		p->min_rtt[0] = sl_min(p->min_rtt[0], rtt_us);
-		p->min_rtt[1] = sl_min(p->min_rtt[1], rtt_us);
-		if (tick_is_expired(p->min_rtt_until, lc->now)) {
-			p->min_rtt[0] = p->min_rtt[1];
-			p->min_rtt[1] = rtt_us;
-			p->min_rtt_until = tick_add(lc->now, MIN_RTT_MS);
-		}
-	}
+	tcp_hystart_sample(tc, r, rtt_us);
+	p = &r->ww;
 	p->delivered += bytes;
 	us = lc->now_us - p->round_us;
 	if (seq_lt(tc->snd_una, p->round_end) || us == 0)
@@ -119,23 +70,16 @@ westwood_delivered(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes, uint32
 	p->round_end = tc->snd_nxt;
 }
 
-/* RFC 5681 (4): half of what is in flight, at least two segments. */
-static uint32_t
-half_flight(const struct tcp_conn *tc)
-{
-	return sl_max((tc->snd_nxt - tc->snd_una) / 2, 2u * tc->mss);
-}
-
 /* 3/2 of what the path holds without a queue; at least two segments, at most the flight's double. */
 static uint32_t
-path_window(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_path *p)
+path_window(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_rec *r)
 {
 	uint32_t flight = tc->snd_nxt - tc->snd_una;
-	uint64_t w;
+	uint64_t w, rate = rate_of(lc, r);
 
-	if (p->min_rtt[0] == UINT32_MAX)
-		return half_flight(tc);
-	w = rate_of(lc, p) * p->min_rtt[0] / 1000000;
+	if (r->min_rtt[0] == UINT32_MAX || rate == 0) // nothing is known of the path yet
+		return tcp_half_flight(tc);
+	w = rate * r->min_rtt[0] / 1000000;
 	w += w / 2;
 	w = sl_min(w, 2ull * flight);
 	w = sl_max(w, 2ull * tc->mss);
@@ -145,27 +89,28 @@ path_window(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_
 static void
 westwood_loss(struct lcore *lc, struct tcp_conn *tc)
 {
-	struct tcp_path *p = path_get(lc, tc);
+	struct tcp_rec *r = tcp_rec_get(lc, tc);
 
-	if (p == NULL) {
+	if (r == NULL) {
 		tcp_cc_newreno.loss(lc, tc);
 		return;
 	}
-	p->resent = 0;
-	p->flight = tc->snd_nxt - tc->snd_una;
-	p->growth = 0;
-	tc->ssthresh = path_window(lc, tc, p);
-	tc->cwnd = tc->ssthresh;
+	r->ww.resent = 0;
+	r->ww.flight = tc->snd_nxt - tc->snd_una;
+	r->part = 0;
+	tc->ssthresh = path_window(lc, tc, r);
 }
 
 static void
 westwood_resent(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 {
-	struct tcp_path *p = path_of(lc, tc);
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+	struct tcp_westwood *p;
 	uint32_t half;
 
-	if (p == NULL || !(tc->flags & TF_RECOVERY))
+	if (r == NULL || !(tc->flags & TF_RECOVERY))
 		return;
+	p = &r->ww;
 	p->resent += bytes;
 	if (p->resent <= p->flight / 4 || p->flight == 0)
 		return;
@@ -176,21 +121,24 @@ westwood_resent(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 }
 
 static void
-westwood_recovered(struct lcore *lc sl_unused, struct tcp_conn *tc)
+westwood_recovered(struct lcore *lc, struct tcp_conn *tc)
 {
-	tc->cwnd = tc->ssthresh;
+	if (tcp_rec(lc->tcp, tc) != NULL)
+		tc->cwnd = tc->ssthresh;
+	else
+		tcp_cc_newreno.recovered(lc, tc);
 }
 
 static void
 westwood_rto(struct lcore *lc, struct tcp_conn *tc, bool first)
 {
-	struct tcp_path *p = path_of(lc, tc);
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
 
 	if (first)
-		tc->ssthresh = p != NULL ? path_window(lc, tc, p) : half_flight(tc);
+		tc->ssthresh = r != NULL ? path_window(lc, tc, r) : tcp_half_flight(tc);
 	tc->cwnd = tc->mss;
-	if (p != NULL)
-		p->growth = 0;
+	if (r != NULL)
+		r->part = 0;
 }
 
 static void
@@ -202,7 +150,7 @@ westwood_idle(struct lcore *lc, struct tcp_conn *tc)
 const struct tcp_cc tcp_cc_westwood = {
 	.name = "westwood",
 	.init = westwood_init,
-	.fini = westwood_fini,
+	.rec = westwood_rec,
 	.acked = westwood_acked,
 	.delivered = westwood_delivered,
 	.loss = westwood_loss,

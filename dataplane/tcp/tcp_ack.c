@@ -11,20 +11,34 @@
 
 #include "dataplane/base/hot.h"
 
-/* A segment of the front is acknowledged that the peer had not reported: was it only late? */
-static void
-was_late(const struct lcore *lc, struct tcp_conn *tc, const struct pkt *p, const struct tcp_seg *s)
+void
+tcp_undo(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r)
 {
-	if (p->tx_count == 1) { // while later ones had arrived
-		if (tc->sacked > 0 && (tc->flags & TF_SACK))
-			tcp_saw_reorder(tc, false);
+	if (r->undo_cwnd == 0)
 		return;
-	}
+	stat_inc(lc, STAT_TCP_UNDO);
+	tc->flags &= ~(TF_RECOVERY | TF_RTX_FORCE);
+	tc->cwnd = sl_max(tc->cwnd, r->undo_cwnd);
+	tc->ssthresh = sl_max(tc->ssthresh, r->undo_ssthresh);
+	r->undo_cwnd = 0;
+	if (tcp_cc_algos[tc->cc]->undo != NULL)
+		tcp_cc_algos[tc->cc]->undo(lc, tc);
+}
+
+/* A segment of the front is acknowledged that the peer had not reported. */
+static void
+arrived(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, const struct pkt *p,
+	const struct tcp_seg *s)
+{
+	tcp_rack_arrived(lc, tc, r, p, s);
 	// RFC 3522: the ACK echoes a time before the retransmission, so it is the original's
 	// (after a timeout it may as well be that only the first ACK was lost)
-	if (p->tx_count == 2 && (tc->flags & (TF_TS | TF_SACK | TF_LOSS)) == (TF_TS | TF_SACK) &&
-		seq_lt(s->tsecr, (uint32_t)(p->tx_us / 1000) + lc->tcp->ts_off))
-		tcp_saw_reorder(tc, true);
+	if (p->tx_count == 2 && (tc->flags & (TF_TS | TF_LOSS)) == TF_TS && (s->opts & TCP_OPT_TS) &&
+		seq_lt(s->tsecr, (uint32_t)(p->tx_us / 1000) + lc->tcp->ts_off)) {
+		r->reord = true;
+		tcp_rack_dsack(tc, r);
+		tcp_undo(lc, tc, r);
+	}
 }
 
 /* When what an ACK covers was sent; 0: nothing of the kind. */
@@ -38,6 +52,7 @@ static struct sent
 clean_queue(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 {
 	uint32_t ack = s->ack;
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
 	struct rte_mbuf *m;
 	struct sent sent = { 0, 0 };
 
@@ -57,8 +72,8 @@ clean_queue(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 			p->pay_len -= (uint16_t)cut;
 			break;
 		}
-		if (unlikely(tc->sacked > 0 || p->tx_count > 1) && !(p->tx_flags & TXF_SACKED))
-			was_late(lc, tc, p, s);
+		if (unlikely(r != NULL) && !(p->tx_flags & TXF_SACKED))
+			arrived(lc, tc, r, p, s);
 		if (p->tx_count > 1)
 			sent.again_us = sl_max(sent.again_us, p->tx_us);
 		else if (!(p->tx_flags & TXF_SACKED))
@@ -102,9 +117,20 @@ is_dupack(const struct tcp_conn *tc, const struct tcp_seg *s, uint32_t wnd_befor
 static void
 enter_recovery(struct lcore *lc, struct tcp_conn *tc)
 {
+	struct tcp_rec *r = tcp_rec_get(lc, tc);
+
 	tc->recover = tc->snd_nxt;
 	tc->flags |= TF_RECOVERY | TF_RTX_FORCE;
+	if (r != NULL) {
+		r->tlp = false;
+		r->undo_cwnd = tc->cwnd;
+		r->undo_ssthresh = tc->ssthresh;
+		r->undo_left = 0;
+		tcp_prr_start(tc, r);
+	}
 	tcp_cc_algos[tc->cc]->loss(lc, tc);
+	if (r == NULL)
+		tc->cwnd = tc->ssthresh;
 	stat_inc(lc, STAT_TCP_FAST_RETRANS);
 }
 
@@ -129,23 +155,31 @@ reno_clamp(struct tcp_conn *tc)
 
 /* SACK: marks what is lost; returns when to look again, us, or 0. */
 static uint64_t
-detect_by_sack(struct lcore *lc, struct tcp_conn *tc)
+detect_by_sack(struct lcore *lc, struct tcp_conn *tc, uint32_t *newly)
 {
-	uint64_t wait_us;
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+	uint64_t wait_us = 0;
 
-	if (tcp_sack_mark_lost(lc, tc, &wait_us) > 0 && !(tc->flags & (TF_RECOVERY | TF_LOSS)))
+	*newly = r != NULL ? tcp_rack_detect(lc, tc, r, &wait_us) : tcp_sack_mark_lost(tc);
+	if (*newly > 0 && !(tc->flags & (TF_RECOVERY | TF_LOSS)))
 		enter_recovery(lc, tc);
 	return wait_us;
 }
 
 static uint64_t
-detect_loss(struct lcore *lc, struct tcp_conn *tc)
+detect_loss(struct lcore *lc, struct tcp_conn *tc, uint32_t *newly)
 {
-	uint64_t wait_us = tc->flags & TF_SACK ? detect_by_sack(lc, tc) : 0;
+	const struct tcp_rec *r;
+	uint64_t wait_us = 0;
 
+	*newly = 0;
+	if (tc->flags & TF_SACK)
+		wait_us = detect_by_sack(lc, tc, newly);
 	// duplicate ACKs count where there is no SACK, or none that says anything
+	r = tcp_rec(lc->tcp, tc);
 	if (tc->dupacks >= TCP_DUPTHRESH && !(tc->flags & (TF_RECOVERY | TF_LOSS)) &&
-		tc->reord == 0 && seq_geq(tc->snd_una, tc->recover)) {
+		(r == NULL || !r->reord || !(tc->flags & TF_SACK)) &&
+		seq_geq(tc->snd_una, tc->recover)) {
 		tcp_mark_head_lost(tc);
 		enter_recovery(lc, tc);
 	}
@@ -159,7 +193,7 @@ arm_reo(struct lcore *lc, struct tcp_conn *tc, uint64_t wait_us)
 
 	if (tc->tmode != TM_RTX || !tick_is_before(at, tc->rtx_at))
 		return;
-	tc->flags |= TF_REO;
+	tc->flags = (tc->flags & ~TF_TLP) | TF_REO;
 	tc->rtx_at = at;
 	wheel_arm(&lc->wheel, &tc->timer, at);
 }
@@ -167,7 +201,8 @@ arm_reo(struct lcore *lc, struct tcp_conn *tc, uint64_t wait_us)
 void
 tcp_reo_timeout(struct lcore *lc, struct tcp_conn *tc)
 {
-	uint64_t wait_us = detect_by_sack(lc, tc);
+	uint32_t newly;
+	uint64_t wait_us = detect_by_sack(lc, tc, &newly);
 
 	tcp_timer_update(lc, tc, true);
 	if (wait_us != 0)
@@ -189,8 +224,12 @@ progress(struct lcore *lc, struct tcp_conn *tc, uint32_t acked)
 		return;
 	}
 	if (seq_geq(tc->snd_una, tc->recover)) {
-		if (tc->flags & TF_RECOVERY)
+		if (tc->flags & TF_RECOVERY) {
+			struct tcp_rec *r = tcp_rec(lc->tcp, tc);
 			tcp_cc_algos[tc->cc]->recovered(lc, tc);
+			if (r != NULL)
+				tcp_rack_recovered(r);
+		}
 		tc->flags &= ~(TF_RECOVERY | TF_LOSS | TF_RTX_FORCE);
 		if (!sack)
 			tc->sacked = 0;
@@ -260,6 +299,8 @@ rtt(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, const struct
 	if (us == 0)
 		return 0;
 	tcp_rtt_sample(tc, us);
+	if (tc->rec != TCP_NONE)
+		tcp_rack_rtt(lc, tcp_rec(lc->tcp, tc), us);
 	tc->backoff = 0; // RFC 6298 5.7: a sample ends the back-off
 	return us;
 }
@@ -289,11 +330,42 @@ advance(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t
 	return us;
 }
 
+/* The blocks of an ACK; returns bytes newly reported. */
+static sl_cold uint32_t
+sack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	struct tcp_rec *r = tcp_rec_get(lc, tc);
+
+	if (r != NULL && tcp_is_dsack(tc, s)) {
+		stat_inc(lc, STAT_TCP_DSACK_IN);
+		r->dsack = true;
+		tcp_rack_dsack(tc, r);
+		// each retransmission of the recovery was one too many
+		if (r->undo_left > 0 && --r->undo_left == 0)
+			tcp_undo(lc, tc, r);
+	}
+	return tcp_sack_update(lc, tc, r, s);
+}
+
+/* Probes and the reduction of the window, for connections that have a block. */
+static void
+after_ack(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, int32_t delivered,
+	uint32_t acked, bool safe)
+{
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+
+	if (tc->flags & TF_RECOVERY)
+		tcp_prr_acked(tc, r, (uint32_t)sl_max(delivered, 0), safe);
+	if (r->tlp)
+		tcp_tlp_acked(lc, tc, r, s, acked == 0);
+	r->dsack = false;
+}
+
 enum tcp_verdict
 tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, enum drop *why)
 {
 	uint64_t wait_us = 0;
-	uint32_t acked = s->ack - tc->snd_una, wnd_before = tc->snd_wnd, newly = 0;
+	uint32_t acked = s->ack - tc->snd_una, wnd_before = tc->snd_wnd, newly = 0, lost = 0;
 	uint32_t max_wnd = (uint32_t)tc->max_wnd << tc->snd_scale, sacked = tc->sacked, us = 0;
 
 	if (unlikely(tc->state == TCP_SYN_RECEIVED)) { // simultaneous open
@@ -322,8 +394,8 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 	window_update(tc, s, acked);
 	if (tc->tmode > TM_RTX)
 		tc->dupacks = 0; // the peer lives: probes never give up (RFC 9293 3.8.6.1)
-	if (s->nsack > 0 && (tc->flags & TF_SACK))
-		newly = tcp_sack_update(tc, s);
+	if (unlikely(s->nsack > 0) && (tc->flags & TF_SACK))
+		newly = sack_input(lc, tc, s);
 	if (acked > 0) {
 		us = advance(lc, tc, s, acked);
 		if (tc->state == TCP_CLOSED || tc->state == TCP_TIME_WAIT)
@@ -334,6 +406,8 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		if (!(tc->flags & TF_SACK))
 			reno_dupack(tc);
 	} else if (newly == 0 && wnd_before == tc->snd_wnd) {
+		if (unlikely(tc->rec != TCP_NONE))
+			after_ack(lc, tc, s, 0, 0, true);
 		return TV_OK; // most data segments of the peer end here
 	}
 	if (tcp_cc_algos[tc->cc]->delivered != NULL) {
@@ -341,11 +415,15 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		int32_t bytes = (int32_t)(acked + tc->sacked - sacked);
 		tcp_cc_algos[tc->cc]->delivered(lc, tc, (uint32_t)sl_max(bytes, 0), us);
 	}
-	if (unlikely(newly > 0 || tc->dupacks > 0 || tc->sacked > 0))
-		wait_us = detect_loss(lc, tc);
+	if (unlikely(newly > 0 || tc->dupacks > 0 || tc->sacked > 0 ||
+		    (tc->flags & (TF_RECOVERY | TF_LOSS))))
+		wait_us = detect_loss(lc, tc, &lost);
 	if (unlikely(tc->sacked > 0) && !(tc->flags & TF_SACK))
 		reno_clamp(tc);
-	if (acked > 0)
+	if (unlikely(tc->rec != TCP_NONE))
+		after_ack(lc, tc, s, (int32_t)(acked + tc->sacked - sacked), acked,
+			acked > 0 && lost == 0);
+	if (acked > 0 || (newly > 0 && (tc->flags & TF_TLP)))
 		tcp_timer_update(lc, tc, true);
 	if (unlikely(wait_us != 0))
 		arm_reo(lc, tc, wait_us);

@@ -90,7 +90,8 @@ conf_clamp(struct tcp_conf *c)
 	c->syn_retries = sl_min(c->syn_retries, 20u);
 	c->keepalive.idle_ms = sl_max(c->keepalive.idle_ms, 1000u);
 	c->keepalive.intvl_ms = sl_max(c->keepalive.intvl_ms, 1000u);
-	c->keepalive.count = sl_min(sl_max(c->keepalive.count, 1u), 127u);
+	c->keepalive.count = sl_max(c->keepalive.count, 1u);
+	c->keepalive.count = sl_min(c->keepalive.count, 127u);
 	if (c->port_first == 0)
 		c->port_first = 1;
 	if (c->port_last < c->port_first)
@@ -122,7 +123,7 @@ tcp_attach(struct lcore *lc, const struct tcp_conf *c, const uint64_t secret[2])
 	tl->list_bytes = (2 * (size_t)c->max_conns + 64) * sizeof(uint32_t);
 	tl->ev = lcore_map(2 * tl->list_bytes, -1);
 	if (tl->ev == NULL || pool_map(&tl->conns, c->max_conns, sizeof(struct tcp_conn)) < 0 ||
-		pool_map(&tl->paths, c->max_conns / 8 + 64, sizeof(struct tcp_path)) < 0 ||
+		pool_map(&tl->recs, c->max_conns / 8 + 64, sizeof(struct tcp_rec)) < 0 ||
 		pool_map(&tl->halfs, c->max_half_open, sizeof(struct tcp_half)) < 0 ||
 		pool_map(&tl->tws, c->max_timewait, sizeof(struct tcp_tw)) < 0 ||
 		tcp_table_init(lc, &tl->table, c->max_conns + c->max_half_open + c->max_timewait,
@@ -159,7 +160,7 @@ tcp_detach(struct lcore *lc)
 	tcp_port_fini(lc);
 	tcp_table_fini(&tl->table);
 	pool_unmap(&tl->conns, sizeof(struct tcp_conn));
-	pool_unmap(&tl->paths, sizeof(struct tcp_path));
+	pool_unmap(&tl->recs, sizeof(struct tcp_rec));
 	pool_unmap(&tl->halfs, sizeof(struct tcp_half));
 	pool_unmap(&tl->tws, sizeof(struct tcp_tw));
 	if (tl->ev != NULL)
@@ -223,7 +224,7 @@ tcp_conn_new(struct lcore *lc, const struct tcp_key *k, struct tcp_ref old)
 	tc->flags = TF_HASHED;
 	tc->neigh = NET_NEIGH_NONE;
 	tc->cc = tl->conf.cc & 7;
-	tc->cc_priv = TCP_NONE;
+	tc->rec = TCP_NONE;
 	tc->snd_kb = (uint16_t)(tl->conf.snd_buf >> 10);
 	tcp_timer_init(tc);
 	counter_add(&lc->gauge_conns, 1);
@@ -288,8 +289,9 @@ detach(struct lcore *lc, struct tcp_conn *tc, enum tcp_state s)
 		tc->flags &= ~TF_HASHED;
 		counter_dec(&lc->gauge_conns);
 	}
-	if (tcp_cc_algos[tc->cc]->fini != NULL)
-		tcp_cc_algos[tc->cc]->fini(lc, tc);
+	tcp_rec_put(lc, tc);
+	if (tl->dup_of == tc)
+		tl->dup_of = NULL;
 	wheel_cancel(&lc->wheel, &tc->timer);
 	tc->tmode = TM_NONE;
 	tc->delack_at = TICK_NONE;

@@ -64,6 +64,7 @@ seq_max(uint32_t a, uint32_t b)
 #define TCP_LISTEN_BUCKETS 64
 #define TCP_HALF_LEVELS    8 // SYN-ACK retransmissions, at most
 #define TCP_NONE           UINT32_MAX
+#define TCP_SSTHRESH_NONE  (UINT32_MAX / 2) // nothing was lost yet
 #define TCP_KEEPS          32 // different settings of keepalive per worker
 
 /* IPv4 stands as ::ffff:a.b.c.d, so that the family is part of the key. */
@@ -97,6 +98,7 @@ struct tcp_key {
 #define TF_BLOCKED    0x200000u // output stopped at the peer's window
 #define TF_PASSIVE    0x400000u
 #define TF_REO        0x800000u // rtx_at is the end of a reordering window
+#define TF_TLP        0x2000000u // rtx_at is the date of a tail loss probe
 #define TF_TS_OLD     0x1000000u // RFC 7323 5.5: after 24 days ts_recent says nothing
 
 /* What the state timer (rtx_at) stands for. */
@@ -112,8 +114,7 @@ struct tcp_conn {
 	uint8_t state;
 	uint8_t events; // TCP_EV_* for the next tcp_run_events()
 	uint8_t snd_scale : 4, rcv_scale : 4;
-	uint8_t tmode : 4;
-	uint8_t reord : 4; // RFC 8985: 0 no reordering seen; else quarters of srtt to wait
+	uint8_t tmode;
 	struct chain rxq; // in order, unread
 	struct rte_mbuf *ooo;
 	sl_tick delack_at; // acknowledge (or try output again) by then
@@ -143,7 +144,7 @@ struct tcp_conn {
 	uint32_t recover;
 	uint32_t sacked, lost;
 	uint32_t ooo_last; // in the block that goes first into SACK options
-	uint32_t cc_priv;
+	uint32_t rec; // struct tcp_rec; TCP_NONE: none
 
 	/* ---- line 3: cold, and the key ---- */
 	struct tcp_key key;
@@ -180,17 +181,62 @@ static_assert(offsetof(struct tcp_conn, key) == 192, "line 3");
 /* out-of-order queue */
 #define TXF_FIN    0x10u
 
-/* What Westwood knows of a path; a block of tcp_lcore.paths, index in cc_priv. */
-struct tcp_path {
-	uint64_t round_us;   // start of the running round trip
-	uint64_t rate[2];    // bytes/s of the last two rounds, newest first
-	uint32_t round_end;  // sequence number that ends it
-	uint32_t delivered;  // in it, bytes
-	uint32_t min_rtt[2]; // us: of the window, of its younger part
-	sl_tick min_rtt_until;
-	uint32_t growth;         // NewReno's count of acknowledged bytes
+/* ---- what a connection needs once it is limited by its window, or loses something ---- */
+struct tcp_westwood {
+	uint64_t round_us;       // start of the running round trip
+	uint64_t rate[2];        // bytes/s of the last two rounds, newest first
+	uint32_t round_end;      // sequence number that ends it
+	uint32_t delivered;      // in it, bytes
 	uint32_t resent, flight; // of the running recovery
 };
+
+struct tcp_cubic {
+	sl_tick epoch;     // when this congestion avoidance began; TICK_NONE: not yet
+	sl_tick last;      // of the last growth: time without need does not count
+	uint32_t w_max;    // bytes; 0: none (after a timeout)
+	uint32_t k_ms;     // until w_max is reached again
+	uint32_t w_est;    // what Reno would have
+	uint32_t prior;    // cwnd at the last loss
+	uint32_t est_part; // bytes acknowledged that w_est has not counted yet
+	uint32_t w_saved;  // w_max before the last loss
+};
+
+struct tcp_hystart {
+	uint32_t end;            // sequence number that ends the round
+	uint32_t last, cur;      // least RTT of the rounds, us; UINT32_MAX: none
+	uint32_t base;           // of the round in which the slow phase (CSS) began; 0: not in it
+	uint16_t samples, rounds;
+};
+
+/* A block of tcp_lcore.recs. Three cache lines; a connection with short answers has none. */
+struct tcp_rec {
+	/* RACK, RFC 8985 5.3 */
+	uint64_t rack_us; // when the newest segment that has arrived was sent
+	uint32_t rack_end, rack_rtt;
+	uint32_t min_rtt[2]; // us: of the last 10 to 20 s, of its younger part
+	sl_tick min_rtt_until;
+	uint32_t fack;        // highest sequence number that has arrived
+	uint32_t dsack_round; // valid if dsack_wait
+	uint32_t tlp_end;     // valid if tlp
+	uint8_t reo_mult;     // quarters of the least RTT
+	uint8_t reo_persist;  // recoveries until it is 1 again
+	bool reord, dsack_wait;
+	bool tlp, tlp_retrans;
+	bool dsack; // the ACK that is being processed says so
+	/* PRR, RFC 6937 */
+	uint32_t prr_delivered, prr_out, prr_flight; // prr_flight 0: not in use
+	/* what a needless recovery took */
+	uint32_t undo_cwnd, undo_ssthresh; // undo_cwnd 0: nothing to undo
+	uint32_t undo_left;                // retransmissions that nobody reported as needless
+	/* congestion control */
+	uint32_t part; // bytes or shares of a byte not counted yet
+	struct tcp_hystart hy;
+	union {
+		struct tcp_westwood ww;
+		struct tcp_cubic cu;
+	};
+};
+static_assert(sizeof(struct tcp_rec) <= 192, "three cache lines");
 
 /* A SYN that was answered. */
 struct tcp_half {
@@ -306,7 +352,7 @@ struct tcp_cookies {
 struct tcp_lcore {
 	struct tcp_conf conf;
 	struct tcp_table table;
-	struct pool conns, halfs, tws, paths;
+	struct pool conns, halfs, tws, recs;
 	uint32_t *ev, *out; // indices of connections
 	uint32_t nev, nout;
 	uint32_t ts_off;
@@ -325,8 +371,16 @@ struct tcp_lcore {
 	uint32_t nlisteners;
 	struct port_classes *classes[PORT_MAX];
 	uint32_t port_cursor;
+	const struct tcp_conn *dup_of; // duplicate data of this loop, for a D-SACK; NULL: none
+	struct tcp_sack dup;
 	size_t list_bytes;
 };
+
+static inline struct tcp_rec *
+tcp_rec(const struct tcp_lcore *tl, const struct tcp_conn *tc)
+{
+	return tc->rec == TCP_NONE ? NULL : pool_at(&tl->recs, tc->rec);
+}
 
 static inline struct tcp_conn *
 conn_at(const struct tcp_lcore *tl, uint32_t i)

@@ -160,6 +160,7 @@ unacceptable(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 	if (old && s->len > 0) {
 		stat_inc(lc, STAT_TCP_DUP);
 		why = DROP_TCP_DUP;
+		tcp_came_twice(lc->tcp, tc, s->seq, s->seq + s->len);
 	}
 	if (tc->flags & TF_HASHED) {
 		tc->flags |= TF_ACK_NOW;
@@ -204,11 +205,12 @@ ts_update(struct tcp_conn *tc, const struct tcp_seg *s)
 
 /* Cuts what lies before rcv_nxt and behind the window. */
 static void
-trim(const struct tcp_conn *tc, struct tcp_seg *s)
+trim(struct tcp_lcore *tl, const struct tcp_conn *tc, struct tcp_seg *s)
 {
 	if (seq_lt(s->seq, tc->rcv_nxt)) {
 		uint32_t old = tc->rcv_nxt - s->seq;
 		uint32_t cut = sl_min(old, (uint32_t)s->len);
+		tcp_came_twice(tl, tc, s->seq, s->seq + cut);
 		s->off += (uint16_t)cut;
 		s->len -= (uint16_t)cut;
 		s->seq = tc->rcv_nxt;
@@ -287,7 +289,7 @@ synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 		rte_pktmbuf_free(m);
 		return;
 	}
-	trim(tc, s);
+	trim(lc->tcp, tc, s);
 	if (unlikely(after_close(lc, tc, m, s)))
 		return;
 	tcp_data_input(lc, tc, m, s);

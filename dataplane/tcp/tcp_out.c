@@ -38,6 +38,8 @@ try_again(struct lcore *lc, struct tcp_conn *tc)
 static int
 retransmit(struct lcore *lc, struct tcp_conn *tc)
 {
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+
 	for (struct rte_mbuf *m = tc->sndq; tc->lost > 0 && m != NULL && m != tc->sndq_next;
 		m = pkt_of(m)->next) {
 		struct pkt *p = pkt_of(m);
@@ -58,6 +60,8 @@ retransmit(struct lcore *lc, struct tcp_conn *tc)
 		p->tx_flags |= TXF_RETX;
 		tc->lost -= p->pay_len;
 		tc->flags &= ~TF_RTX_FORCE;
+		if (r != NULL && r->undo_cwnd != 0)
+			r->undo_left++;
 	}
 	return 0;
 }
@@ -92,34 +96,51 @@ is_idle(const struct lcore *lc, const struct tcp_conn *tc)
 	return lc->now - since > tcp_rto_ms(lc->tcp, tc);
 }
 
+/* The next segment of new data, len bytes of it. */
+static int
+send_next(struct lcore *lc, struct tcp_conn *tc, uint32_t len)
+{
+	struct rte_mbuf *m = tc->sndq_next;
+	struct pkt *p = pkt_of(m);
+	uint8_t flags = RTE_TCP_ACK_FLAG;
+
+	if (len < p->pay_len && tcp_sndq_split(lc, tc, m, len) < 0)
+		return -ENOMEM;
+	if (p->next == NULL && (tc->flags & TF_FIN_QUEUED) &&
+		seq_lt(tc->snd_nxt + len, tc->snd_una + tc->snd_wnd))
+		flags |= RTE_TCP_FIN_FLAG;
+	if (tcp_sndq_emit(lc, tc, m, flags) < 0)
+		return -ENOMEM;
+	tc->sndq_next = p->next;
+	tc->snd_nxt += len;
+	tc->flags &= ~TF_WND_FORCE;
+	if (flags & RTE_TCP_FIN_FLAG) {
+		tc->flags |= TF_FIN_SENT;
+		tc->snd_nxt++;
+	}
+	return 0;
+}
+
+bool
+tcp_send_one(struct lcore *lc, struct tcp_conn *tc)
+{
+	uint32_t len = tc->sndq_next != NULL ? usable(tc, pkt_of(tc->sndq_next)) : 0;
+
+	return len > 0 && send_next(lc, tc, len) == 0;
+}
+
 static int
 send_new(struct lcore *lc, struct tcp_conn *tc)
 {
-	struct rte_mbuf *m;
-
 	if (tc->sndq_next != NULL && tc->snd_una == tc->snd_nxt && is_idle(lc, tc))
 		tcp_cc_algos[tc->cc]->idle(lc, tc);
-	while ((m = tc->sndq_next) != NULL) {
-		struct pkt *p = pkt_of(m);
-		uint8_t flags = RTE_TCP_ACK_FLAG;
-		uint32_t len = usable(tc, p);
+	while (tc->sndq_next != NULL) {
+		uint32_t len = usable(tc, pkt_of(tc->sndq_next));
 
 		if (len == 0 || !cwnd_allows(tc, len))
 			break;
-		if (len < p->pay_len && tcp_sndq_split(lc, tc, m, len) < 0)
+		if (send_next(lc, tc, len) < 0)
 			return -ENOMEM;
-		if (p->next == NULL && (tc->flags & TF_FIN_QUEUED) &&
-			seq_lt(tc->snd_nxt + len, tc->snd_una + tc->snd_wnd))
-			flags |= RTE_TCP_FIN_FLAG;
-		if (tcp_sndq_emit(lc, tc, m, flags) < 0)
-			return -ENOMEM;
-		tc->sndq_next = p->next;
-		tc->snd_nxt += len;
-		tc->flags &= ~TF_WND_FORCE;
-		if (flags & RTE_TCP_FIN_FLAG) {
-			tc->flags |= TF_FIN_SENT;
-			tc->snd_nxt++;
-		}
 	}
 	return 0;
 }
@@ -159,6 +180,7 @@ send_syn(struct lcore *lc, struct tcp_conn *tc)
 void
 tcp_output(struct lcore *lc, struct tcp_conn *tc)
 {
+	uint32_t nxt = tc->snd_nxt;
 	int rc = 0;
 
 	if (tc->state == TCP_CLOSED || tc->state == TCP_TIME_WAIT)
@@ -187,7 +209,8 @@ tcp_output(struct lcore *lc, struct tcp_conn *tc)
 		rc |= tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_ACK_FLAG);
 	if (unlikely(rc != 0))
 		try_again(lc, tc);
-	tcp_timer_update(lc, tc, false);
+	// RFC 8985 7.2: new data moves the date of the probe
+	tcp_timer_update(lc, tc, (tc->flags & TF_TLP) && tc->snd_nxt != nxt);
 }
 
 void

@@ -62,6 +62,16 @@ tcp_raise(struct tcp_lcore *tl, struct tcp_conn *tc, uint8_t events)
 	}
 }
 
+/* Data came twice: the next ACK of this loop says so (RFC 2883). */
+static inline void
+tcp_came_twice(struct tcp_lcore *tl, const struct tcp_conn *tc, uint32_t from, uint32_t to)
+{
+	if (!(tc->flags & TF_SACK) || !seq_lt(from, to))
+		return;
+	tl->dup_of = tc;
+	tl->dup = (struct tcp_sack){ from, to };
+}
+
 /* ---- tcp_listen.c ---- */
 void tcp_listen_init(struct tcp_lcore *tl);
 /* A SYN of no connection; min_iss: 0, or the least ISN to use (TIME_WAIT reuse). */
@@ -107,23 +117,57 @@ enum tcp_verdict tcp_ack_input(
 	struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, enum drop *why);
 void tcp_ack_later(struct lcore *lc, struct tcp_conn *tc);
 
-/* ---- tcp_sack.c ---- */
-/* Marks what the blocks cover; returns bytes newly covered. */
-uint32_t tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s);
-/*
- * What is lost by now (RFC 6675 IsLost(), RFC 8985 once reordering was seen); returns bytes newly
- * marked. *wait_us: when to look again, 0 if nothing waits.
- */
-uint32_t tcp_sack_mark_lost(struct lcore *lc, struct tcp_conn *tc, uint64_t *wait_us);
-/* A segment came late; spurious: it had been sent again for nothing. */
-void tcp_saw_reorder(struct tcp_conn *tc, bool spurious);
 /* The reordering window is over: marks and, if something is lost, enters recovery. */
 void tcp_reo_timeout(struct lcore *lc, struct tcp_conn *tc);
+/* A recovery was needless: the windows as they were. */
+void tcp_undo(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r);
+
+/* ---- tcp_sack.c ---- */
+/* Marks what the blocks cover; returns bytes newly covered. r may be NULL. */
+uint32_t tcp_sack_update(
+	struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, const struct tcp_seg *s);
+/* RFC 2883 4: is the first block one of data that came twice? */
+bool tcp_is_dsack(const struct tcp_conn *tc, const struct tcp_seg *s);
+/* RFC 6675 IsLost(), for a connection without a tcp_rec; returns bytes newly marked. */
+uint32_t tcp_sack_mark_lost(struct tcp_conn *tc);
+void tcp_mark_lost(struct tcp_conn *tc, struct pkt *p);
 void tcp_mark_head_lost(struct tcp_conn *tc);
 void tcp_mark_all_lost(struct tcp_conn *tc);
 
+/* ---- tcp_rack.c ---- */
+/* The connection's block, taken now if need be; NULL: none left. */
+struct tcp_rec *tcp_rec_get(struct lcore *lc, struct tcp_conn *tc);
+void tcp_rec_put(struct lcore *lc, struct tcp_conn *tc);
+/* A segment arrived that was not known to have; s: the ACK that says so. */
+void tcp_rack_arrived(const struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r,
+	const struct pkt *p, const struct tcp_seg *s);
+/* A round trip, for the least one. */
+void tcp_rack_rtt(const struct lcore *lc, struct tcp_rec *r, uint32_t us);
+/* What is lost by now; returns bytes newly marked. *wait_us: when to look again, 0: not. */
+uint32_t tcp_rack_detect(
+	struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, uint64_t *wait_us);
+/* A D-SACK: the window for reordering grows. */
+void tcp_rack_dsack(struct tcp_conn *tc, struct tcp_rec *r);
+/* A recovery is over. */
+void tcp_rack_recovered(struct tcp_rec *r);
+/* The retransmission timer ran out (RFC 8985 6.3). */
+void tcp_rack_rto(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r);
+/* Milliseconds until a tail loss probe, or 0: the RTO comes first. */
+uint32_t tcp_tlp_ms(const struct tcp_lcore *tl, const struct tcp_conn *tc, uint32_t rto_ms);
+void tcp_tlp_fire(struct lcore *lc, struct tcp_conn *tc);
+/* RFC 8985 7.4: did the probe repair a loss? again: the ACK acknowledged nothing new. */
+void tcp_tlp_acked(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r,
+	const struct tcp_seg *s, bool again);
+
+/* ---- tcp_prr.c: RFC 6937 ---- */
+void tcp_prr_start(struct tcp_conn *tc, struct tcp_rec *r);
+/* An ACK in recovery: sets cwnd. safe: it went forward and showed no further loss. */
+void tcp_prr_acked(struct tcp_conn *tc, struct tcp_rec *r, uint32_t delivered, bool safe);
+
 /* ---- tcp_out.c ---- */
 void tcp_output(struct lcore *lc, struct tcp_conn *tc);
+/* One segment of new data whatever cwnd says; false: there is none, or no window. */
+bool tcp_send_one(struct lcore *lc, struct tcp_conn *tc);
 /* A segment without payload. 0 or -ENOMEM. */
 int tcp_send_ctl(struct lcore *lc, struct tcp_conn *tc, uint32_t seq, uint8_t flags);
 /* RFC 5961: an ACK within the rate limit. */

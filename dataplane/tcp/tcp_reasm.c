@@ -193,6 +193,7 @@ insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const stru
 		if (seq_geq(q_end, end)) { // nothing new but perhaps a FIN
 			if (q_end == end)
 				q->tx_flags |= p->tx_flags;
+			tcp_came_twice(lc->tcp, tc, s->seq, end);
 			stat_inc(lc, STAT_TCP_DUP);
 			pkt_drop(lc, m, DROP_TCP_DUP);
 			return;

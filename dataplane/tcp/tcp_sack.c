@@ -4,17 +4,14 @@
  *
  * Runs on: the worker that owns the connection. The scoreboard is the send queue itself: two flags
  * per segment. Its length is bounded by the send buffer, so are the walks. Blocks outside of
- * [snd_una, snd_nxt] are ignored (a D-SACK, or an attack); a segment counts only when a block
+ * [snd_una, snd_nxt] are ignored (an attack, or a D-SACK); a segment counts only when a block
  * covers it wholly.
- * Follows: RFC 2018, RFC 6675 IsLost(); RFC 8985 where reordering was seen, and for retransmissions
- * that were lost again.
- * Not here: tail loss probes (RFC 8985 7).
+ * Follows: RFC 2018, RFC 2883 4 (D-SACK), RFC 6675 IsLost() for connections without a tcp_rec.
+ * Not here: loss by time (tcp_rack.c).
  */
 #include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
-
-#define REORD_MAX 4 // quarters of the round trip: RFC 8985 6.2 goes to SRTT
 
 static bool
 covered(const struct pkt *p, const struct tcp_sack *b, uint32_t n)
@@ -27,10 +24,11 @@ covered(const struct pkt *p, const struct tcp_sack *b, uint32_t n)
 }
 
 uint32_t
-tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
+tcp_sack_update(
+	struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, const struct tcp_seg *s)
 {
 	struct tcp_sack ok[TCP_SACK_BLOCKS];
-	uint32_t n = 0, top = s->ack, newly = 0, high = s->ack;
+	uint32_t n = 0, top = s->ack, newly = 0;
 
 	for (uint32_t i = 0; i < s->nsack; i++) {
 		struct tcp_sack b = s->sack[i];
@@ -41,11 +39,6 @@ tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
 	}
 	if (n == 0)
 		return 0;
-	for (struct rte_mbuf *m = tc->sndq; tc->sacked > 0 && m != NULL && m != tc->sndq_next;
-		m = pkt_of(m)->next) {
-		if (pkt_of(m)->tx_flags & TXF_SACKED)
-			high = pkt_of(m)->seq;
-	}
 	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next;) {
 		struct pkt *p = pkt_of(m);
 
@@ -54,8 +47,8 @@ tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
 		m = p->next;
 		if ((p->tx_flags & TXF_SACKED) || !covered(p, ok, n))
 			continue;
-		if (p->tx_count == 1 && seq_lt(p->seq, high))
-			tcp_saw_reorder(tc, false);
+		if (r != NULL)
+			tcp_rack_arrived(lc, tc, r, p, s);
 		if ((p->tx_flags & (TXF_LOST | TXF_RETX)) == TXF_LOST)
 			tc->lost -= p->pay_len;
 		p->tx_flags = (uint8_t)((p->tx_flags & ~(TXF_LOST | TXF_RETX)) | TXF_SACKED);
@@ -65,79 +58,50 @@ tcp_sack_update(struct tcp_conn *tc, const struct tcp_seg *s)
 	return newly;
 }
 
-void
-tcp_saw_reorder(struct tcp_conn *tc, bool spurious)
+bool
+tcp_is_dsack(const struct tcp_conn *tc, const struct tcp_seg *s)
 {
-	// RFC 8985 7.1: the window grows by a quarter with each needless retransmission
-	if (!spurious)
-		tc->reord = tc->reord > 0 ? tc->reord : 1;
-	else if (tc->reord < REORD_MAX)
-		tc->reord++;
+	struct tcp_sack b = s->sack[0];
+
+	// a window below is as old as a duplicate can be; beyond, somebody makes it up
+	if (!seq_lt(b.from, b.to) || tc->snd_una - b.from > (1u << 30))
+		return s->nsack > 1 && seq_geq(b.from, s->sack[1].from) &&
+			seq_leq(b.to, s->sack[1].to) && seq_lt(b.from, b.to) &&
+			seq_leq(b.to, tc->snd_nxt) && seq_gt(b.from, s->ack);
+	return seq_leq(b.to, s->ack);
 }
 
-struct above {
-	uint32_t bytes, segs; // sacked ones above the place of the walk
-	uint64_t newest_us;   // when the last of them was sent
-};
-
-/* Is a segment lost that the peer did not report? *wait_us: perhaps, after so long. */
-static bool
-is_lost(const struct lcore *lc, const struct tcp_conn *tc, const struct pkt *p,
-	const struct above *a, uint64_t *wait_us)
+void
+tcp_mark_lost(struct tcp_conn *tc, struct pkt *p)
 {
-	bool again = p->tx_flags & TXF_RETX;
-	uint64_t rtt = tc->srtt >> 3, wnd, due;
-
-	// RFC 6675 IsLost(): DupThresh segments, or more than (DupThresh - 1) SMSS, above it
-	if (!again && tc->reord == 0)
-		return a->segs >= TCP_DUPTHRESH || a->bytes > (TCP_DUPTHRESH - 1u) * tc->mss;
-	// RFC 8985 6.2: something sent later has arrived, and a reordering window went by. A
-	// retransmission is judged so from the first.
-	if (again && a->newest_us < p->tx_us) // the same moment: the higher number went later
-		return false;
-	wnd = rtt / 4 * (tc->reord > 0 ? tc->reord : 1u);
-	due = p->tx_us + rtt + sl_max(wnd, (uint64_t)1000);
-	if (lc->now_us >= due)
-		return true;
-	due -= lc->now_us;
-	if (*wait_us == 0 || due < *wait_us)
-		*wait_us = due;
-	return false;
+	if ((p->tx_flags & TXF_SACKED) || (p->tx_flags & (TXF_LOST | TXF_RETX)) == TXF_LOST)
+		return;
+	p->tx_flags = TXF_LOST;
+	tc->lost += p->pay_len;
 }
 
 uint32_t
-tcp_sack_mark_lost(struct lcore *lc, struct tcp_conn *tc, uint64_t *wait_us)
+tcp_sack_mark_lost(struct tcp_conn *tc)
 {
-	struct above a = { .bytes = tc->sacked };
-	uint32_t newly = 0;
+	uint32_t bytes = tc->sacked, segs = 0, before = tc->lost;
 
-	*wait_us = 0;
-	if (a.bytes == 0)
-		return 0;
-	for (struct rte_mbuf *m = tc->sndq; m != NULL && m != tc->sndq_next; m = pkt_of(m)->next) {
-		const struct pkt *p = pkt_of(m);
-		if (!(p->tx_flags & TXF_SACKED))
-			continue;
-		a.segs++;
-		a.newest_us = sl_max(a.newest_us, p->tx_us);
-	}
-	for (struct rte_mbuf *m = tc->sndq; m != NULL && a.segs > 0;) {
+	for (struct rte_mbuf *m = tc->sndq; bytes > 0 && m != NULL && m != tc->sndq_next;
+		m = pkt_of(m)->next)
+		segs += pkt_of(m)->tx_flags & TXF_SACKED;
+	for (struct rte_mbuf *m = tc->sndq; m != NULL && segs > 0; m = pkt_of(m)->next) {
 		struct pkt *p = pkt_of(m);
 
-		m = p->next;
 		if (p->tx_flags & TXF_SACKED) {
-			a.bytes -= p->pay_len;
-			a.segs--;
+			bytes -= p->pay_len;
+			segs--;
 			continue;
 		}
-		if ((p->tx_flags & (TXF_LOST | TXF_RETX)) == TXF_LOST ||
-			!is_lost(lc, tc, p, &a, wait_us))
-			continue;
-		p->tx_flags = TXF_LOST;
-		tc->lost += p->pay_len;
-		newly += p->pay_len;
+		// RFC 6675 IsLost(): DupThresh segments, or more than (DupThresh - 1) SMSS, above
+		if (p->tx_flags == 0 &&
+			(segs >= TCP_DUPTHRESH || bytes > (TCP_DUPTHRESH - 1u) * tc->mss))
+			tcp_mark_lost(tc, p);
 	}
-	return newly;
+	return tc->lost - before;
 }
 
 void

@@ -67,16 +67,20 @@ window_field(const struct lcore *lc, struct tcp_conn *tc, bool syn)
 
 /* SACK blocks that fit beside the payload. */
 static uint32_t
-sack_option(const struct tcp_conn *tc, uint8_t *p, uint32_t pay_len)
+sack_option(struct lcore *lc, struct tcp_conn *tc, uint8_t *p, uint32_t pay_len)
 {
 	struct tcp_sack b[TCP_SACK_BLOCKS];
-	uint32_t most = tc->flags & TF_TS ? 3 : 4, n;
+	uint32_t most = tc->flags & TF_TS ? 3 : 4, n, d = 0;
 
 	if (pay_len > 0) { // RFC 6691: options come out of the segment
 		uint32_t room = pay_len < tc->mss ? tc->mss - pay_len : 0;
 		most = room >= 12 ? sl_min(most, (room - 4) / 8) : 0;
 	}
-	n = tcp_ooo_blocks(tc, b, most);
+	if (lc->tcp->dup_of == tc && most > 0) { // RFC 2883 4: first what came twice
+		b[d++] = lc->tcp->dup;
+		lc->tcp->dup_of = NULL;
+	}
+	n = d + tcp_ooo_blocks(tc, b + d, most - d);
 	return n > 0 ? tcp_opt_sack(p, b, n) : 0;
 }
 
@@ -101,8 +105,8 @@ rare_options(
 	}
 	if (tc->flags & TF_TS)
 		n = tcp_opt_ts(opt, tcp_ts_now(lc), tc->ts_recent);
-	if (tc->flags & TF_SACK)
-		n += sack_option(tc, opt + n, pay_len);
+	if ((tc->ooo != NULL || lc->tcp->dup_of == tc) && (tc->flags & TF_SACK))
+		n += sack_option(lc, tc, opt + n, pay_len);
 	return n;
 }
 
@@ -120,7 +124,7 @@ tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t s
 {
 	uint32_t n = TCP_OPT_TS_LEN, hl, pay_len = m->data_len, rare[10];
 	bool syn = flags & RTE_TCP_SYN_FLAG;
-	bool usual = !syn && tc->ooo == NULL && (tc->flags & TF_TS);
+	bool usual = !syn && tc->ooo == NULL && lc->tcp->dup_of != tc && (tc->flags & TF_TS);
 	uint64_t sum = 0;
 	uint8_t *h;
 
@@ -236,6 +240,8 @@ tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t
 	if (p->tx_count < UINT8_MAX)
 		p->tx_count++;
 	p->tx_us = lc->now_us;
+	if (unlikely(tc->flags & TF_RECOVERY) && tc->rec != TCP_NONE)
+		tcp_rec(lc->tcp, tc)->prr_out += p->pay_len;
 	if (p->next == NULL)
 		flags |= RTE_TCP_PSH_FLAG;
 	tcp_transmit(lc, tc, o, tcp_header(lc, tc, o, p->seq, flags));

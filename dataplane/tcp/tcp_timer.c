@@ -39,6 +39,7 @@ static void
 on_rto(struct lcore *lc, struct tcp_conn *tc)
 {
 	struct tcp_lcore *tl = lc->tcp;
+	struct tcp_rec *r = tcp_rec(tl, tc);
 
 	if (++tc->retries > retry_limit(tl, tc)) {
 		tcp_conn_end(lc, tc, ETIMEDOUT);
@@ -55,7 +56,17 @@ on_rto(struct lcore *lc, struct tcp_conn *tc)
 		tc->recover = tc->snd_nxt;
 		tc->dupacks = 0;
 		tcp_cc_algos[tc->cc]->rto(lc, tc, tc->retries == 1);
-		tcp_mark_all_lost(tc);
+		if (r != NULL) {
+			r->tlp = false;
+			r->undo_cwnd = 0;
+		}
+		// RFC 8985 6.3: what may still be on its way is not lost yet; but a head that was
+		// reported and yet not acknowledged means that reports are worth nothing
+		if (r != NULL && tc->retries == 1 && (tc->flags & TF_SACK) && tc->sndq != NULL &&
+			tc->sndq != tc->sndq_next && !(pkt_of(tc->sndq)->tx_flags & TXF_SACKED))
+			tcp_rack_rto(lc, tc, r);
+		else
+			tcp_mark_all_lost(tc);
 		if ((tc->flags & TF_FIN_SENT) && tc->sndq == NULL) {
 			stat_inc(lc, STAT_TCP_RETRANS);
 			(void)tcp_send_ctl(
@@ -137,6 +148,8 @@ on_timer(void *ctx, struct wheel_timer *t)
 	if (tc->tmode != TM_NONE && tick_is_expired(tc->rtx_at, lc->now)) {
 		if (tc->flags & TF_REO)
 			tcp_reo_timeout(lc, tc);
+		else if (tc->flags & TF_TLP)
+			tcp_tlp_fire(lc, tc);
 		else if (tc->tmode == TM_RTX)
 			on_rto(lc, tc);
 		else if (tc->tmode == TM_PERSIST)
@@ -154,6 +167,21 @@ void
 tcp_timer_init(struct tcp_conn *tc)
 {
 	wheel_timer_init(&tc->timer, on_timer);
+}
+
+/* Retransmission, or the probe that comes before it. */
+static inline void
+arm_rtx(struct lcore *lc, struct tcp_conn *tc, uint8_t mode)
+{
+	uint32_t ms = tcp_rto_ms(lc->tcp, tc), probe = 0;
+
+	if (mode == TM_RTX)
+		probe = tcp_tlp_ms(lc->tcp, tc, ms);
+	if (unlikely(probe != 0)) {
+		tc->flags |= TF_TLP;
+		ms = probe;
+	}
+	tc->rtx_at = tick_add(lc->now, ms);
 }
 
 void
@@ -175,11 +203,11 @@ tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
 			tc->backoff = 0;
 		if (mode > TM_RTX || tc->tmode > TM_RTX)
 			tc->dupacks = 0;
-		tc->tmode = mode & 15;
+		tc->tmode = mode;
 		restart = true;
 	}
 	if (restart) {
-		tc->flags &= ~TF_REO;
+		tc->flags &= ~(TF_REO | TF_TLP);
 		if (mode == TM_NONE)
 			tc->rtx_at = lc->now; // idle since
 		else if (mode == TM_FIN)
@@ -187,7 +215,7 @@ tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
 		else if (mode == TM_KEEP)
 			tc->rtx_at = tick_add(lc->now, tl->keep[tc->keep].idle_ms);
 		else
-			tc->rtx_at = tick_add(lc->now, tcp_rto_ms(tl, tc));
+			arm_rtx(lc, tc, mode);
 	}
 	arm(lc, tc);
 }

@@ -79,7 +79,7 @@ test_each_pool(void **state)
 			(which == 0                  ? &tl->conns
 					: which == 1 ? &tl->halfs
 					: which == 2 ? &tl->tws
-						     : &tl->paths)
+						     : &tl->recs)
 				->fail_in = 1;
 			echo(&c, &s);
 			assert_int_equal(sim_tcp(&sim, 0)->conns.used, 0);

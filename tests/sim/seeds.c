@@ -429,7 +429,7 @@ one_seed(uint64_t seed, bool tracing, bool figures)
 static int
 bulk(uint8_t cc, uint32_t loss_ppm, uint32_t reorder_ppm, uint32_t bytes)
 {
-	static const char *const names[TCP_CC_NR] = { "newreno", "westwood" };
+	static const char *const names[TCP_CC_NR] = { "newreno", "westwood", "cubic" };
 	static struct sim sim;
 	static struct run r;
 	struct tcp_conf conf[2];
