@@ -68,6 +68,7 @@ global_defaults(struct global_conf *g)
 		.lua_stuck_timeout_ms = 5000,
 		.lua_runaway_share = 10,
 		.lua_deadline_ms = 30000,
+		.lua_sockets = 1024,
 		.ncall_slots = 256,
 		.pidfile = SL_STR(""),
 		.dpdk_eal = SL_STR(""),

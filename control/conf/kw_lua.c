@@ -106,6 +106,19 @@ kw_lua_time(struct conf *c, const struct conf_args *a)
 		c, a->kw, a->word[0], (uint32_t *)(void *)((uint8_t *)&c->m->global + a->priv));
 }
 
+static int
+kw_socket_compat(struct conf *c, const struct conf_args *a)
+{
+	if (!sl_str_eq(a->word[0], SL_STR("haproxy")) &&
+		!sl_str_eq(a->word[0], SL_STR("luasocket"))) {
+		conf_error(c, "'%s' expects 'luasocket' or 'haproxy', got '%.*s'.", a->kw,
+			SL_STR_ARG(a->word[0]));
+		return -EINVAL;
+	}
+	c->m->global.lua_socket_compat = sl_str_eq(a->word[0], SL_STR("haproxy"));
+	return 0;
+}
+
 /* priv: on overload? */
 static int
 kw_policy(struct conf *c, const struct conf_args *a)
@@ -199,6 +212,10 @@ SL_CFG_GLOBAL(
 	{ "tune.lua.stuck-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"how long a C function may hold a script thread until another takes over; 0: for ever",
 		AT(lua_stuck_timeout_ms) },
+	{ "tune.lua.socket-compat", CONF_GLOBAL, 1, 1, kw_socket_compat, "luasocket|haproxy",
+		"whose words and results the sockets of scripts have" },
+	{ "tune.lua.sockets", CONF_GLOBAL, 1, 1, kw_u32, "<number>",
+		"sockets of all scripts together, idle ones included", AT(lua_sockets) },
 	{ "tune.lua.deadline", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"how long a request waits for a script", AT(lua_deadline_ms) },
 	{ "tune.lua.on-error", CONF_GLOBAL, 1, 2, kw_policy, "continue|deny|status <code>",

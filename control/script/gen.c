@@ -38,6 +38,7 @@ script_gen_conf(struct script_gen *g, const struct global_conf *conf)
 	g->share = conf->lua_runaway_share != 0 ? conf->lua_runaway_share : SCRIPT_SHARE;
 	g->burst_ms = conf->lua_burst_timeout_ms;
 	g->max_instr = conf->lua_max_instructions;
+	g->socket_compat = conf->lua_socket_compat;
 	g->max_bytes = (size_t)conf->lua_maxmem_mb << 20;
 	if (conf->lua_prepend_path.len != 0 && g->prepend == NULL)
 		g->prepend = strndup(conf->lua_prepend_path.p, conf->lua_prepend_path.len);
@@ -422,6 +423,18 @@ void
 script_set_txn(lua_State *L, void (*push)(lua_State *L, struct script_call *c))
 {
 	script_state_of(L)->push_txn = push;
+}
+
+bool
+script_in_call(lua_State *L)
+{
+	return script_state_of(L)->running != NULL;
+}
+
+bool
+script_socket_compat(lua_State *L)
+{
+	return script_state_of(L)->gen->socket_compat;
 }
 
 struct script_call *

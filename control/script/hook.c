@@ -94,7 +94,7 @@ run_put(struct script_run *r, bool clean)
 	r->call.slot = NULL;
 	r->call.seq++;
 	r->runaway = false;
-	scope_end(&r->scoped);
+	scope_end(&r->scoped, clean);
 	if (r->kind == 't') { // a task's coroutine served its purpose
 		if (r->co != NULL)
 			protect(r, thread_drop);

@@ -530,6 +530,12 @@ script_running(void)
 	return sched.n != 0 ? &sched.spec : NULL;
 }
 
+struct io_socks *
+script_socks(void)
+{
+	return sched.spec.socks;
+}
+
 uint16_t
 script_count(void)
 {

@@ -19,6 +19,7 @@
 struct lua_State;
 struct script_gen;    // the states of one generation, and its tables of registered functions
 struct script_thread; // one script thread
+struct io_socks;
 
 struct script_err {
 	char text[1024]; // as HAProxy words it; a traceback may follow after a newline
@@ -64,6 +65,7 @@ struct script_spec {
 	void *tell_ctx;
 	uint32_t call_slots; // of each pair of worker and thread
 	uint32_t stuck_ms;   // tune.lua.stuck-timeout; 0: never
+	struct io_socks *socks; // sockets of scripts (control/io/sock.h); NULL: there are none
 };
 int script_start(const struct script_spec *s);
 /* Makes a generation's tasks run; before epoch_publish. */
@@ -139,6 +141,12 @@ struct script_call {
 };
 struct script_call *script_current(struct lua_State *L);
 struct script_gen *script_gen_of(struct lua_State *L);
+/* Does a call or task run? */
+bool script_in_call(struct lua_State *L);
+/* tune.lua.socket-compat haproxy */
+bool script_socket_compat(struct lua_State *L);
+/* Sockets, while script threads run; NULL: none. */
+struct io_socks *script_socks(void);
 /* Is the body being loaded (core.register_* legal)? */
 bool script_is_loading(struct lua_State *L);
 void script_log(struct lua_State *L, enum sl_level level, struct sl_str text);
@@ -205,11 +213,12 @@ int script_ask(struct lua_State *L, struct script_call *c, enum call_ask ask, co
 /*
  * What ends with the running call or task (a socket): end() runs on the state's thread, outside of
  * Lua, after its last instruction, however it ends, and before its answer is sent. Outside of calls:
- * with the state. The node is unlinked before. A userdata's __gc must call script_scope_del().
+ * with the state. The node is unlinked before. clean: it returned, and was not ended by an error, a
+ * limit or a cancellation. A userdata's __gc must call script_scope_del().
  */
 struct script_scoped {
 	struct sl_list node; // not linked: not in a scope
-	void (*end)(struct script_scoped *s);
+	void (*end)(struct script_scoped *s, bool clean);
 };
 void script_scope_add(struct lua_State *L, struct script_scoped *s);
 void script_scope_del(struct script_scoped *s);

@@ -75,6 +75,7 @@ struct script_gen {
 	/* limits */
 	uint32_t slice;
 	uint32_t session_ms, service_ms, task_ms, burst_ms;
+	bool socket_compat;
 	uint64_t max_instr;
 	size_t max_bytes;
 	bool ready;
@@ -243,7 +244,7 @@ void wait_begin(struct script_run *r);
 void wait_forget(struct script_run *r);
 void wait_init(struct script_run *r);
 /* Calls end() of all. */
-void scope_end(struct sl_list *scoped);
+void scope_end(struct sl_list *scoped, bool clean);
 
 /* ---- note.c ---- */
 /* Runs what was posted; how many. */

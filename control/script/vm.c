@@ -137,9 +137,9 @@ vm_free(struct script_state *st)
 		struct script_run *r = sl_list_entry(n, struct script_run, all);
 		if (r->wait != NULL)
 			r->wait->run = NULL;
-		scope_end(&r->scoped);
+		scope_end(&r->scoped, false);
 	}
-	scope_end(&st->scoped);
+	scope_end(&st->scoped, false);
 	lua_close(st->L);
 	sl_list_foreach_safe(n, &st->runs)
 		run_free(sl_list_entry(n, struct script_run, all));

@@ -159,12 +159,12 @@ script_scope_del(struct script_scoped *s)
 }
 
 void
-scope_end(struct sl_list *scoped)
+scope_end(struct sl_list *scoped, bool clean)
 {
 	while (!sl_list_is_empty(scoped)) {
 		struct script_scoped *s = sl_list_first(scoped, struct script_scoped, node);
 
 		script_scope_del(s);
-		s->end(s);
+		s->end(s, clean);
 	}
 }

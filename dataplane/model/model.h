@@ -192,6 +192,8 @@ struct global_conf {
 	uint32_t lua_service_timeout_ms, lua_stuck_timeout_ms;
 	uint32_t lua_runaway_share; // per cent
 	uint32_t lua_maxmem_mb;
+	bool lua_socket_compat;  // HAProxy's words and forms instead of LuaSocket's
+	uint32_t lua_sockets;    // of all scripts together
 	uint32_t lua_deadline_ms;
 	uint64_t lua_max_instructions;         // per call; 0: no limit
 	uint8_t lua_on_error, lua_on_overload; // defaults of rules: enum call_policy (proxy/call.h)

@@ -63,7 +63,7 @@ struct scoped {
 };
 
 static void
-on_end(struct script_scoped *s)
+on_end(struct script_scoped *s, bool clean sl_unused)
 {
 	assert_false(s->node.next != NULL);
 	atomic_fetch_add(&probe.ended, 1);
