@@ -73,6 +73,7 @@ uint64_t io_thread_cpu_us(const struct io_thread *t);
 /* ---- connections over our TCP (io_stack.c); all on the loop's thread ---- */
 
 #define IO_BLOCK    LSOCK_BLOCK            // bytes lent per block
+#define IO_CREDIT   2u                     // empty blocks lent per connection
 #define IO_SEND_MAX (LSOCK_OUT * IO_BLOCK) // bytes given and not handed to TCP yet
 
 struct io_handler {
@@ -80,6 +81,8 @@ struct io_handler {
 	/* Bytes in order; valid during the call. */
 	void (*data)(struct io_conn *c, void *user, const void *p, uint32_t n);
 	void (*sent)(struct io_conn *c, void *user); // everything given was handed to TCP
+	/* The peer finished; sending goes on. NULL: that is the end (closed with 0). */
+	void (*eof)(struct io_conn *c, void *user);
 	/* err: 0 orderly end, else errno. The last call; c is dead afterwards. */
 	void (*closed)(struct io_conn *c, void *user, int err);
 };
@@ -89,6 +92,13 @@ int io_connect(struct io_loop *l, uint16_t w, const struct ip_port *to, const st
 	void *user, struct io_conn **out);
 /* Copies; 0, -ENOSPC (more than IO_SEND_MAX would wait), -EPIPE, -ENOMEM. */
 int io_send(struct io_conn *c, const void *p, uint32_t n);
+/* End of our direction; only when everything given was handed to TCP (`sent`). */
+void io_shutdown(struct io_conn *c);
+/* No more data() than IO_CREDIT blocks that are lent already, until resumed. */
+void io_pause(struct io_conn *c);
+void io_resume(struct io_conn *c);
+/* Once connected. */
+void io_addrs(const struct io_conn *c, struct ip_port *local, struct ip_port *remote);
 /* No more calls, c is dead for the caller; abort: by RST. */
 void io_close(struct io_conn *c, bool abort);
 

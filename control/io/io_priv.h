@@ -4,8 +4,8 @@
 
 #include "control/io/io.h"
 
-/* One connection over our TCP: open, close, its blocks. */
-#define MESSAGES_PER_CONN (2 + LSOCK_OUT + LSOCK_CREDIT)
+/* One connection over our TCP: open, shut, close, its blocks. */
+#define MESSAGES_PER_CONN (3 + LSOCK_OUT + LSOCK_CREDIT)
 
 /* Messages that wait for room in a worker's ring. */
 struct pending {

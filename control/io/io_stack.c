@@ -9,8 +9,6 @@
 
 #include "control/io/io_priv.h"
 
-#define CREDIT_BLOCKS 2 // lent for receiving; checks read little
-
 struct io_conn {
 	struct lsock s;
 	struct sl_list node;
@@ -19,7 +17,9 @@ struct io_conn {
 	void *user;
 	uint32_t out_blocks; // lent full
 	uint32_t lent;       // lent in all
-	bool closing;        // SOCK_CLOSE was sent
+	uint32_t owed;       // empty blocks that are not lent because of the pause
+	bool paused;
+	bool closing; // SOCK_CLOSE was sent
 };
 
 /* ---- to workers ---- */
@@ -68,6 +68,11 @@ on_data(struct io_conn *c, struct lsock_block *b)
 		c->h->data(c, c->user, b->data, b->len);
 	if (c->closing || b->len == 0) {
 		free(b);
+		return;
+	}
+	if (c->paused) {
+		free(b);
+		c->owed++;
 		return;
 	}
 	lend(c, XMSG_SOCK_CREDIT, b);
@@ -122,7 +127,10 @@ io_stack_event(const struct xmsg *m)
 		on_sent(c, b);
 		break;
 	case LSOCK_EOF:
-		over(c, 0);
+		if (c->h != NULL && c->h->eof != NULL)
+			c->h->eof(c, c->user);
+		else
+			over(c, 0);
 		break;
 	case LSOCK_CLOSED:
 		over(c, (int)m->w[3]);
@@ -174,13 +182,13 @@ int
 io_connect(struct io_loop *l, uint16_t w, const struct ip_port *to, const struct io_handler *h,
 	void *user, struct io_conn **out)
 {
-	struct lsock_block *b[CREDIT_BLOCKS] = { NULL };
+	struct lsock_block *b[IO_CREDIT] = { NULL };
 	struct io_conn *c;
 
 	if (l->conns >= l->max)
 		return -EAGAIN;
 	c = calloc(1, sizeof(*c));
-	for (int i = 0; c != NULL && i < CREDIT_BLOCKS; i++) {
+	for (int i = 0; c != NULL && i < IO_CREDIT; i++) {
 		b[i] = malloc(sizeof(*b[i]));
 		if (b[i] == NULL) {
 			while (i-- > 0)
@@ -201,7 +209,7 @@ io_connect(struct io_loop *l, uint16_t w, const struct ip_port *to, const struct
 	sl_list_add_tail(&l->all, &c->node);
 	l->conns++;
 	send_msg(l, w, XMSG_SOCK_OPEN, c, 0);
-	for (int i = 0; i < CREDIT_BLOCKS; i++)
+	for (int i = 0; i < IO_CREDIT; i++)
 		lend(c, XMSG_SOCK_CREDIT, b[i]);
 	*out = c;
 	return 0;
@@ -230,6 +238,41 @@ io_send(struct io_conn *c, const void *p, uint32_t n)
 		lend(c, XMSG_SOCK_SEND, b);
 	}
 	return 0;
+}
+
+void
+io_shutdown(struct io_conn *c)
+{
+	if (!c->closing && c->h != NULL)
+		send_msg(c->l, c->s.worker, XMSG_SOCK_SHUT, c, 0);
+}
+
+void
+io_pause(struct io_conn *c)
+{
+	c->paused = true;
+}
+
+void
+io_resume(struct io_conn *c)
+{
+	c->paused = false;
+	for (; c->owed > 0 && !c->closing; c->owed--) {
+		struct lsock_block *b = malloc(sizeof(*b));
+
+		if (b == NULL) {
+			over(c, ENOMEM);
+			return;
+		}
+		lend(c, XMSG_SOCK_CREDIT, b);
+	}
+}
+
+void
+io_addrs(const struct io_conn *c, struct ip_port *local, struct ip_port *remote)
+{
+	*local = c->s.local;
+	*remote = c->s.to;
 }
 
 void

@@ -161,6 +161,9 @@ event(struct lcore *lc, struct conn *c, void *user, uint32_t ev)
 	struct lsock *ls = user;
 
 	if (ev & CONN_EV_CONNECTED) {
+		struct ip_port remote;
+
+		conn_addrs(c, &ls->local, &remote);
 		ls->connected = true;
 		ls->events |= EVENT_BIT(LSOCK_CONNECTED);
 	}
@@ -211,6 +214,10 @@ lsock_message(struct lcore *lc, const struct xmsg *m)
 		return;
 	case XMSG_SOCK_CLOSE:
 		on_close(lc, ls, m->w[2] != 0);
+		return;
+	case XMSG_SOCK_SHUT:
+		if (!ls->dead && ls->connected)
+			conn_shutdown(lc, ls->conn);
 		return;
 	case XMSG_SOCK_SEND:
 		if (ls->dead || ls->nout == LSOCK_OUT) {

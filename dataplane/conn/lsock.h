@@ -38,6 +38,8 @@ struct lsock {
 	struct ip_port to;
 	uint16_t worker;
 	bool io; // events go to the io thread, not to main
+	/* ==== worker writes before LSOCK_CONNECTED ==== */
+	struct ip_port local;
 	/* ==== worker only ==== */
 	struct conn *conn;
 	struct lsock_block *credit[LSOCK_CREDIT]; // empty blocks to fill
@@ -55,7 +57,7 @@ struct lsock {
 	void *owner;
 };
 
-/* Worker: SOCK_OPEN, SOCK_SEND, SOCK_CREDIT, SOCK_CLOSE; events go back where they came from. */
+/* Worker: SOCK_OPEN, SOCK_SEND, SOCK_CREDIT, SOCK_SHUT, SOCK_CLOSE; events go back where they came from. */
 void lsock_message(struct lcore *lc, const struct xmsg *m);
 /* Worker, once per loop while lc->lsock_waiting: tells what the full ring did not take. */
 void lsock_retry(struct lcore *lc);

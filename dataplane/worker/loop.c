@@ -67,6 +67,7 @@ main_message(struct lcore *lc, const struct xmsg *m)
 	case XMSG_SOCK_OPEN:
 	case XMSG_SOCK_SEND:
 	case XMSG_SOCK_CREDIT:
+	case XMSG_SOCK_SHUT:
 	case XMSG_SOCK_CLOSE:
 		lsock_message(lc, m);
 		break;

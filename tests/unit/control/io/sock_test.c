@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Sockets of scripts without Lua: the test's thread is the user, the io thread is real, and so are the
+ * kernel's sockets. Bytes across the ends of the rings, a slow reader on each side, idle connections,
+ * queued bytes at the end, the bound.
+ */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control/io/sock.h"
+
+#define MAX_SOCKS 4
+
+/* The user's part of a socket; the io thread counts. */
+struct user {
+	_Atomic(uint32_t) news, gone;
+};
+
+struct fix {
+	struct io_thread *t;
+	struct io_socks *all;
+	int listener;
+	struct io_target to;
+};
+
+static void
+on_news(void *u)
+{
+	atomic_fetch_add(&((struct user *)u)->news, 1);
+}
+
+static void
+on_gone(void *u)
+{
+	atomic_fetch_add(&((struct user *)u)->gone, 1);
+}
+
+static const struct io_sock_user user = {
+	.notify = on_news,
+	.gone = on_gone,
+	.size = sizeof(struct user),
+};
+
+static int
+setup(void **state)
+{
+	struct fix *f = calloc(1, sizeof(*f));
+	struct io_thread_spec t = { .n = 0 };
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	socklen_t len = sizeof(in);
+	struct io_socks_spec s = { .nworkers = 1, .max = MAX_SOCKS };
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(f->listener, (struct sockaddr *)&in, sizeof(in)), 0);
+	assert_int_equal(listen(f->listener, 16), 0);
+	assert_int_equal(getsockname(f->listener, (struct sockaddr *)&in, &len), 0);
+	f->to.kind = IO_TARGET_IP;
+	f->to.ip.ip.family = ADDR_V4;
+	f->to.ip.ip.v4 = in.sin_addr.s_addr;
+	f->to.ip.port = ntohs(in.sin_port);
+	assert_int_equal(io_thread_start(&t, &f->t), 0);
+	s.io = f->t;
+	assert_int_equal(io_socks_start(&s, &f->all), 0);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fix *f = *state;
+
+	io_socks_mute(f->all);
+	io_socks_stop(f->all);
+	io_thread_stop(f->t);
+	close(f->listener);
+	free(f);
+	return 0;
+}
+
+static void
+nap(void)
+{
+	struct timespec ts = { .tv_nsec = 50000 };
+
+	nanosleep(&ts, NULL);
+}
+
+/* For as long as a loaded machine may need. */
+#define AWAIT(what)                                                                                \
+	do {                                                                                       \
+		for (int i_ = 0; i_ < 400000 && !(what); i_++)                                     \
+			nap();                                                                     \
+		assert_true(what);                                                                 \
+	} while (0)
+
+static struct io_sock *
+open_one(struct fix *f, int *peer)
+{
+	struct io_sock *s = NULL;
+
+	assert_int_equal(io_sock_open(f->all, &f->to, &user, &s), 0);
+	io_sock_start(s);
+	AWAIT(io_sock_state(s) != 0);
+	assert_int_equal(io_sock_state(s), IO_SOCK_CONNECTED);
+	*peer = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(*peer >= 0);
+	return s;
+}
+
+static void
+close_one(struct io_sock *s, bool abort)
+{
+	struct user *u = io_sock_user(s);
+
+	io_sock_close(s, abort);
+	AWAIT(atomic_load(&u->gone) == 1);
+	io_sock_free(s);
+}
+
+static uint8_t
+at(uint32_t i)
+{
+	return (uint8_t)(i * 7 + (i >> 8));
+}
+
+/* The peer sends far more than the ring holds; the user takes odd pieces, slowly, fast, never. */
+static void
+test_receive(void **state)
+{
+	struct fix *f = *state;
+	int peer;
+	struct io_sock *s = open_one(f, &peer);
+	uint32_t sent = 0, got = 0, total = 40 * IO_SOCK_BUF, piece = 1;
+	uint8_t buf[4096];
+
+	while (got < total) {
+		const uint8_t *p;
+		uint32_t n;
+
+		for (uint32_t i = 0; i < sizeof(buf); i++)
+			buf[i] = at(sent + i);
+		ssize_t w = sent < total ? send(peer, buf,
+						   sl_min((uint32_t)sizeof(buf), total - sent),
+						   MSG_DONTWAIT)
+					 : 0;
+		sent += w > 0 ? (uint32_t)w : 0;
+		assert_true(io_sock_rx_len(s) <= IO_SOCK_BUF);
+		n = io_sock_peek(s, &p);
+		if (n == 0) {
+			io_sock_want(s, IO_SOCK_WANT_RX);
+			nap();
+			continue;
+		}
+		n = sl_min(n, piece);
+		piece = piece % 5000 + 613;
+		for (uint32_t i = 0; i < n; i++)
+			assert_int_equal(p[i], at(got + i));
+		io_sock_consume(s, n);
+		got += n;
+	}
+	close(peer);
+	AWAIT((io_sock_state(s) & IO_SOCK_EOF) != 0);
+	assert_int_equal(io_sock_rx_len(s), 0);
+	close_one(s, false);
+}
+
+/* The peer reads slowly; what is queued at the close still arrives, in order. */
+static void
+test_send(void **state)
+{
+	struct fix *f = *state;
+	int peer, small = 4096;
+	struct io_sock *s = open_one(f, &peer);
+	uint32_t sent = 0, got = 0, full = 0;
+	uint8_t buf[10000];
+
+	setsockopt(io_sock_fd(s), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	while (full < 3) {
+		for (uint32_t i = 0; i < sizeof(buf); i++)
+			buf[i] = at(sent + i);
+		int n = io_sock_write(s, buf, sizeof(buf));
+
+		assert_true(n >= 0);
+		sent += (uint32_t)n;
+		if (n == 0) {
+			full++;
+			ssize_t r = recv(peer, buf, 5000, 0);
+			assert_true(r > 0);
+			for (ssize_t i = 0; i < r; i++)
+				assert_int_equal(buf[i], at(got + (uint32_t)i));
+			got += (uint32_t)r;
+			io_sock_want(s, IO_SOCK_WANT_TX);
+			nap();
+		}
+	}
+	io_sock_close(s, false);
+	while (got < sent) {
+		ssize_t r = recv(peer, buf, sizeof(buf), 0);
+
+		assert_true(r > 0);
+		for (ssize_t i = 0; i < r; i++)
+			assert_int_equal(buf[i], at(got + (uint32_t)i));
+		got += (uint32_t)r;
+	}
+	assert_int_equal(recv(peer, buf, 1, 0), 0);
+	AWAIT(atomic_load(&((struct user *)io_sock_user(s))->gone) == 1);
+	io_sock_free(s);
+	close(peer);
+}
+
+/* Half a close: the peer sees the end and still answers. */
+static void
+test_shutdown(void **state)
+{
+	struct fix *f = *state;
+	int peer;
+	struct io_sock *s = open_one(f, &peer);
+	const uint8_t *p;
+	char c[8];
+
+	assert_int_equal(io_sock_write(s, "abc", 3), 3);
+	io_sock_shutdown(s);
+	assert_int_equal(io_sock_write(s, "x", 1), -EPIPE);
+	assert_int_equal(recv(peer, c, 8, MSG_WAITALL), 3);
+	assert_int_equal(send(peer, "yes", 3, 0), 3);
+	AWAIT(io_sock_peek(s, &p) == 3);
+	close_one(s, false);
+	close(peer);
+}
+
+/* Idle: taken back in time; expired; closed by the peer; spoken to. */
+static void
+test_idle(void **state)
+{
+	struct fix *f = *state;
+	struct io_socks_stats st;
+	int peer;
+	struct io_sock *s = open_one(f, &peer);
+
+	io_sock_park(s, 60000);
+	assert_true(io_sock_unpark(s));
+	io_sock_park(s, 60000);
+	assert_int_equal(send(peer, "x", 1, 0), 1);
+	assert_false(io_sock_unpark(s)); // at once: the kernel knows
+	close_one(s, true);
+	close(peer);
+
+	s = open_one(f, &peer);
+	io_sock_park(s, 60000);
+	close(peer);
+	assert_false(io_sock_unpark(s));
+	close_one(s, true);
+
+	s = open_one(f, &peer);
+	io_sock_park(s, 50);
+	AWAIT((io_sock_state(s) & IO_SOCK_DEAD) != 0);
+	assert_true(atomic_load(&((struct user *)io_sock_user(s))->news) >= 2);
+	assert_false(io_sock_unpark(s));
+	io_socks_get_stats(f->all, &st);
+	assert_int_equal(st.expired, 1);
+	close_one(s, true);
+	close(peer);
+}
+
+static void
+test_errors(void **state)
+{
+	struct fix *f = *state;
+	struct io_sock *s[MAX_SOCKS], *more;
+	struct io_target nowhere = f->to;
+	struct io_socks_stats st;
+	const char *why;
+	int peer;
+
+	nowhere.ip.port = 1;
+	assert_int_equal(io_sock_open(f->all, &nowhere, &user, &s[0]), 0);
+	io_sock_start(s[0]);
+	AWAIT((io_sock_state(s[0]) & IO_SOCK_DEAD) != 0);
+	assert_int_equal(io_sock_error(s[0], &why), ECONNREFUSED);
+	assert_int_equal(io_sock_write(s[0], "x", 1), -ECONNREFUSED);
+	close_one(s[0], false);
+	// closed before it was ever started, and after
+	for (int i = 0; i < MAX_SOCKS; i++)
+		assert_int_equal(io_sock_open(f->all, &f->to, &user, &s[i]), 0);
+	assert_int_equal(io_sock_open(f->all, &f->to, &user, &more), -EMFILE);
+	io_sock_start(s[1]);
+	AWAIT(io_sock_state(s[1]) == IO_SOCK_CONNECTED);
+	close(accept4(f->listener, NULL, NULL, SOCK_CLOEXEC));
+	for (int i = 0; i < MAX_SOCKS; i++)
+		close_one(s[i], i & 1);
+	// reset by the peer
+	s[0] = open_one(f, &peer);
+	struct linger now = { .l_onoff = 1 };
+
+	setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(peer);
+	AWAIT((io_sock_state(s[0]) & (IO_SOCK_DEAD | IO_SOCK_EOF)) != 0);
+	close_one(s[0], false);
+	io_socks_get_stats(f->all, &st);
+	assert_int_equal(st.refused, 1);
+	assert_int_equal(st.failed, 1);
+	assert_int_equal(st.open, 0);
+}
+
+/* The daemon ends while a user still holds sockets: they are freed by its own close. */
+static void
+test_stop_first(void **state)
+{
+	struct fix *f = *state;
+	struct io_socks_spec spec = { .io = f->t, .nworkers = 1, .max = 2 };
+	struct io_socks *all;
+	struct io_sock *a, *b;
+
+	assert_int_equal(io_socks_start(&spec, &all), 0);
+	assert_int_equal(io_sock_open(all, &f->to, &user, &a), 0);
+	io_sock_start(a);
+	assert_int_equal(io_sock_open(all, &f->to, &user, &b), 0);
+	AWAIT((io_sock_state(a) & IO_SOCK_CONNECTED) != 0);
+	io_sock_close(b, false);
+	io_socks_mute(all);
+	io_socks_stop(all);
+	io_sock_close(a, false);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_receive, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_send, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shutdown, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_first, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
