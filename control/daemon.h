@@ -38,6 +38,7 @@ struct daemon {
 	uint16_t nlc;
 	struct io_loop *io; // of main
 	struct io_thread *iot;
+	struct io_socks *socks; // of scripts
 	struct checks *checks;
 	struct stats_spec stats_spec;
 	struct stats *stats;

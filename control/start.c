@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "control/daemon.h"
+#include "control/io/sock.h"
 #include "control/script/script.h"
 #include "control/stats/stats.h"
 
@@ -396,10 +397,18 @@ scripts_up(struct daemon *d)
 		.tell_ctx = d->io,
 		.call_slots = d->wspec.call_slots,
 		.stuck_ms = d->model->global.lua_stuck_timeout_ms };
+	struct io_socks_spec socks = { .io = d->iot,
+		.ports = d->ports,
+		.nworkers = d->nlc,
+		.max = d->model->global.lua_sockets };
 	int rc;
 
 	if (d->model->lua == NULL)
 		return 0;
+	rc = io_socks_start(&socks, &d->socks);
+	if (rc < 0)
+		return fail(d, rc, "no memory for the sockets of scripts");
+	s.socks = d->socks;
 	rc = script_start(&s);
 	if (rc < 0)
 		return fail(d, rc, "cannot start the script threads");
@@ -411,9 +420,12 @@ scripts_up(struct daemon *d)
 static void
 scripts_down(struct daemon *d)
 {
+	io_socks_mute(d->socks);
 	if (d->scripts)
 		script_stop();
 	d->scripts = false;
+	io_socks_stop(d->socks);
+	d->socks = NULL;
 }
 
 static int
@@ -426,6 +438,7 @@ stats_up(struct daemon *d)
 		.bal = d->bal,
 		.model = d->model,
 		.log = d->log,
+		.socks = d->socks,
 		.huge = d->huge };
 
 	return stats_open(&d->stats_spec) < 0 ? fail(d, -EINVAL, "telemetry: commands are taken") : 0;

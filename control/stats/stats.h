@@ -21,6 +21,7 @@ struct stats_spec {
 	struct bal_shared *bal;
 	const struct model *model;
 	struct log *log;
+	struct io_socks *socks; // of scripts; NULL: none
 	bool huge;
 };
 

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/io/sock.h"
 #include "control/script/script.h"
 #include "control/stats/stats.h"
 
@@ -304,6 +305,24 @@ do_lua(const char *params sl_unused, struct rte_tel_data *d)
 }
 
 static int
+do_sockets(const char *params sl_unused, struct rte_tel_data *d)
+{
+	struct io_socks_stats st;
+
+	if (tele.s.socks == NULL)
+		return 0; // no scripts
+	io_socks_get_stats(tele.s.socks, &st);
+	add_u64(d, "open", st.open);
+	add_u64(d, "opened", st.opened);
+	add_u64(d, "refused", st.refused);
+	add_u64(d, "failed", st.failed);
+	add_u64(d, "expired", st.expired);
+	add_u64(d, "names", st.names);
+	add_u64(d, "bad_names", st.bad_names);
+	return 0;
+}
+
+static int
 do_neigh(const char *params sl_unused, struct rte_tel_data *d)
 {
 	static struct net_neigh_view v[64]; // under the lock
@@ -342,6 +361,7 @@ static const struct command {
 	{ "/sluice/drops", do_drops, "Dropped packets by reason. Parameter: one worker's number." },
 	{ "/sluice/proxies", do_proxies, "Proxies and servers. Parameter: one proxy's name." },
 	{ "/sluice/lua", do_lua, "Script threads. Takes no parameters." },
+	{ "/sluice/sockets", do_sockets, "Sockets of scripts. Takes no parameters." },
 	{ "/sluice/neigh", do_neigh, "Neighbours by ARP and ND. Takes no parameters." },
 };
 

@@ -21,6 +21,7 @@
 void api_class(lua_State *L, const char *key, const char *name, const luaL_Reg *methods);
 /* Pushes a new object of the class `key` with the userdata at index ud. */
 void api_object(lua_State *L, const char *key, int ud);
+int l_core_tcp(lua_State *L); // api_socket.c
 #define API_TXN  "sl.txn"
 #define API_HTTP "sl.http"
 #define API_F    "sl.f"

@@ -4,6 +4,7 @@
  *
  * Runs on: the loader (bodies, init functions) and script threads.
  * Follows: HAProxy 2.6, manual "Core class"; the error texts are its own.
+ * Not here: sockets (api_socket.c).
  */
 #include <sys/time.h>
 
@@ -279,6 +280,7 @@ static const luaL_Reg core_functions[] = {
 	{ "tokenize", l_core_tokenize },
 	{ "done", l_core_done },
 	{ "yield", l_core_yield },
+	{ "tcp", l_core_tcp },
 	{ "sleep", l_core_sleep },
 	{ "msleep", l_core_msleep },
 	{ NULL, NULL },
