@@ -53,6 +53,12 @@ daemon_say(struct daemon *d, enum sl_level level, const char *fmt, ...)
 }
 
 static void
+unlisten(struct io_loop *l sl_unused, void *ctx)
+{
+	io_host_unlisten_all(ctx);
+}
+
+static void
 soft_stop(struct running *r)
 {
 	struct daemon *d = r->d;
@@ -62,6 +68,7 @@ soft_stop(struct running *r)
 	r->soft = true;
 	stats_set_stopping(d->stats);
 	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last connection has");
+	io_thread_run(d->iot, unlisten, d->host);
 	for (uint16_t w = 0; w < d->nlc; w++) {
 		atomic_store_explicit(&d->lc[w]->asked_stop_accept, true, memory_order_release);
 		waker_wake(&d->lc[w]->waker);

@@ -9,7 +9,7 @@
 
 #include "control/check/check.h"
 #include "control/cli/cli.h"
-#include "control/io/io.h"
+#include "control/io/io_host.h"
 #include "control/log/log.h"
 #include "control/options.h"
 #include "control/parent.h"
@@ -39,6 +39,9 @@ struct daemon {
 	struct io_loop *io; // of main
 	struct io_thread *iot;
 	struct io_socks *socks; // of scripts
+	struct io_host *host;
+	int *listen_fd; // by the index of model->binds; -1: a port's, or handed over
+	uint32_t max_socks;
 	struct checks *checks;
 	struct stats_spec stats_spec;
 	struct stats *stats;

@@ -42,14 +42,27 @@ wanted_prefix(struct sl_str extra, char *out, size_t size)
 	return found;
 }
 
+/* Where EAL will put its files: it asks the same variable. */
 static int
-run_root(char *out, size_t size)
+run_root(struct parent_spec *s, char *out, size_t size)
 {
-	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	const char *xdg = getenv("XDG_RUNTIME_DIR"), *tmp = getenv("TMPDIR");
 
 	if (geteuid() == 0) // as EAL chooses it
 		return snprintf(out, size, EAL_RUN_ROOT) > 0 ? 0 : -EINVAL;
-	if (snprintf(out, size, "%s/dpdk", xdg != NULL ? xdg : "/tmp") >= (int)size)
+	if (xdg == NULL || access(xdg, W_OK | X_OK) != 0) {
+		// an ordinary user without a session: a folder for this instance alone
+		if ((size_t)snprintf(s->own_dir, sizeof(s->own_dir), "%s/sluice-XXXXXX",
+			    tmp != NULL ? tmp : "/tmp") >= sizeof(s->own_dir))
+			return -ENAMETOOLONG;
+		if (mkdtemp(s->own_dir) == NULL) {
+			s->own_dir[0] = '\0';
+			return -errno;
+		}
+		setenv("XDG_RUNTIME_DIR", s->own_dir, 1);
+		xdg = s->own_dir;
+	}
+	if (snprintf(out, size, "%s/dpdk", xdg) >= (int)size)
 		return -ENAMETOOLONG;
 	return 0;
 }
@@ -58,9 +71,9 @@ static int
 prepare_clean(struct daemon *d)
 {
 	struct parent_spec *s = &d->clean;
-	char want[PARENT_PREFIX], root[200];
+	char want[PARENT_PREFIX], root[240] = "";
 	bool fixed = wanted_prefix(d->model->global.dpdk_eal, want, sizeof(want));
-	int rc = run_root(root, sizeof(root));
+	int rc = run_root(s, root, sizeof(root));
 
 	for (uint32_t i = 0; i < d->model->nports; i++)
 		parent_add_device(s, d->model->ports[i].device);

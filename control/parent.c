@@ -213,6 +213,13 @@ parent_clean(const struct parent_spec *s)
 		clean_files(s->run_dir, "", false);
 		rmdir(s->run_dir);
 	}
+	if (s->own_dir[0] != '\0') {
+		char root[sizeof(s->own_dir) + 8];
+
+		snprintf(root, sizeof(root), "%s/dpdk", s->own_dir);
+		rmdir(root);
+		rmdir(s->own_dir);
+	}
 	if (s->pidfile != NULL)
 		unlink(s->pidfile);
 }

@@ -24,6 +24,7 @@ struct parent_spec {
 	char prefix[PARENT_PREFIX];   // EAL file prefix
 	char run_dir[256];            // EAL's run-time folder of that prefix
 	int run_lock;                 // descriptor of the lock in that folder, -1: none
+	char own_dir[200];            // a folder made for this instance, removed at the end; or ""
 	const char *const *huge_dirs; // NULL: hugetlbfs mounts of this machine
 	uint32_t nhuge_dirs;
 	const char *pidfile; // removed at the end; NULL: none

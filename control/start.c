@@ -4,8 +4,8 @@
  *
  * Runs on: main, after the configuration was loaded and the parent forked. A step that fails puts a
  * sentence into d->err that names the thing and what to change; what stood before it is undone in
- * reverse. Order: parse -> size -> EAL -> ports -> shared state -> workers -> scripts -> telemetry
- * -> checks -> launch.
+ * reverse. Order: parse -> size -> listening sockets -> EAL -> ports -> shared state -> workers -> io
+ * -> scripts -> telemetry -> checks -> launch.
  */
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -13,6 +13,7 @@
 #include <rte_random.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +28,12 @@
 #define CONN_BYTES      1152u
 #define STREAM_BYTES    7168u
 #define CHECK_CONNS     1024u
-#define IO_CONNS        1024u // that scripts open over our TCP
+#define NO_PORT_CONNS   64u
+#define SPARE_FDS       256u // of a process without connections
+#define HOST_BLOCKS_MB \
+	16u // of buffers between workers and sockets of the host, then they are scarce
+#define BACKLOG_MAX 65535u
+#define IO_CONNS    1024u // that scripts open over our TCP
 
 static int
 fail(struct daemon *d, int rc, const char *text)
@@ -96,6 +102,45 @@ available_mb(void)
 	return kb == UINT64_MAX ? kb : kb / 1024;
 }
 
+static bool
+uses_host(const struct model *m)
+{
+	for (uint32_t i = 0; i < m->nbinds; i++) {
+		if (m->binds[i]->addr.host)
+			return true;
+	}
+	for (uint32_t i = 0; i < m->nproxies; i++) {
+		for (uint32_t k = 0; k < m->proxies[i]->nservers; k++) {
+			if (m->proxies[i]->servers[k].addr.host)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Descriptors for both sides of every connection, as far as we may have them. */
+static void
+size_sockets(struct daemon *d)
+{
+	uint64_t want = 2ull * d->model->global.maxconn + SPARE_FDS;
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return;
+	if (lim.rlim_cur < want) {
+		lim.rlim_cur = sl_min((rlim_t)want, lim.rlim_max);
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+	want = sl_min((uint64_t)lim.rlim_cur, want);
+	d->max_socks = want > 2 * SPARE_FDS ? (uint32_t)want - SPARE_FDS : SPARE_FDS;
+	if (uses_host(d->model) && lim.rlim_cur < 2ull * d->model->global.maxconn + SPARE_FDS)
+		daemon_say(d, SL_WARNING,
+			"'maxconn %u' needs %llu descriptors for sockets of the host, the limit is "
+			"%llu: raise it (ulimit -n) or lower maxconn",
+			d->model->global.maxconn, 2ull * d->model->global.maxconn + SPARE_FDS,
+			(unsigned long long)lim.rlim_cur);
+}
+
 /* How many connections a worker must be able to hold: its share, and what RSS may do to it. */
 static int
 size_up(struct daemon *d)
@@ -120,10 +165,14 @@ size_up(struct daemon *d)
 	tcp_conf_default(&d->wspec.tcp);
 	if (g->tcp != NULL)
 		d->wspec.tcp = *g->tcp;
-	d->wspec.tcp.max_conns = (uint32_t)conns;
+	d->wspec.max_conns = d->wspec.max_host = (uint32_t)conns;
+	d->wspec.tcp.max_conns = d->model->nports > 0 ? (uint32_t)conns : NO_PORT_CONNS;
+	if (d->model->nports > 0 && !uses_host(d->model))
+		d->wspec.max_host = sl_min((uint32_t)conns, CHECK_CONNS);
 	d->wspec.idle_per_server = IDLE_PER_SERVER;
 	d->wspec.call_slots = g->ncall_slots;
 	d->wspec.busy_polling = g->busy_polling;
+	size_sockets(d);
 	return 0;
 }
 
@@ -136,6 +185,78 @@ plan_up(struct daemon *d)
 		return fail(d, rc, "cannot read which CPUs this process may use");
 	rc = thread_plan(&d->model->global, &d->allowed, &d->plan, &d->err);
 	return rc < 0 ? rc : size_up(d);
+}
+
+/* ---- listening sockets of the host: before anything that takes long or gives up rights ---- */
+
+static int
+listen_one(struct daemon *d, const struct listen_addr *b, int *out)
+{
+	uint32_t backlog = b->backlog;
+	struct io_listen_opts o = { .v6only = b->v6only,
+		.has_mode = b->has_mode,
+		.mode = (mode_t)b->mode,
+		.uid = (uid_t)b->uid,
+		.gid = (gid_t)b->gid };
+	char text[160];
+	struct sl_buf t;
+
+	if (backlog == 0)
+		backlog = b->fe->maxconn != 0 ? b->fe->maxconn : d->model->global.maxconn;
+	o.backlog = (int)sl_min(backlog, BACKLOG_MAX);
+	*out = io_listen_open(&b->addr, &o);
+	if (*out >= 0)
+		return 0;
+	sl_buf_init(&t, text, sizeof(text));
+	addr_format_port(&t, &b->addr);
+	snprintf(d->err.text, sizeof(d->err.text),
+		"[%s:%u] : Starting %s %.*s: cannot bind socket (%s) for [%.*s]%s", b->pos.file,
+		b->pos.line, (b->fe->caps & PX_CAP_BE) != 0 ? "proxy" : "frontend",
+		SL_STR_ARG(b->fe->name), strerror(-*out), SL_STR_ARG(sl_buf_str(&t)),
+		*out == -EADDRNOTAVAIL && d->model->nports > 0
+			? "; it is the address of no port section either"
+			: "");
+	return *out;
+}
+
+static int
+listen_up(struct daemon *d)
+{
+	const struct model *m = d->model;
+
+	d->listen_fd = malloc(sizeof(int) * (m->nbinds + 1));
+	if (d->listen_fd == NULL)
+		return fail(d, -ENOMEM, "no memory for listeners");
+	for (uint32_t i = 0; i < m->nbinds; i++)
+		d->listen_fd[i] = -1;
+	for (uint32_t i = 0; i < m->nbinds; i++) {
+		int rc = m->binds[i]->addr.host ? listen_one(d, m->binds[i], &d->listen_fd[i]) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static void
+unlink_path(const struct listen_addr *b)
+{
+	const struct host_sock *hs = addr_host_sock(&b->addr.ip);
+
+	if (hs != NULL && hs->fd < 0 && hs->name[0] != '\0')
+		unlink(hs->name);
+}
+
+static void
+listen_down(struct daemon *d)
+{
+	for (uint32_t i = 0; d->listen_fd != NULL && i < d->model->nbinds; i++) {
+		if (d->listen_fd[i] >= 0)
+			close(d->listen_fd[i]);
+		unlink_path(d->model->binds[i]);
+	}
+	free(d->listen_fd);
+	d->listen_fd = NULL;
 }
 
 /* ---- DPDK ---- */
@@ -343,25 +464,54 @@ publish_up(struct daemon *d)
 	return 0;
 }
 
+/* On the io thread. */
+static void
+host_up(struct io_loop *l, void *ctx)
+{
+	struct daemon *d = ctx;
+	struct io_host_spec s = { .max_socks = d->max_socks,
+		.blocks = HOST_BLOCKS_MB * 1048576u / (uint32_t)sizeof(struct host_block) };
+
+	d->host = io_host_new(l, &s);
+	for (uint32_t i = 0; d->host != NULL && i < d->model->nbinds; i++) {
+		if (d->listen_fd[i] >= 0 &&
+			io_host_listen(d->host, &d->model->binds[i]->addr, d->listen_fd[i]) == 0)
+			d->listen_fd[i] = -1;
+	}
+}
+
+static void
+host_down(struct io_loop *l sl_unused, void *ctx)
+{
+	struct daemon *d = ctx;
+
+	io_host_free(d->host);
+	d->host = NULL;
+}
+
 static int
 io_up(struct daemon *d)
 {
-	struct io_thread_spec s = { .lc = d->lc,
-		.n = d->nlc,
-		.max_conns = IO_CONNS,
-		.cpus = &d->plan.script };
+	struct io_thread_spec s = {
+		.lc = d->lc, .n = d->nlc, .max_conns = IO_CONNS, .cpus = &d->plan.script
+	};
 	int rc;
 
 	d->io = io_loop_new(d->ev, d->lc, d->nlc, IO_PAIR_MAIN, CHECK_CONNS);
 	if (d->io == NULL)
 		return fail(d, -ENOMEM, "no memory for health checks");
 	rc = io_thread_start(&s, &d->iot);
-	return rc < 0 ? fail(d, rc, "cannot start the io thread") : 0;
+	if (rc < 0)
+		return fail(d, rc, "cannot start the io thread");
+	io_thread_run(d->iot, host_up, d);
+	return d->host != NULL ? 0 : fail(d, -ENOMEM, "no memory for sockets of the host");
 }
 
 static void
 io_down(struct daemon *d)
 {
+	if (d->iot != NULL)
+		io_thread_run(d->iot, host_down, d);
 	io_thread_stop(d->iot);
 	d->iot = NULL;
 	if (d->io != NULL)
@@ -546,6 +696,7 @@ static const struct step {
 } steps[] = {
 	{ "event loop and log", loop_up, loop_down },
 	{ "placement and sizes", plan_up, NULL },
+	{ "listeners of the host", listen_up, listen_down },
 	{ "DPDK", eal_up, eal_down },
 	{ "buffers and ports", ports_up, ports_down },
 	{ "neighbours and servers", shared_up, shared_down },

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Addresses as HAProxy writes them: "10.0.0.1:80", ":80", "*:80", "[::1]:80", "::1:80",
- * "ipv4@10.0.0.1:80".
+ * "ipv4@10.0.0.1:80", "unix@/path", "/path", "abns@name", "fd@3"; and ours: "host@…" through the
+ * kernel, "port@…" through a port, whatever the address.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 4.2 "bind" and "server"; without
- * brackets the last colon is before the port. Names, sockets of the host and port ranges are
- * refused by name: they need what is not there yet.
+ * brackets the last colon is before the port. Names and port ranges are refused by name: they need
+ * what is not there yet.
  */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
 #include "control/conf/conf_priv.h"
+
+#define SOCK_NAME_MAX 108 // as sun_path
 
 static int
 refuse(struct conf *c, const char *what, struct sl_str s, const char *why)
@@ -16,33 +23,113 @@ refuse(struct conf *c, const char *what, struct sl_str s, const char *why)
 	return -EINVAL;
 }
 
-/* Kinds of address in front of the address itself. */
-static int
-strip_prefix(struct conf *c, const char *what, struct sl_str *s, uint8_t *family)
+/*
+ * One object per name, for ever: connections, listeners and later generations compare by pointer.
+ * Bounded by the names that this process was ever given; the loader is one thread.
+ */
+static struct host_sock *
+intern(const struct host_sock *hs)
 {
-	static const struct {
-		const char *name;
-		uint8_t family; // 0: refused
-	} kind[] = { { "ipv4@", ADDR_V4 }, { "ipv6@", ADDR_V6 }, { "tcp@", 255 },
-		{ "tcp4@", ADDR_V4 }, { "tcp6@", ADDR_V6 }, { "port@", 255 }, { "unix@", 0 },
-		{ "abns@", 0 }, { "fd@", 0 }, { "sockpair@", 0 }, { "udp@", 0 }, { "udp4@", 0 },
-		{ "udp6@", 0 }, { "quic4@", 0 }, { "quic6@", 0 }, { "host@", 0 }, { "uxst@", 0 },
-		{ "uxdg@", 0 }, { "/", 0 } };
+	static struct sock_node {
+		struct sock_node *next;
+		struct host_sock s;
+	} * all;
+	struct sock_node *n = all;
 
-	*family = 255; // either
-	for (uint32_t i = 0; i < SL_ARRAY_SIZE(kind); i++) {
-		struct sl_str name = sl_str_c(kind[i].name);
+	while (n != NULL &&
+		(n->s.fd != hs->fd || n->s.len != hs->len ||
+			memcmp(n->s.name, hs->name, sizeof(hs->name)) != 0))
+		n = n->next;
+	if (n == NULL) {
+		n = malloc(sizeof(*n));
+		if (n == NULL)
+			return NULL;
+		n->s = *hs;
+		n->next = all;
+		all = n;
+	}
+	return &n->s;
+}
+
+/* "/path", "unix@path", "abns@name", "fd@3": kinds that have no IP address. */
+static int
+parse_sock(struct conf *c, const char *what, struct sl_str all, struct sl_str s, char kind,
+	struct conf_addr *out)
+{
+	struct host_sock hs = { .fd = -1 }, *one;
+	struct sockaddr_storage name;
+	socklen_t len = sizeof(name);
+	uint64_t fd;
+
+	snprintf(hs.text, sizeof(hs.text), "%.*s", SL_STR_ARG(all));
+	if (kind == 'f' && strcmp(what, "bind") != 0) {
+		conf_error(c, "'%s' : '%.*s': a descriptor is for 'bind' only.", what,
+			SL_STR_ARG(all));
+		return -EINVAL;
+	}
+	if (kind == 'f') {
+		if (sl_str_u64(s, &fd) < 0 || fd > INT32_MAX) {
+			conf_error(c, "'%s' : file descriptor '%.*s' is not a number in '%.*s'",
+				what, SL_STR_ARG(s), SL_STR_ARG(all));
+			return -EINVAL;
+		}
+		hs.fd = (int)fd;
+		if (getsockname(hs.fd, (struct sockaddr *)&name, &len) < 0) {
+			conf_error(c, "'%s' : cannot use file descriptor '%d' : %s.", what, hs.fd,
+				strerror(errno));
+			return -EINVAL;
+		}
+	} else if (s.len == 0 || s.len > SOCK_NAME_MAX - 1) {
+		conf_error(c, "'%s' : socket path '%.*s' %s (max %d)", what, SL_STR_ARG(all),
+			s.len == 0 ? "is empty" : "too long", SOCK_NAME_MAX - 1);
+		return -EINVAL;
+	} else if (kind == 'a') {
+		memcpy(hs.name + 1, s.p, s.len);
+		hs.len = s.len + 1;
+	} else {
+		memcpy(hs.name, s.p, s.len);
+		hs.len = s.len + 1;
+	}
+	one = intern(&hs);
+	if (one == NULL)
+		return conf_nomem(c);
+	out->ip.family = ADDR_UNIX;
+	out->ip.q[0] = (uintptr_t)one;
+	out->port = 0;
+	out->via = VIA_HOST;
+	return 0;
+}
+
+/* Kinds of address in front of the address itself. */
+static const struct prefix {
+	const char *name;
+	uint8_t family; // 255: either
+	char kind;      // 'i': IP, 'u' unix, 'a' abstract, 'f' descriptor, '-' refused
+} prefixes[] = { { "ipv4@", ADDR_V4, 'i' }, { "ipv6@", ADDR_V6, 'i' }, { "tcp@", 255, 'i' },
+	{ "tcp4@", ADDR_V4, 'i' }, { "tcp6@", ADDR_V6, 'i' }, { "unix@", 0, 'u' },
+	{ "uxst@", 0, 'u' }, { "abns@", 0, 'a' }, { "fd@", 0, 'f' }, { "sockpair@", 0, '-' },
+	{ "udp@", 0, '-' }, { "udp4@", 0, '-' }, { "udp6@", 0, '-' }, { "quic4@", 0, '-' },
+	{ "quic6@", 0, '-' }, { "uxdg@", 0, '-' } };
+
+/* "host@" and "port@", then the kind; returns the row, NULL: none. */
+static const struct prefix *
+strip_prefix(struct sl_str *s, enum conf_via *via)
+{
+	static const struct sl_str host = { "host@", 5 }, port = { "port@", 5 };
+
+	if (sl_str_starts(*s, host, false) || sl_str_starts(*s, port, false)) {
+		*via = s->p[0] == 'h' ? VIA_HOST : VIA_PORT;
+		*s = sl_str_make(s->p + 5, s->len - 5);
+	}
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(prefixes); i++) {
+		struct sl_str name = sl_str_c(prefixes[i].name);
 
 		if (!sl_str_starts(*s, name, false))
 			continue;
-		if (kind[i].family == 0)
-			return refuse(c, what, *s,
-				"sockets of the host are not there yet, give an address of a port");
-		*family = kind[i].family;
 		*s = sl_str_make(s->p + name.len, s->len - name.len);
-		break;
+		return &prefixes[i];
 	}
-	return 0;
+	return NULL;
 }
 
 static int
@@ -92,11 +179,20 @@ int
 conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out)
 {
 	struct sl_str all = s, host, port;
+	const struct prefix *kind;
 	uint8_t family;
 
 	*out = (struct conf_addr){ .port = -1 };
-	if (strip_prefix(c, what, &s, &family) < 0)
+	kind = strip_prefix(&s, &out->via);
+	family = kind != NULL ? kind->family : 255;
+	if (kind != NULL && kind->kind == '-')
+		return refuse(c, what, all, "this kind of address");
+	if (kind == NULL ? s.len > 0 && s.p[0] == '/' : kind->kind != 'i') {
+		if (out->via != VIA_PORT)
+			return parse_sock(c, what, all, s, kind == NULL ? 'u' : kind->kind, out);
+		conf_error(c, "'%s' : '%.*s': a port has IP addresses only", what, SL_STR_ARG(all));
 		return -EINVAL;
+	}
 	cut_port(s, &host, &port);
 	if (port.len > 0 && parse_port(c, what, all, port, &out->port) < 0)
 		return -EINVAL;

@@ -355,9 +355,20 @@ freeze(struct conf *c)
 	return 0;
 }
 
+/* HAProxy derives it from the limit of descriptors; here it is memory that counts. */
+static void
+default_maxconn(struct conf *c)
+{
+	struct global_conf *g = &c->m->global;
+
+	if (g->maxconn == 0)
+		g->maxconn = c->ports != NULL ? 65536 : 2000;
+}
+
 int
 conf_build(struct conf *c)
 {
+	default_maxconn(c);
 	conf_lua_load(c);
 	number_proxies(c);
 	conf_build_net(c);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Do the addresses of the proxies fit the ports? So far all traffic crosses DPDK ports; an address
- * that would need a socket of the host is refused, and says so.
+ * What carries the addresses of the proxies: a port, or the kernel of the host. "host@" and "port@"
+ * say so; else an address of a port, or one that a port leads to, is the port's, any address too as
+ * soon as there is a port, and everything else is the host's: 127.0.0.1, a path, another network.
  *
  * Runs on: the loader, when all files are read.
  */
 #include "control/conf/conf_priv.h"
-
-#define NO_HOST "sockets of the host are not supported yet by sluice"
 
 static const struct conf_port *
 port_of(const struct conf *c, const struct ip_addr *ip)
@@ -40,14 +39,6 @@ is_reachable(const struct conf *c, const struct ip_addr *ip)
 		}
 	}
 	return false;
-}
-
-static bool
-is_loopback(const struct ip_addr *ip)
-{
-	static const struct ip_addr v6 = { .b = { [15] = 1 }, .family = ADDR_V6 };
-
-	return (ip->family == ADDR_V4 && ip->b[0] == 127) || addr_eq(ip, &v6);
 }
 
 static void
@@ -104,27 +95,47 @@ check_ports(struct conf *c)
 	}
 }
 
+static bool
+bind_is_host(const struct conf *c, const struct conf_bind *b)
+{
+	const struct ip_addr *ip = &b->a.addr.ip;
+
+	if (b->via != VIA_AUTO)
+		return b->via == VIA_HOST;
+	if (c->ports == NULL || addr_is_loopback(ip))
+		return true;
+	return !addr_is_any(ip) && port_of(c, ip) == NULL;
+}
+
+static bool
+server_is_host(const struct conf *c, const struct conf_srv *s)
+{
+	const struct ip_addr *ip = &s->s.addr.ip;
+
+	if (s->via != VIA_AUTO)
+		return s->via == VIA_HOST;
+	return addr_is_loopback(ip) || !is_reachable(c, ip);
+}
+
 static void
 check_bind(struct conf *c, const struct conf_px *px, const struct conf_bind *b)
 {
-	char text[64];
+	char text[160];
 
 	text_of(&b->a.addr, text, sizeof(text));
-	if (c->ports == NULL)
+	if (!b->a.addr.host && c->ports == NULL)
+		conf_error_at(c, &b->a.pos, "'bind' 'port@%s' needs a 'port' section.", text);
+	else if (!b->a.addr.host && !addr_is_any(&b->a.addr.ip) &&
+		port_of(c, &b->a.addr.ip) == NULL)
 		conf_error_at(c, &b->a.pos,
-			"'bind' '%s' needs a 'port' section (device and address): %s.", text,
-			NO_HOST);
-	else if (!addr_is_any(&b->a.addr.ip) && port_of(c, &b->a.addr.ip) == NULL)
-		conf_error_at(c, &b->a.pos,
-			"'bind' '%s' is the 'address' of no port section: add it there, or use "
-			"':%u'; %s.",
-			text, b->a.addr.port, NO_HOST);
+			"'bind' 'port@%s' is the 'address' of no port section: add it there, or use "
+			"'port@:%u'.",
+			text, b->a.addr.port);
 	for (const struct conf_px *opx = c->proxies; opx != NULL; opx = opx->next) {
 		for (const struct conf_bind *o = opx->binds; o != NULL; o = o->next) {
 			if (o == b)
 				return;
-			if (o->a.addr.port != b->a.addr.port ||
-				!addr_eq(&o->a.addr.ip, &b->a.addr.ip))
+			if (!addr_port_eq(&o->a.addr, &b->a.addr))
 				continue;
 			conf_error_at(c, &b->a.pos,
 				"'bind' '%s' of '%.*s' is already taken by '%.*s' at %s:%u.", text,
@@ -138,22 +149,19 @@ check_bind(struct conf *c, const struct conf_px *px, const struct conf_bind *b)
 static void
 check_server(struct conf *c, const struct server *s)
 {
-	char text[64];
+	char text[160];
 
-	if (s->addr.ip.family == ADDR_NONE)
-		return; // told already
+	if (s->addr.ip.family == ADDR_NONE || s->addr.host)
+		return; // told already, or the kernel's matter
 	text_of(&s->addr, text, sizeof(text));
-	if (is_loopback(&s->addr.ip))
-		conf_error_at(c, &s->pos, "server '%.*s': '%s' is this machine: %s.",
-			SL_STR_ARG(s->name), text, NO_HOST);
-	else if (port_of(c, &s->addr.ip) != NULL)
+	if (port_of(c, &s->addr.ip) != NULL)
 		conf_error_at(c, &s->pos, "server '%.*s': '%s' is sluice's own address.",
 			SL_STR_ARG(s->name), text);
-	else if (!is_reachable(c, &s->addr.ip))
+	else if (addr_is_loopback(&s->addr.ip) || !is_reachable(c, &s->addr.ip))
 		conf_error_at(c, &s->pos,
-			"server '%.*s': '%s' is on no port's network, and no port has a gateway or route "
-			"for it: %s.",
-			SL_STR_ARG(s->name), text, NO_HOST);
+			"server '%.*s': 'port@%s' is on no port's network, and no port has a gateway or "
+			"route for it.",
+			SL_STR_ARG(s->name), text);
 }
 
 /* Linux gives an IPv6 socket of any address the IPv4 connections too, unless told otherwise. */
@@ -164,7 +172,8 @@ add_v4(struct conf *c, struct conf_px *px)
 		struct conf_bind *v4;
 		bool taken = false;
 
-		if (b->a.addr.ip.family != ADDR_V6 || !addr_is_any(&b->a.addr.ip) || b->v6only)
+		if (b->a.addr.ip.family != ADDR_V6 || !addr_is_any(&b->a.addr.ip) || b->a.v6only ||
+			b->a.addr.host)
 			continue;
 		for (const struct conf_px *o = c->proxies; o != NULL && !b->v4v6; o = o->next) {
 			for (const struct conf_bind *x = o->binds; x != NULL; x = x->next)
@@ -209,8 +218,13 @@ void
 conf_build_net(struct conf *c)
 {
 	check_ports(c);
-	for (struct conf_px *px = c->proxies; px != NULL; px = px->next)
+	for (struct conf_px *px = c->proxies; px != NULL; px = px->next) {
+		for (struct conf_bind *b = px->binds; b != NULL; b = b->next)
+			b->a.addr.host = bind_is_host(c, b);
+		for (struct conf_srv *s = px->srvs; s != NULL; s = s->next)
+			s->s.addr.host = server_is_host(c, s);
 		add_v4(c, px);
+	}
 	check_number(c);
 	for (const struct conf_px *px = c->proxies; px != NULL; px = px->next) {
 		for (const struct conf_bind *b = px->binds; b != NULL; b = b->next)

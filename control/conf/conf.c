@@ -60,7 +60,6 @@ global_defaults(struct global_conf *g)
 	*g = (struct global_conf){
 		.nbthread = 1,
 		.script_threads = 1,
-		.maxconn = 65536,
 		.lua_forced_yield = 10000,
 		.lua_session_timeout_ms = 4000,
 		.lua_burst_timeout_ms = 1000,

@@ -98,15 +98,20 @@ struct conf_rules {
 	struct conf_rule *first, **last;
 };
 
+/* What carries an address: "host@" and "port@" say, else it is seen from the ports. */
+enum conf_via { VIA_AUTO, VIA_HOST, VIA_PORT };
+
 struct conf_bind {
 	struct conf_bind *next;
 	struct listen_addr a;
-	bool v4v6, v6only;
+	enum conf_via via;
+	bool v4v6;
 };
 
 struct conf_srv {
 	struct conf_srv *next;
 	struct server s;
+	enum conf_via via;
 };
 
 struct conf_switch {
@@ -319,8 +324,9 @@ uint32_t cond_find(const struct sl_str *word, uint32_t n, uint32_t from);
 /* ---- addr.c ---- */
 /* Parts of "host:port" as HAProxy writes addresses; port -1: none given. */
 struct conf_addr {
-	struct ip_addr ip; // family ADDR_NONE: "*" or nothing
+	struct ip_addr ip; // family ADDR_NONE: "*" or nothing; ADDR_UNIX: port is 0
 	int32_t port;
+	enum conf_via via;
 };
 int conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out);
 

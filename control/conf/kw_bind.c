@@ -5,6 +5,10 @@
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 4.2 "bind" and 5.1. Whether an
  * address belongs to a port is seen when all sections are known (build_net.c).
  */
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+
 #include "control/conf/conf_priv.h"
 
 static int
@@ -34,8 +38,74 @@ opt_family(struct conf *c sl_unused, void *obj, const char *name sl_unused,
 {
 	struct conf_bind *b = obj;
 
-	b->v6only = priv != 0;
+	b->a.v6only = priv != 0;
 	b->v4v6 = priv == 0;
+	return 0;
+}
+
+static int
+opt_backlog(
+	struct conf *c, void *obj, const char *name, struct sl_str value, uintptr_t priv sl_unused)
+{
+	uint64_t n;
+
+	if (conf_number(c, name, value, 1, INT32_MAX, &n) < 0)
+		return -EINVAL;
+	((struct conf_bind *)obj)->a.backlog = (uint32_t)n;
+	return 0;
+}
+
+/* Octal, as HAProxy. */
+static int
+opt_mode(struct conf *c, void *obj, const char *name, struct sl_str value, uintptr_t priv sl_unused)
+{
+	struct conf_bind *b = obj;
+	uint32_t mode = 0;
+
+	for (uint32_t i = 0; i < value.len; i++) {
+		if (value.p[i] < '0' || value.p[i] > '7' || mode > 07777 / 8) {
+			conf_error(c,
+				"'%s' : missing or invalid mode '%.*s' (octal integer expected)",
+				name, SL_STR_ARG(value));
+			return -EINVAL;
+		}
+		mode = mode * 8 + (uint32_t)(value.p[i] - '0');
+	}
+	b->a.has_mode = true;
+	b->a.mode = mode;
+	return 0;
+}
+
+/* priv: bit 0 group, bit 1 by name. */
+static int
+opt_owner(struct conf *c, void *obj, const char *name, struct sl_str value, uintptr_t priv)
+{
+	struct conf_bind *b = obj;
+	int32_t *out = (priv & 1) != 0 ? &b->a.gid : &b->a.uid;
+	char text[64];
+	uint64_t n;
+
+	if ((priv & 2) == 0) {
+		if (conf_number(c, name, value, 0, INT32_MAX, &n) < 0)
+			return -EINVAL;
+		*out = (int32_t)n;
+		return 0;
+	}
+	snprintf(text, sizeof(text), "%.*s", SL_STR_ARG(value));
+	if ((priv & 1) != 0) {
+		const struct group *g = getgrnam(text);
+
+		*out = g != NULL ? (int32_t)g->gr_gid : -1;
+	} else {
+		const struct passwd *u = getpwnam(text);
+
+		*out = u != NULL ? (int32_t)u->pw_uid : -1;
+	}
+	if (*out < 0) {
+		conf_error(c, "'%s' : '%s' : unknown %s name.", name, text,
+			(priv & 1) != 0 ? "group" : "user");
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -56,6 +126,7 @@ add_addr(struct conf *c, struct sl_str s, const struct conf_bind *opts)
 	}
 	*b = *opts;
 	b->next = NULL;
+	b->via = addr.via;
 	b->a.pos = c->pos;
 	b->a.fe = c->px->p;
 	b->a.addr.ip = addr.ip;
@@ -105,7 +176,7 @@ parse_options(struct conf *c, const struct conf_args *a, struct conf_bind *out)
 static int
 kw_bind(struct conf *c, const struct conf_args *a)
 {
-	struct conf_bind opts = { .a.maxconn = 0 };
+	struct conf_bind opts = { .a = { .uid = -1, .gid = -1 } };
 	struct sl_str rest = a->word[0];
 	int rc = parse_options(c, a, &opts);
 
@@ -122,6 +193,12 @@ SL_CFG_BIND(
 	{ "maxconn", 1, opt_number, "<number>", "connections at a time", 0 },
 	{ "id", 1, opt_number, "<number>", "number in statistics", 1 },
 	{ "v4v6", 0, opt_family, "", "an IPv6 address of any takes IPv4 too", 0 },
+	{ "backlog", 1, opt_backlog, "<number>", "connections that wait to be accepted, host only" },
+	{ "mode", 1, opt_mode, "<octal>", "rights of a socket that is a path" },
+	{ "user", 1, opt_owner, "<name>", "owner of a socket that is a path", 2 },
+	{ "uid", 1, opt_owner, "<number>", "owner of a socket that is a path", 0 },
+	{ "group", 1, opt_owner, "<name>", "group of a socket that is a path", 3 },
+	{ "gid", 1, opt_owner, "<number>", "group of a socket that is a path", 1 },
 	{ "v6only", 0, opt_family, "", "an IPv6 address of any takes no IPv4", 1 },
 );
 SL_CFG_PROXY(

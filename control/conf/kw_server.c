@@ -185,6 +185,7 @@ kw_server(struct conf *c, const struct conf_args *a)
 			"that the client wanted).",
 			SL_STR_ARG(a->word[1]));
 	}
+	srv->via = addr.via;
 	srv->s.addr.ip = addr.ip;
 	srv->s.addr.port = (uint16_t)(addr.port < 0 ? 0 : addr.port);
 	if (parse_options(c, a->word[0], a->word + 2, a->n - 2, &srv->s) < 0)

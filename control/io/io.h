@@ -10,6 +10,7 @@
 
 #include <ev.h>
 #include <sched.h>
+#include <sys/socket.h>
 
 #include "dataplane/base/addr.h"
 #include "dataplane/base/list.h"
@@ -101,6 +102,23 @@ void io_resume(struct io_conn *c);
 void io_addrs(const struct io_conn *c, struct ip_port *local, struct ip_port *remote);
 /* No more calls, c is dead for the caller; abort: by RST. */
 void io_close(struct io_conn *c, bool abort);
+
+/* ---- addresses of the kernel (io_addr.c); any thread ---- */
+
+void io_addr_from(const struct sockaddr_storage *ss, struct ip_port *out);
+/* The length, 0 where the kernel has no such address. */
+socklen_t io_addr_to(const struct ip_port *a, struct sockaddr_storage *ss);
+
+struct io_listen_opts {
+	int backlog;
+	bool v6only;
+	bool has_mode; // of a path
+	mode_t mode;
+	uid_t uid; // -1: as we are
+	gid_t gid;
+};
+/* A listening stream socket, not blocking; a descriptor or -Exxx. */
+int io_listen_open(const struct ip_port *a, const struct io_listen_opts *o);
 
 /* What is lent to workers now, and messages that wait for room in a ring; for tests, telemetry. */
 struct io_stats {

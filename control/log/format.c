@@ -27,6 +27,10 @@ add_addr(struct sl_buf *b, const struct ip_port *a)
 		sl_buf_addc(b, "-:0");
 		return;
 	}
+	if (a->ip.family == ADDR_UNIX) { // HAProxy: "unix" and the number of the listener
+		sl_buf_printf(b, "unix:%u", a->port);
+		return;
+	}
 	addr_format(b, &a->ip);
 	sl_buf_char(b, ':');
 	sl_buf_u64(b, a->port);

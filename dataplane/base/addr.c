@@ -18,6 +18,20 @@ addr_eq(const struct ip_addr *a, const struct ip_addr *b)
 }
 
 bool
+addr_port_eq(const struct ip_port *a, const struct ip_port *b)
+{
+	return a->port == b->port && a->host == b->host && addr_eq(&a->ip, &b->ip);
+}
+
+bool
+addr_is_loopback(const struct ip_addr *a)
+{
+	static const struct ip_addr v6 = { .b = { [15] = 1 }, .family = ADDR_V6 };
+
+	return (a->family == ADDR_V4 && a->b[0] == 127) || addr_eq(a, &v6);
+}
+
+bool
 addr_is_any(const struct ip_addr *a)
 {
 	return a->family == ADDR_V4 ? a->v4 == 0 : (a->q[0] | a->q[1]) == 0;
@@ -45,7 +59,7 @@ addr_in_net(const struct ip_addr *a, const struct ip_net *n)
 	uint32_t bytes = n->prefix / 8, bits = n->prefix % 8;
 	uint8_t mask = (uint8_t)(0xff00 >> bits);
 
-	if (a->family != n->ip.family || a->family == ADDR_NONE)
+	if (a->family != n->ip.family || !addr_is_ip(a))
 		return false;
 	if (memcmp(a->b, n->ip.b, bytes) != 0)
 		return false;
@@ -297,6 +311,8 @@ addr_format(struct sl_buf *b, const struct ip_addr *a)
 		format_v4(b, a->b);
 	else if (a->family == ADDR_V6)
 		format_v6(b, a->b);
+	else if (a->family == ADDR_UNIX)
+		sl_buf_addc(b, addr_host_sock(a)->text);
 	else
 		sl_buf_char(b, '-');
 }
@@ -304,6 +320,10 @@ addr_format(struct sl_buf *b, const struct ip_addr *a)
 void
 addr_format_port(struct sl_buf *b, const struct ip_port *ap)
 {
+	if (ap->ip.family == ADDR_UNIX) {
+		addr_format(b, &ap->ip);
+		return;
+	}
 	if (ap->ip.family == ADDR_V6)
 		sl_buf_char(b, '[');
 	addr_format(b, &ap->ip);

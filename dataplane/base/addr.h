@@ -6,7 +6,8 @@
 #include "dataplane/base/buf.h"
 #include "dataplane/base/str.h"
 
-enum addr_family { ADDR_NONE = 0, ADDR_V4 = 4, ADDR_V6 = 6 };
+/* ADDR_UNIX: a socket of the host without an IP address; q[0] is a struct host_sock *. */
+enum addr_family { ADDR_NONE = 0, ADDR_UNIX = 1, ADDR_V4 = 4, ADDR_V6 = 6 };
 
 /* Bytes in network order; IPv4 occupies the first four, the rest is zero. */
 struct ip_addr {
@@ -21,6 +22,15 @@ struct ip_addr {
 struct ip_port {
 	struct ip_addr ip;
 	uint16_t port; // host order
+	bool host;     // reached through the host's kernel, not through a port
+};
+
+/* A path, a name of the abstract namespace, or a descriptor that was inherited. Never freed. */
+struct host_sock {
+	int fd;         // fd@; else -1
+	uint32_t len;   // of name
+	char name[108]; // sun_path: a path with its NUL, or NUL and a name
+	char text[128]; // as the configuration has it
 };
 
 struct ip_net {
@@ -41,6 +51,18 @@ struct ip_neigh {
 };
 
 bool addr_eq(const struct ip_addr *a, const struct ip_addr *b);
+bool addr_port_eq(const struct ip_port *a, const struct ip_port *b);
+static inline const struct host_sock *
+addr_host_sock(const struct ip_addr *a)
+{
+	return a->family == ADDR_UNIX ? (const struct host_sock *)(uintptr_t)a->q[0] : NULL;
+}
+static inline bool
+addr_is_ip(const struct ip_addr *a)
+{
+	return a->family >= ADDR_V4;
+}
+bool addr_is_loopback(const struct ip_addr *a);
 bool addr_is_any(const struct ip_addr *a);
 bool addr_is_multicast(const struct ip_addr *a); // and the IPv4 limited broadcast
 bool addr_is_linklocal(const struct ip_addr *a);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * DOOR of dataplane/conn: a byte stream, whatever carries it. Today our TCP (conn_tcp.c); a kernel
- * socket and TLS come as further vtables without changing what stands above. Runs on the owning
- * worker.
+ * DOOR of dataplane/conn: a byte stream, whatever carries it: our TCP (conn_tcp.c), or a socket of
+ * the host on the io thread (conn_host.c); which one, the address says (`host`). TLS comes as a
+ * further vtable without changing what stands above. Runs on the owning worker.
  *
  * Life: conn_listen() leads to handler->accept, or conn_connect() gives a conn; then events; the
  * user ends it by conn_close() or conn_abort() (after which the pointer is dead), or is told
@@ -17,11 +17,11 @@
 struct conn;
 
 #define CONN_EV_CONNECTED 0x01u // stream (and later: handshake) ready
-#define CONN_EV_READABLE 0x02u
-#define CONN_EV_WRITABLE 0x04u
-#define CONN_EV_EOF 0x08u
-#define CONN_EV_CLOSED 0x10u // dead; conn_error() says why; call conn_close()
-#define CONN_EV_ACKED 0x20u  // everything sent was acknowledged
+#define CONN_EV_READABLE  0x02u
+#define CONN_EV_WRITABLE  0x04u
+#define CONN_EV_EOF       0x08u
+#define CONN_EV_CLOSED    0x10u // dead; conn_error() says why; call conn_close()
+#define CONN_EV_ACKED     0x20u // everything sent was acknowledged
 
 struct conn_handler {
 	/* New passive connection; cookie of the listener. Returns `user` for events, NULL refuses. */
@@ -33,7 +33,7 @@ struct conn_handler {
 
 /* What a transport implements. Contracts: see the forwarders below. */
 struct conn_ops {
-	const char *name; // "tcp"
+	const char *name; // "tcp", "host"
 	const struct chain *(*rx)(const struct conn *c);
 	int (*rx_take)(struct lcore *lc, struct conn *c, uint32_t n, struct chain *out);
 	void (*rx_drop)(struct lcore *lc, struct conn *c, uint32_t n);
@@ -64,10 +64,11 @@ struct conn {
 	uint8_t flags;
 };
 
-int conn_attach(struct lcore *lc, uint32_t max_conns);
+/* max_host: of the connections, how many may be the host's. */
+int conn_attach(struct lcore *lc, uint32_t max_conns, uint32_t max_host);
 void conn_detach(struct lcore *lc);
-int conn_listen(struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h,
-	void *cookie);
+int conn_listen(
+	struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h, void *cookie);
 int conn_unlisten(struct lcore *lc, const struct ip_port *addr);
 /* 0 and *out; -ENETUNREACH, -EADDRNOTAVAIL, -ENOMEM. Completion: CONNECTED or CLOSED. */
 int conn_connect(struct lcore *lc, const struct ip_port *to, const struct ip_port *from,

@@ -2,34 +2,20 @@
 /*
  * conn over our TCP: thin, since the contracts are nearly the same.
  *
- * Runs on: the worker that owns the connection (attach and detach: the main thread).
+ * Runs on: the worker that owns the connection.
  * The one difference: a TCB is gone after TCP_EV_CLOSED, a struct conn lives until its user calls
  * conn_close() or conn_abort(). In between `lower` is NULL and every call is answered from here.
- * Not here: kernel sockets and TLS, which come as further vtables.
+ * Not here: kernel sockets (conn_host.c), and what all transports share (conn.c).
  */
-#include "dataplane/conn/conn.h"
+#include "dataplane/conn/conn_priv.h"
 #include "dataplane/tcp/tcp.h"
 
 #include "dataplane/base/hot.h"
-
-#define CONN_LISTENERS 255
 
 static_assert(CONN_EV_CONNECTED == TCP_EV_CONNECTED && CONN_EV_READABLE == TCP_EV_READABLE &&
 		CONN_EV_WRITABLE == TCP_EV_WRITABLE && CONN_EV_EOF == TCP_EV_EOF &&
 		CONN_EV_CLOSED == TCP_EV_CLOSED && CONN_EV_ACKED == TCP_EV_ACKED,
 	"events pass through unchanged");
-
-struct conn_listener {
-	struct ip_port addr;
-	const struct conn_handler *h; // NULL: free
-	void *cookie;
-};
-
-struct conn_lcore {
-	struct pool conns;
-	size_t bytes;
-	struct conn_listener listener[CONN_LISTENERS];
-};
 
 static const struct chain no_bytes;
 
@@ -182,44 +168,15 @@ on_event(struct lcore *lc, struct tcp_conn *tc, void *user, uint32_t events)
 		c->lower = NULL;
 }
 
-static struct conn *
-conn_new(struct lcore *lc, const struct conn_handler *h, void *user)
-{
-	struct conn *c = pool_new(&lc->conn->conns);
-
-	if (c == NULL)
-		return NULL;
-	c->ops = &tcp_ops;
-	c->h = h;
-	c->user = user;
-	return c;
-}
-
 static void *
 on_accept(struct lcore *lc, void *cookie, struct tcp_conn *tc)
 {
 	const struct conn_listener *l = cookie;
-	struct conn *c;
-	struct sl_handle h;
-	void *user;
+	bool closed;
 
 	if (l->h == NULL) // the listener went while the handshake was on its way
 		return NULL;
-	c = conn_new(lc, l->h, NULL);
-	if (c == NULL)
-		return NULL;
-	c->lower = tc;
-	h = pool_handle(&lc->conn->conns, c);
-	user = l->h->accept(lc, l->cookie, c);
-	c = pool_lookup(&lc->conn->conns, h);
-	if (c == NULL) // closed or aborted in there, and so is the TCB
-		return NULL;
-	if (user == NULL) {
-		pool_free(&lc->conn->conns, c);
-		return NULL;
-	}
-	c->user = user;
-	return c;
+	return conn_accept(lc, l, &tcp_ops, tc, &closed);
 }
 
 static void
@@ -240,76 +197,16 @@ static const struct tcp_handler tcp_events = {
 };
 
 int
-conn_attach(struct lcore *lc, uint32_t max_conns)
+conn_tcp_listen(struct lcore *lc, struct conn_listener *l)
 {
-	// structs and pool in one mapping
-	size_t head = SL_ALIGN_UP(sizeof(struct conn_lcore), (size_t)SL_CACHE_LINE);
-	size_t bytes = head + pool_bytes(max_conns, sizeof(struct conn));
-	struct conn_lcore *cl = lcore_map(bytes, -1);
-
-	if (cl == NULL)
-		return -ENOMEM;
-	cl->bytes = bytes;
-	pool_init(&cl->conns, (uint8_t *)cl + head, max_conns, sizeof(struct conn));
-	lc->conn = cl;
-	return 0;
-}
-
-void
-conn_detach(struct lcore *lc)
-{
-	if (lc->conn == NULL)
-		return;
-	lcore_unmap(lc->conn, lc->conn->bytes);
-	lc->conn = NULL;
-}
-
-static struct conn_listener *
-find_listener(struct conn_lcore *cl, const struct ip_port *addr)
-{
-	for (uint32_t i = 0; i < CONN_LISTENERS; i++) {
-		struct conn_listener *l = &cl->listener[i];
-		if (l->h != NULL && l->addr.port == addr->port && addr_eq(&l->addr.ip, &addr->ip))
-			return l;
-	}
-	return NULL;
+	return tcp_listen(lc, &l->addr, &tcp_events, l);
 }
 
 int
-conn_listen(
-	struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h, void *cookie)
-{
-	struct conn_lcore *cl = lc->conn;
-	uint32_t i = 0;
-	int rc;
-
-	while (i < CONN_LISTENERS && cl->listener[i].h != NULL)
-		i++;
-	if (i == CONN_LISTENERS)
-		return -ENOSPC;
-	cl->listener[i] = (struct conn_listener){ .addr = *addr, .h = h, .cookie = cookie };
-	rc = tcp_listen(lc, addr, &tcp_events, &cl->listener[i]);
-	if (rc < 0)
-		cl->listener[i].h = NULL;
-	return rc;
-}
-
-int
-conn_unlisten(struct lcore *lc, const struct ip_port *addr)
-{
-	struct conn_listener *l = find_listener(lc->conn, addr);
-
-	if (l == NULL)
-		return -ENOENT;
-	l->h = NULL;
-	return tcp_unlisten(lc, addr);
-}
-
-int
-conn_connect(struct lcore *lc, const struct ip_port *to, const struct ip_port *from,
+conn_tcp_connect(struct lcore *lc, const struct ip_port *to, const struct ip_port *from,
 	const struct conn_handler *h, void *user, struct conn **out)
 {
-	struct conn *c = conn_new(lc, h, user);
+	struct conn *c = conn_new(lc, &tcp_ops, h, user);
 	struct tcp_conn *tc;
 	int rc;
 

@@ -122,6 +122,7 @@ struct lcore {
 	struct logring *logring;
 	_Atomic(bool) stop;
 	_Atomic(bool) asked_stop_accept;
+	_Atomic(bool) host_scarce; // io: few blocks are left, a connection holds one at a time
 	struct waker waker;
 };
 

@@ -54,6 +54,11 @@ struct listen_addr {
 	struct ip_port addr; // any address of the family: all addresses of all ports
 	uint32_t maxconn;    // 0: the frontend's
 	uint32_t slot;       // index of its counters
+	/* of a socket of the host */
+	uint32_t backlog; // 0: maxconn
+	bool v6only, has_mode;
+	uint32_t mode; // of a path
+	int32_t uid, gid; // of a path; -1: as we are
 };
 
 struct server {

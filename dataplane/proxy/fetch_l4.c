@@ -23,7 +23,7 @@ fetch_addr(const struct txn_view *v, const struct arg *args sl_unused, struct sa
 {
 	const struct ip_port *ap = side(v, priv);
 
-	if (ap->ip.family == ADDR_NONE)
+	if (!addr_is_ip(&ap->ip))
 		return false; // a UNIX socket
 	out->type = T_ADDR;
 	out->ip = ap->ip;
@@ -36,7 +36,7 @@ fetch_port(const struct txn_view *v, const struct arg *args sl_unused, struct sa
 {
 	const struct ip_port *ap = side(v, priv);
 
-	if (ap->ip.family == ADDR_NONE)
+	if (!addr_is_ip(&ap->ip))
 		return false;
 	out->type = T_SINT;
 	out->i = ap->port;

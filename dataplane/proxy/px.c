@@ -204,17 +204,11 @@ static const struct conn_handler tcp_listener = {
 	.event = tcp_mode_event,
 };
 
-static bool
-same_addr(const struct ip_port *a, const struct ip_port *b)
-{
-	return a->port == b->port && addr_eq(&a->ip, &b->ip);
-}
-
 static struct px_listener *
 find_listener(struct px_lcore *px, const struct ip_port *addr)
 {
 	for (uint32_t i = 0; i < px->nlst; i++)
-		if (px->lst[i].open && same_addr(&px->lst[i].addr, addr))
+		if (px->lst[i].open && addr_port_eq(&px->lst[i].addr, addr))
 			return &px->lst[i];
 	return NULL;
 }
@@ -266,7 +260,7 @@ px_listen(struct lcore *lc, const struct model *m)
 	for (uint32_t i = 0; i < px->nlst; i++) {
 		bool still = false;
 		for (uint32_t j = 0; j < m->nbinds; j++)
-			still |= same_addr(&m->binds[j]->addr, &px->lst[i].addr);
+			still |= addr_port_eq(&m->binds[j]->addr, &px->lst[i].addr);
 		if (px->lst[i].open && !still)
 			close_listener(lc, &px->lst[i]);
 	}

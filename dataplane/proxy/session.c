@@ -283,6 +283,8 @@ session_new(struct lcore *lc, const struct listen_addr *b, struct conn *c)
 	ses->accept_us = ses->idle_us = lc->now_us;
 	ses->accept_wall_us = lc->wall_us;
 	conn_addrs(c, &ses->dst, &ses->src);
+	if (unlikely(ses->src.ip.family == ADDR_UNIX)) // as HAProxy logs it
+		ses->src.port = (uint16_t)(b - b->fe->binds + 1);
 	arena_init(&ses->arena, &lc->px->src);
 	wheel_timer_init(&ses->timer, on_timer);
 	counter_inc(&px_cnt(lc, ses->fe)->cum_conn);

@@ -12,6 +12,8 @@
 
 #include <rte_pause.h>
 
+#include "dataplane/conn/host.h"
+
 #include "dataplane/base/hot.h"
 
 uint64_t
@@ -64,7 +66,10 @@ worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling)
 		rte_pause();
 		return;
 	}
-	us = (uint32_t)sl_min(worker_idle_us(lc), (uint64_t)NAP_MAX_US);
+	// without a port nothing comes that does not wake
+	us = (uint32_t)worker_idle_us(lc);
+	if (lc->ports->n > 0 || host_pending(lc))
+		us = sl_min(us, NAP_MAX_US);
 	if (us >= NAP_MIN_US)
 		nap(lc, us);
 }

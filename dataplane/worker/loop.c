@@ -6,9 +6,9 @@
  * sends everything that came of it in one flush per port:
  *
  *   rx bursts -> net -> tcp (all segments of a burst) -> handlers, once per connection
- *   frames and messages of other threads
+ *   frames and messages of other threads; handlers of connections of the host
  *   expired timers
- *   tcp output, once per touched connection (acknowledgements ride on data)
+ *   tcp output, once per touched connection (acknowledgements ride on data); what io is told
  *   tx flush, wake-ups, quiescent point
  *
  * Nothing here waits. Time is read once per iteration by the caller: the TSC in worker_main(), a
@@ -18,6 +18,7 @@
 
 #include <rte_ethdev.h>
 
+#include "dataplane/conn/host.h"
 #include "dataplane/conn/lsock.h"
 #include "dataplane/worker/worker_priv.h"
 
@@ -61,7 +62,7 @@ mesh_message(struct lcore *lc, const struct xmsg *m, uint16_t from)
 }
 
 static void
-main_message(struct lcore *lc, const struct xmsg *m)
+control_message(struct lcore *lc, const struct xmsg *m)
 {
 	switch (m->w[0] & 0xffff) {
 	case XMSG_SOCK_OPEN:
@@ -70,6 +71,16 @@ main_message(struct lcore *lc, const struct xmsg *m)
 	case XMSG_SOCK_SHUT:
 	case XMSG_SOCK_CLOSE:
 		lsock_message(lc, m);
+		break;
+	case XMSG_HOST_ACCEPT:
+	case XMSG_HOST_CONNECTED:
+	case XMSG_HOST_DATA:
+	case XMSG_HOST_CREDIT:
+	case XMSG_HOST_EOM:
+	case XMSG_HOST_ABORT:
+	case XMSG_HOST_GONE:
+	case XMSG_HOST_BLOCKS:
+		host_message(lc, m);
 		break;
 	default:
 		px_main_message(lc, m);
@@ -93,9 +104,9 @@ messages(struct lcore *lc)
 			k++, found++)
 			px_script_message(lc, i, &m);
 	for (uint32_t k = 0; k < MSG_BURST && xring_pop(&lc->main.to, &m); k++, found++)
-		main_message(lc, &m);
+		control_message(lc, &m);
 	for (uint32_t k = 0; k < MSG_BURST && xring_pop(&lc->io.to, &m); k++, found++)
-		main_message(lc, &m);
+		control_message(lc, &m);
 	return found;
 }
 
@@ -116,6 +127,7 @@ worker_iterate(struct lcore *lc)
 	uint32_t found = rx_ports(lc);
 
 	found += messages(lc);
+	found += host_run(lc);
 	if (unlikely(lc->lsock_waiting != NULL))
 		lsock_retry(lc);
 	found += wheel_advance(&lc->wheel, lc->now, TIMER_BUDGET, lc);
@@ -124,6 +136,7 @@ worker_iterate(struct lcore *lc)
 		net_tick(lc);
 	}
 	tcp_run_events(lc);
+	found += host_run(lc);
 	tcp_run_output(lc);
 	net_flush(lc);
 	found += net_pending(lc);

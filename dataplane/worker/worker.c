@@ -27,14 +27,14 @@ static int
 attach_app(struct lcore *lc, const struct worker_spec *s)
 {
 	struct px_spec px = { .max_streams = s->max_streams,
-		.max_sessions = s->tcp.max_conns,
+		.max_sessions = s->max_conns,
 		.nscripts = s->lcore.nscripts,
 		.call_slots = s->call_slots };
-	int rc = conn_attach(lc, s->tcp.max_conns);
+	int rc = conn_attach(lc, s->max_conns, s->max_host);
 
 	if (rc < 0)
 		return rc;
-	rc = mux_attach(lc, s->tcp.max_conns);
+	rc = mux_attach(lc, s->max_conns);
 	if (rc < 0)
 		goto detach_conn;
 	rc = bal_attach(lc, s->bal, s->idle_per_server);

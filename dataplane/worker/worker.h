@@ -17,6 +17,8 @@ struct worker_spec {
 	struct bal_shared *bal;
 	struct tcp_conf tcp;
 	uint64_t secret[2];
+	uint32_t max_conns; // over both transports: of ours tcp.max_conns, of the host's max_host
+	uint32_t max_host;
 	uint32_t max_streams, idle_per_server, call_slots;
 	bool busy_polling;
 };

@@ -151,7 +151,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 		return NULL;
 	port_finish(ps);
 	tcp_conf_default(&ws.tcp);
-	ws.tcp.max_conns = opt.conns * 2 + 70000;
+	ws.max_conns = ws.tcp.max_conns = opt.conns * 2 + 70000;
 	ws.net = net_shared_new(ps);
 	ws.bal = bal_shared_new(m->nservers, m->nproxies, m->nbinds);
 	if (ws.net == NULL || ws.bal == NULL)

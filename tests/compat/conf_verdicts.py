@@ -131,7 +131,11 @@ cases = [
     ("bind-option-unknown", same, D + "frontend f\n bind :80 frob\n"),
     ("bind-option-value", same, D + "frontend f\n bind :80 maxconn\n"),
     ("bind-range", yet, D + "frontend f\n bind :80-90\n"),
-    ("bind-unix", yet, D + "frontend f\n bind /run/sl.sock\n"),
+    ("bind-unix", same, D + "frontend f\n bind /run/sl.sock mode 600,unix@/run/sl2.sock\n"
+     " bind abns@sl,127.0.0.1:82\n"),
+    ("bind-fd", same, D + "frontend f\n bind fd@7\n"),
+    ("bind-fd-value", same, D + "frontend f\n bind fd@x\n"),
+    ("bind-mode-value", same, D + "frontend f\n bind /run/sl.sock mode 9\n"),
     ("bind-accept-proxy", yet, D + "frontend f\n bind :80 accept-proxy\n"),
     ("bind-none", same, D + "frontend f\n"),
     ("bind-in-backend", same, F + "backend b\n bind :81\n"),
