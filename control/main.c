@@ -3,7 +3,8 @@
  * Entry: the command line, the configuration, the processes; then start, run, stop.
  *
  * Runs on: main. Order: options -> model (-c ends here) -> -D -> parent -> daemon_start(). Exit
- * codes as HAProxy 2.6: 0, 1 for an error, 2 without a listener, 128 + n after signal n.
+ * codes as HAProxy 2.6: 0, 1 for an error, 2 without a listener; after signal n the process dies of it,
+ * with -W and under the parent it exits with 128 + n.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -183,6 +184,15 @@ serve(struct daemon *d)
 	return rc;
 }
 
+/* Ended by a signal: whoever waits for us sees the signal, as of HAProxy; a shell sees 128 + n. */
+static void
+die_by(int sig)
+{
+	fflush(NULL);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -208,5 +218,7 @@ main(int argc, char **argv)
 	rc = opt.status;
 	free(pidfile);
 	options_free(&opt);
+	if (rc > 128 && !d.parented && !opt.master)
+		die_by(rc - 128);
 	return rc;
 }

@@ -61,6 +61,7 @@ usage(struct options *o)
 		"        -cc <c> evaluate a condition and exit\n"
 		"        -d      debug mode, in the foreground ; -db : only in the foreground\n"
 		"        -D      go to the background ; -p <file> : write the process id\n"
+		"        -W      as under haproxy's master: its exit codes ; -Ws : and tell systemd\n"
 		"        -q      no messages\n"
 		"        -dW     a warning refuses the start\n"
 		"        -dK     list the keywords\n"
@@ -104,7 +105,7 @@ is_accepted(const char *opt)
 static bool
 is_refused(const char *opt)
 {
-	static const char *const names[] = { "-W", "-Ws", "-S", "-x", "-sf", "-st", "-dL" };
+	static const char *const names[] = { "-S", "-x", "-sf", "-st", "-dL" };
 
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(names); i++) {
 		if (strcmp(opt, names[i]) == 0)
@@ -192,12 +193,15 @@ flag(struct options *o, const char *opt)
 		{ "-d", offsetof(struct options, debug) },
 		{ "-db", offsetof(struct options, foreground) },
 		{ "-D", offsetof(struct options, daemon) },
+		{ "-W", offsetof(struct options, master) },
+		{ "-Ws", offsetof(struct options, notify) },
 		{ "-dW", offsetof(struct options, warn_fatal) } };
 
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(flags); i++) {
 		if (strcmp(opt, flags[i].name) == 0) {
 			*(bool *)((uint8_t *)o + flags[i].off) = true;
 			o->foreground |= o->debug;
+			o->master |= o->notify;
 			return 0;
 		}
 	}

@@ -17,6 +17,8 @@ struct options {
 	bool foreground;        // -db, -d
 	bool daemon;            // -D
 	bool warn_fatal;        // -dW
+	bool master;            // -W, -Ws: HAProxy's master exits by a code, not by the signal
+	bool notify;            // -Ws: tell systemd
 	bool dump;              // -dK
 	const char *pidfile;    // -p
 	const char *dir;        // -C

@@ -56,7 +56,9 @@ loop_up(struct daemon *d)
 	const struct global_conf *g = &d->model->global;
 	struct log_spec s = { .out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
-		.target = g->log_stdout ? &g->log_target : NULL,
+		.target = g->log_target,
+		.ntargets = g->nlog_targets,
+		.mask = g->log_mask,
 		.quiet = d->opt->quiet || g->quiet };
 
 	d->ev = s.ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);

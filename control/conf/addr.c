@@ -8,6 +8,7 @@
  * brackets the last colon is before the port. Names and port ranges are refused by name: they need
  * what is not there yet.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -62,7 +63,7 @@ parse_sock(struct conf *c, const char *what, struct sl_str all, struct sl_str s,
 	uint64_t fd;
 
 	snprintf(hs.text, sizeof(hs.text), "%.*s", SL_STR_ARG(all));
-	if (kind == 'f' && strcmp(what, "bind") != 0) {
+	if (kind == 'f' && strcmp(what, "server") == 0) {
 		conf_error(c, "'%s' : '%.*s': a descriptor is for 'bind' only.", what,
 			SL_STR_ARG(all));
 		return -EINVAL;
@@ -74,7 +75,9 @@ parse_sock(struct conf *c, const char *what, struct sl_str all, struct sl_str s,
 			return -EINVAL;
 		}
 		hs.fd = (int)fd;
-		if (getsockname(hs.fd, (struct sockaddr *)&name, &len) < 0) {
+		if (strcmp(what, "log") == 0 // any kind of file
+				? fcntl(hs.fd, F_GETFD) < 0
+				: getsockname(hs.fd, (struct sockaddr *)&name, &len) < 0) {
 			conf_error(c, "'%s' : cannot use file descriptor '%d' : %s.", what, hs.fd,
 				strerror(errno));
 			return -EINVAL;

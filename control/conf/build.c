@@ -94,7 +94,7 @@ warn_useless(struct conf *c, struct conf_px *px)
 	struct proxy *p = px->p;
 	bool fe = (p->caps & PX_CAP_FE) != 0;
 
-	p->log = px->log_own || (px->log_global && c->m->global.log_stdout);
+	p->log_mask = px->log_mask | (px->log_global ? c->m->global.log_mask : 0);
 	if (p->mode != PX_HTTP && fe && (p->options & PX_O_HTTPLOG) != 0) {
 		p->options = (p->options & ~PX_O_HTTPLOG) | PX_O_TCPLOG;
 		conf_warning_at(c, &px->httplog_pos,
@@ -103,7 +103,7 @@ warn_useless(struct conf *c, struct conf_px *px)
 			kind_of(px), SL_STR_ARG(p->name));
 	}
 	if (fe && (p->options & (PX_O_HTTPLOG | PX_O_TCPLOG)) != 0 && !px->log_global &&
-		!px->log_own)
+		px->log_mask == 0)
 		conf_warning_at(c, NULL,
 			"log format ignored for %s '%.*s' since it has no log address.",
 			kind_of(px), SL_STR_ARG(p->name));

@@ -138,7 +138,8 @@ struct conf_px {
 	struct server srv_defaults;
 	struct sl_str default_be;
 	struct src_pos default_be_pos;
-	bool log_global, log_own;
+	bool log_global;
+	uint32_t log_mask; // of its own lines
 	struct src_pos httplog_pos;
 	struct sl_str chk_body;
 	struct conf_hdr *chk_hdr;

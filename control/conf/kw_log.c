@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * "log": where records go. So far the standard streams; syslog over a network comes with host
- * sockets.
+ * "log": where records go: the standard streams, descriptors, syslog over UDP or a path.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 3.1 and 4.2 "log".
  */
@@ -76,22 +75,55 @@ parse_options(struct conf *c, const struct conf_args *a, struct log_target *t)
 	return (int)i;
 }
 
+/* "stdout", "stderr", "fd@3", "10.0.0.1[:514]", "udp@…", "/dev/log". */
+static int
+parse_address(struct conf *c, struct sl_str word, struct log_target *t)
+{
+	static const struct sl_str udp[] = { { "udp@", 4 }, { "udp4@", 5 }, { "udp6@", 5 } };
+	struct sl_str s = word;
+	struct conf_addr addr;
+
+	if (sl_str_eq(s, SL_STR("stdout")) || sl_str_eq(s, SL_STR("stderr"))) {
+		t->kind = sl_str_eq(s, SL_STR("stderr")) ? LOG_TO_STDERR : LOG_TO_STDOUT;
+		return 0;
+	}
+	if (sl_str_starts(s, SL_STR("ring@"), false) || sl_str_starts(s, SL_STR("tcp"), false)) {
+		conf_error(c, "not supported yet by sluice: 'log %.*s'.", SL_STR_ARG(word));
+		return -EINVAL;
+	}
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(udp); i++) {
+		if (sl_str_starts(s, udp[i], false))
+			s = sl_str_make(s.p + udp[i].len, s.len - udp[i].len);
+	}
+	if (sl_str_starts(s, SL_STR("uxdg@"), false))
+		s = sl_str_make(s.p + 5, s.len - 5);
+	if (conf_addr_parse(c, "log", s, &addr) < 0)
+		return -EINVAL;
+	if (addr.ip.family == ADDR_NONE || addr_is_any(&addr.ip)) {
+		conf_error(c, "'log' : '%.*s' is no address of a log server", SL_STR_ARG(word));
+		return -EINVAL;
+	}
+	t->addr = (struct ip_port){
+		.ip = addr.ip, .port = (uint16_t)(addr.port < 0 ? 514 : addr.port), .host = true
+	};
+	t->kind = LOG_TO_DGRAM;
+	if (addr.ip.family == ADDR_UNIX && addr_host_sock(&addr.ip)->fd >= 0) {
+		t->kind = LOG_TO_FD;
+		t->fd = addr_host_sock(&addr.ip)->fd;
+	}
+	return 0;
+}
+
 int
 conf_log_parse(struct conf *c, const struct conf_args *a, struct log_target *out)
 {
 	struct log_target t = {
-		.form = LOG_RFC3164, .level = SL_DEBUG, .min_level = SL_EMERG, .len = 1024
+		.form = LOG_RFC3164, .level = SL_DEBUG, .min_level = SL_EMERG, .len = 1024, .fd = -1
 	};
 	int i, facility;
 
-	t.to_stderr = sl_str_eq(a->word[0], SL_STR("stderr"));
-	if (!t.to_stderr && !sl_str_eq(a->word[0], SL_STR("stdout"))) {
-		conf_error(c,
-			"not supported yet by sluice: 'log %.*s': only 'log stdout' and 'log "
-			"stderr', because addresses and sockets of the host are not there yet.",
-			SL_STR_ARG(a->word[0]));
+	if (parse_address(c, a->word[0], &t) < 0)
 		return -EINVAL;
-	}
 	i = parse_options(c, a, &t);
 	if (i < 0)
 		return i;
@@ -119,22 +151,31 @@ conf_log_parse(struct conf *c, const struct conf_args *a, struct log_target *out
 	return 0;
 }
 
-/* Until there are several targets, a second one that differs would silently win: refused. */
+static bool
+same_target(const struct log_target *a, const struct log_target *b)
+{
+	return a->kind == b->kind && a->form == b->form && a->fd == b->fd &&
+		addr_port_eq(&a->addr, &b->addr) && a->facility == b->facility &&
+		a->level == b->level && a->min_level == b->min_level && a->len == b->len;
+}
+
+/* Each target once, whoever names it. */
 static int
-set_target(struct conf *c, const struct log_target *t)
+add_target(struct conf *c, const struct log_target *t, uint32_t *mask)
 {
 	struct global_conf *g = &c->m->global;
-	const struct log_target *old = &g->log_target;
+	uint32_t i = 0;
 
-	if (g->log_stdout &&
-		(old->form != t->form || old->to_stderr != t->to_stderr ||
-			old->facility != t->facility || old->level != t->level ||
-			old->min_level != t->min_level || old->len != t->len)) {
-		conf_error(c, "not supported yet by sluice: a second 'log' target that differs.");
+	while (i < g->nlog_targets && !same_target(&g->log_target[i], t))
+		i++;
+	if (i == LOG_TARGETS) {
+		conf_error(c, "not supported yet by sluice: more than %d different 'log' targets.",
+			LOG_TARGETS);
 		return -EINVAL;
 	}
-	g->log_stdout = true;
-	g->log_target = *t;
+	if (i == g->nlog_targets)
+		g->log_target[g->nlog_targets++] = *t;
+	*mask |= 1u << i;
 	return 0;
 }
 
@@ -144,12 +185,12 @@ kw_log_global(struct conf *c, const struct conf_args *a)
 	struct log_target t;
 
 	if (a->no || a->to_default) {
-		c->m->global.log_stdout = false;
+		c->m->global.log_mask = 0;
 		return 0;
 	}
 	if (conf_log_parse(c, a, &t) < 0)
 		return -EINVAL;
-	return set_target(c, &t);
+	return add_target(c, &t, &c->m->global.log_mask);
 }
 
 static int
@@ -158,7 +199,8 @@ kw_log_proxy(struct conf *c, const struct conf_args *a)
 	struct log_target t;
 
 	if (a->no || a->to_default) {
-		c->px->log_global = c->px->log_own = false;
+		c->px->log_global = false;
+		c->px->log_mask = 0;
 		return 0;
 	}
 	if (sl_str_eq(a->word[0], SL_STR("global"))) {
@@ -172,8 +214,7 @@ kw_log_proxy(struct conf *c, const struct conf_args *a)
 	}
 	if (conf_log_parse(c, a, &t) < 0)
 		return -EINVAL;
-	c->px->log_own = true;
-	return set_target(c, &t);
+	return add_target(c, &t, &c->px->log_mask);
 }
 
 static int
@@ -211,7 +252,8 @@ kw_tcplog(struct conf *c, const struct conf_args *a sl_unused)
 	return 0;
 }
 
-#define LOG_ARGS "stdout|stderr [len <n>] [format <format>] <facility> [<level> [<minlevel>]]"
+#define LOG_ARGS \
+	"<address>|stdout|stderr|fd@<n> [len <n>] [format <format>] <facility> [<level> [<minlevel>]]"
 
 // clang-format off
 SL_CFG_GLOBAL(

@@ -71,7 +71,7 @@ px_inherit(struct conf_px *px, const struct conf_px *from)
 	px->default_be = from->default_be;
 	px->default_be_pos = from->default_be_pos;
 	px->log_global = from->log_global;
-	px->log_own = from->log_own;
+	px->log_mask = from->log_mask;
 	px->httplog_pos = from->httplog_pos;
 	px->chk_hdr = from->chk_hdr;
 	px->chk_body = from->chk_body;

@@ -3,7 +3,7 @@
  * Draining: log records of workers, and messages that any control thread posts.
  *
  * Runs on: main, from its event loop; log_post() on any control thread, under a lock that is held
- * for the copy of one line. Owns: the ring of posted messages and the two sinks. Follows: HAProxy,
+ * for the copy of one line. Owns: the ring of posted messages and the sinks. Follows: HAProxy,
  * which sends a message to the log target and, unless quiet, shows it on stderr in its own form.
  */
 #include <poll.h>
@@ -28,8 +28,10 @@ struct log {
 	struct sink out, err;
 	struct ev_loop *ev;
 	struct ev_async wake;
-	struct sink *sink; // of the target: out or err; NULL: none
-	struct log_target target;
+	struct log_target target[LOG_TARGETS];
+	struct sink *sink[LOG_TARGETS]; // out, err, or one of its own
+	uint32_t ntargets;
+	uint32_t mask; // of messages
 	bool quiet;
 	int pid;
 	_Atomic(uint64_t) lost_post;
@@ -44,6 +46,22 @@ on_wake(struct ev_loop *ev sl_unused, struct ev_async *w, int events sl_unused)
 	log_drain(w->data);
 }
 
+static struct sink *
+open_target(struct log *l, const struct log_target *t)
+{
+	struct sink *s;
+
+	if (t->kind == LOG_TO_STDOUT || t->kind == LOG_TO_STDERR)
+		return t->kind == LOG_TO_STDERR ? &l->err : &l->out;
+	s = calloc(1, sizeof(*s));
+	// one that cannot be opened loses its lines, counted
+	if (s != NULL && t->kind == LOG_TO_DGRAM)
+		sink_open_dgram(s, &t->addr);
+	else if (s != NULL)
+		sink_open(s, l->ev, t->fd);
+	return s;
+}
+
 struct log *
 log_new(const struct log_spec *s)
 {
@@ -55,15 +73,21 @@ log_new(const struct log_spec *s)
 	l->ev = s->ev;
 	l->quiet = s->quiet;
 	l->pid = (int)getpid();
-	if (s->target != NULL) {
-		l->target = *s->target;
-		l->sink = l->target.to_stderr ? &l->err : &l->out;
-	}
-	sink_open(&l->out, s->ev, s->out);
-	sink_open(&l->err, s->ev, s->err);
 	ev_async_init(&l->wake, on_wake);
 	l->wake.data = l;
 	ev_async_start(l->ev, &l->wake);
+	sink_open(&l->out, s->ev, s->out);
+	sink_open(&l->err, s->ev, s->err);
+	l->mask = s->mask != 0 ? s->mask : UINT32_MAX;
+	for (uint32_t i = 0; i < s->ntargets; i++) {
+		l->target[i] = s->target[i];
+		l->sink[i] = open_target(l, &s->target[i]);
+		if (l->sink[i] == NULL) {
+			log_free(l);
+			return NULL;
+		}
+		l->ntargets++;
+	}
 	return l;
 }
 
@@ -73,6 +97,12 @@ log_free(struct log *l)
 	if (l == NULL)
 		return;
 	ev_async_stop(l->ev, &l->wake);
+	for (uint32_t i = 0; i < l->ntargets; i++) {
+		if (l->sink[i] == &l->out || l->sink[i] == &l->err)
+			continue;
+		sink_close(l->sink[i]);
+		free(l->sink[i]);
+	}
 	sink_close(&l->out);
 	sink_close(&l->err);
 	pthread_mutex_destroy(&l->lock);
@@ -132,20 +162,34 @@ wall_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* To the log target, if the level passes. */
+/* To those targets of the mask whose level it passes. */
 static void
-emit(struct log *l, enum sl_level level, struct sl_str text)
+emit(struct log *l, uint32_t mask, enum sl_level level, struct sl_str text)
 {
 	char mem[LOG_LINE];
+	uint64_t now = wall_us();
 	struct sl_buf b;
 
-	if (l->sink == NULL || level > l->target.level)
-		return;
-	sl_buf_init(&b, mem, sizeof(mem));
-	log_head(&b, &l->target, sl_max(level, (enum sl_level)l->target.min_level), wall_us(),
-		l->pid);
-	sl_buf_add(&b, text);
-	put_line(l->sink, &b, l->target.len != 0 ? l->target.len : LOG_LINE);
+	for (uint32_t i = 0; i < l->ntargets; i++) {
+		const struct log_target *t = &l->target[i];
+
+		if ((mask >> i & 1) == 0 || level > t->level)
+			continue;
+		sl_buf_init(&b, mem, sizeof(mem));
+		log_head(&b, t, sl_max(level, (enum sl_level)t->min_level), now, l->pid);
+		sl_buf_add(&b, text);
+		put_line(l->sink[i], &b, t->len != 0 ? t->len : LOG_LINE);
+	}
+}
+
+/* What waits in streams. */
+static void
+flush_all(struct log *l)
+{
+	for (uint32_t i = 0; i < l->ntargets; i++)
+		sink_flush(l->sink[i]);
+	sink_flush(&l->out);
+	sink_flush(&l->err);
 }
 
 /* HAProxy's forms: "[WARNING]  (pid) : …", and for Lua "[info] DDD/HHMMSS (pid) : …". */
@@ -201,16 +245,24 @@ log_drain(struct log *l)
 
 	// bounded: whoever posts faster than we write must not keep the event loop here
 	for (uint32_t i = 0; i < POSTS && take(l, &p); i++) {
-		emit(l, p.level, sl_str_make(p.text, p.len));
+		emit(l, l->mask, p.level, sl_str_make(p.text, p.len));
 		if (!l->quiet && p.level <= SL_INFO)
 			show(l, &p);
 	}
-	sink_flush(&l->out);
-	sink_flush(&l->err);
+	flush_all(l);
 	pthread_mutex_lock(&l->lock);
 	if (l->count > 0)
 		ev_async_send(l->ev, &l->wake);
 	pthread_mutex_unlock(&l->lock);
+}
+
+/* The targets of its frontend; a record of an older generation goes where messages go. */
+static uint32_t
+mask_of(const struct model *m, const struct logrec *r)
+{
+	if (m == NULL || r->generation != m->generation || r->fe >= m->nproxies)
+		return UINT32_MAX;
+	return m->proxies[r->fe]->log_mask;
 }
 
 uint32_t
@@ -227,25 +279,25 @@ log_collect(struct log *l, struct lcore *const *lc, uint16_t n, const struct mod
 			rec = logring_peek(r);
 			if (rec == NULL)
 				break;
-			if (l->sink != NULL && l->target.level >= SL_INFO)
-				emit(l, SL_INFO,
-					sl_str_make(text, log_format(m, rec, text, sizeof(text))));
+			emit(l, mask_of(m, rec), SL_INFO,
+				sl_str_make(text, log_format(m, rec, text, sizeof(text))));
 			logring_done(r);
 			got++;
 		}
 	}
-	if (got > 0 && l->sink != NULL)
-		sink_flush(l->sink);
+	if (got > 0)
+		flush_all(l);
 	return got;
 }
 
 void
 log_flush(struct log *l, int wait_ms)
 {
-	struct sink *s[] = { &l->out, &l->err };
+	struct sink *s[LOG_TARGETS + 2] = { &l->out, &l->err };
 
 	log_drain(l);
-	for (size_t i = 0; i < SL_ARRAY_SIZE(s); i++) {
+	memcpy(s + 2, l->sink, sizeof(l->sink));
+	for (uint32_t i = 0; i < l->ntargets + 2; i++) {
 		struct pollfd p = { .fd = s[i]->fd, .events = POLLOUT };
 
 		while (!sink_flush(s[i]) && poll(&p, 1, wait_ms) > 0)
@@ -253,11 +305,22 @@ log_flush(struct log *l, int wait_ms)
 	}
 }
 
+static void
+count(struct sink *s, struct log_stats *out)
+{
+	out->lines += atomic_load_explicit(&s->lines, memory_order_relaxed);
+	out->lost_sink += atomic_load_explicit(&s->lost, memory_order_relaxed);
+}
+
 void
 log_get_stats(struct log *l, struct log_stats *out)
 {
-	out->lines = atomic_load_explicit(&l->out.lines, memory_order_relaxed);
-	out->lost_sink = atomic_load_explicit(&l->out.lost, memory_order_relaxed) +
-		atomic_load_explicit(&l->err.lost, memory_order_relaxed);
+	*out = (struct log_stats){ 0 };
+	count(&l->out, out);
+	count(&l->err, out);
+	for (uint32_t i = 0; i < l->ntargets; i++) {
+		if (l->sink[i] != &l->out && l->sink[i] != &l->err)
+			count(l->sink[i], out);
+	}
 	out->lost_post = atomic_load_explicit(&l->lost_post, memory_order_relaxed);
 }

@@ -28,8 +28,10 @@ enum log_origin {
 struct log_spec {
 	struct ev_loop *ev;
 	int out, err;                    // descriptors of stdout and stderr; stay the caller's
-	const struct log_target *target; // NULL: nothing is logged
-	bool quiet;                      // nothing shown on stderr
+	const struct log_target *target; // LOG_TARGETS at most; copied
+	uint32_t ntargets;
+	uint32_t mask; // targets of messages; 0: all
+	bool quiet;    // nothing shown on stderr
 };
 /* NULL when out of memory. */
 struct log *log_new(const struct log_spec *s);
@@ -48,7 +50,7 @@ void log_drain(struct log *l);
 
 struct log_stats {
 	uint64_t lines;     // written or waiting to be
-	uint64_t lost_sink; // dropped because stdout or stderr did not take them
+	uint64_t lost_sink; // dropped because a target did not take them
 	uint64_t lost_post; // dropped because too many messages waited
 };
 /* Any thread, approximate. */

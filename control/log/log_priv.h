@@ -2,6 +2,8 @@
 /* Private to control/log: sinks. */
 #pragma once
 
+#include <sys/socket.h>
+
 #include "control/log/log.h"
 
 #define SINK_BUF 65536u
@@ -11,9 +13,12 @@ struct sink {
 	struct ev_loop *ev;
 	struct ev_io io; // armed while bytes wait
 	int fd;
-	bool own;  // fd was opened by us
-	bool sock; // send() instead of write()
-	bool dead; // the reader is gone
+	bool own;   // fd was opened by us
+	bool sock;  // send() instead of write()
+	bool dead;  // the reader is gone
+	bool dgram; // one datagram per line, to `to`
+	struct sockaddr_storage to;
+	socklen_t to_len;
 	uint32_t head, len;
 	_Atomic(uint64_t) lines, lost;
 	char buf[SINK_BUF];
@@ -21,6 +26,8 @@ struct sink {
 
 /* 0, or -Exxx (then lines are dropped and counted). */
 int sink_open(struct sink *s, struct ev_loop *ev, int fd);
+/* Datagrams to an address of the host, none of which waits: what is not taken now is dropped. */
+int sink_open_dgram(struct sink *s, const struct ip_port *to);
 void sink_close(struct sink *s);
 /* A whole line, newline included: taken whole or dropped whole. */
 void sink_line(struct sink *s, const char *line, uint32_t len);

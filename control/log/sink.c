@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Where lines go: stdout or stderr, never waiting for the reader.
+ * Where lines go: a stream or datagrams, never waiting for the reader.
  *
  * Runs on: main. O_NONBLOCK belongs to the open file, which the shell and other processes share, so
  * pipes and terminals are opened again for ourselves; sockets are written with MSG_DONTWAIT;
  * regular files never block. What the reader does not take waits in 64 KiB, then whole lines are
- * dropped and counted. Not here: syslog and files by name.
+ * dropped and counted. A datagram that the kernel does not take at once is dropped and counted.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/io/io.h"
 #include "control/log/log_priv.h"
 
 static ssize_t
@@ -68,6 +69,15 @@ sink_line(struct sink *s, const char *line, uint32_t len)
 {
 	uint32_t at, n;
 
+	if (s->dgram) {
+		if (s->dead ||
+			sendto(s->fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL,
+				(struct sockaddr *)&s->to, s->to_len) < 0)
+			lost(s);
+		else
+			atomic_fetch_add_explicit(&s->lines, 1, memory_order_relaxed);
+		return;
+	}
 	if (s->dead || len > SINK_BUF - s->len) {
 		lost(s);
 		return;
@@ -108,6 +118,20 @@ sink_open(struct sink *s, struct ev_loop *ev, int fd)
 	if (S_ISREG(st.st_mode))
 		s->ev = NULL;
 	return 0;
+}
+
+int
+sink_open_dgram(struct sink *s, const struct ip_port *to)
+{
+	memset(s, 0, offsetof(struct sink, buf));
+	s->dgram = s->own = true;
+	s->to_len = io_addr_to(to, &s->to);
+	s->fd = s->to_len > 0 ? socket(s->to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	s->dead = s->fd < 0;
+	if (!s->dead)
+		return 0;
+	s->own = false;
+	return s->to_len > 0 ? -errno : -EAFNOSUPPORT;
 }
 
 void

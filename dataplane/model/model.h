@@ -107,7 +107,7 @@ struct proxy {
 	struct sl_str forwardfor_hdr;
 	struct ip_net forwardfor_except; // family ADDR_NONE: none
 	bool forwardfor_ifnone;
-	bool log; // a log target applies
+	uint32_t log_mask; // targets of its records; 0: no records
 
 	const struct listen_addr *binds;
 	uint32_t nbinds;
@@ -153,9 +153,18 @@ enum log_form {
 	LOG_RAW,
 	LOG_NR_FORMS
 };
+enum log_kind {
+	LOG_TO_STDOUT,
+	LOG_TO_STDERR,
+	LOG_TO_FD,    // a descriptor that was inherited
+	LOG_TO_DGRAM, // syslog: UDP, or a path
+};
+#define LOG_TARGETS 32 // of all lines; a proxy's are a mask of them
 struct log_target {
+	enum log_kind kind;
 	enum log_form form;
-	bool to_stderr;
+	int fd;
+	struct ip_port addr; // the host's
 	uint8_t facility; // as syslog numbers them: kern 0 .. local7 23
 	uint8_t level,
 		min_level; // messages above `level` are dropped, those below min_level raised to it
@@ -205,8 +214,9 @@ struct global_conf {
 	uint16_t lua_error_status, lua_overload_status; // with CALL_POLICY_STATUS
 	struct sl_str lua_prepend_path;
 	uint32_t ncall_slots; // per worker and script thread
-	bool log_stdout;      // a "log stdout" or "log stderr" line exists: log_target is set
-	struct log_target log_target;
+	struct log_target log_target[LOG_TARGETS]; // each once
+	uint32_t nlog_targets;
+	uint32_t log_mask; // those of the global section
 	struct sl_str node, description; // for statistics; may be empty
 	const struct cli_bind *cli_binds;
 	uint32_t ncli_binds;

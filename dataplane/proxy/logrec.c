@@ -194,7 +194,7 @@ logrec_push(struct stream *s)
 	uint32_t t;
 
 	count_end(s);
-	if (!s->fe->log || s->model == NULL)
+	if (s->fe->log_mask == 0 || s->model == NULL)
 		return;
 	if ((s->fe->options & PX_O_DONTLOGNULL) != 0 && s->log.bytes_in == 0 &&
 		s->log.head_us == 0 && s->log.line.len == 0 && s->cs == NULL)

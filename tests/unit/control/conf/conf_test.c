@@ -82,7 +82,7 @@ test_global(void **state sl_unused)
 	assert_int_equal(g->nbthread, 3);
 	assert_int_equal(g->script_threads, 2);
 	assert_int_equal(g->maxconn, 500);
-	assert_true(g->busy_polling && g->daemon && g->quiet && g->log_stdout);
+	assert_true(g->busy_polling && g->daemon && g->quiet && g->log_mask == 1);
 	assert_str(g->pidfile, "/run/s.pid");
 	assert_str(g->dpdk_eal, "-m 256");
 	assert_str(g->node, "n1");
@@ -91,11 +91,11 @@ test_global(void **state sl_unused)
 		assert_int_equal(g->cpu_map[i].mask[0], 1u << (4 + i));
 	}
 	assert_false(g->cpu_map[3].set);
-	assert_int_equal(g->log_target.form, LOG_ISO);
-	assert_int_equal(g->log_target.len, 500);
-	assert_int_equal(g->log_target.facility, 19);
-	assert_int_equal(g->log_target.level, SL_NOTICE);
-	assert_int_equal(g->log_target.min_level, SL_ERR);
+	assert_int_equal(g->log_target[0].form, LOG_ISO);
+	assert_int_equal(g->log_target[0].len, 500);
+	assert_int_equal(g->log_target[0].facility, 19);
+	assert_int_equal(g->log_target[0].level, SL_NOTICE);
+	assert_int_equal(g->log_target[0].min_level, SL_ERR);
 	assert_int_equal(g->lua_forced_yield, 700);
 	assert_int_equal(g->lua_session_timeout_ms, 2000);
 	assert_int_equal(g->lua_burst_timeout_ms, 300);
@@ -188,7 +188,7 @@ test_frontend(void **state sl_unused)
 	assert_int_equal(px->slot, 0);
 	assert_int_equal(px->mode, PX_HTTP);
 	assert_int_equal(px->maxconn, 77);
-	assert_true(px->log);
+	assert_true(px->log_mask != 0);
 	assert_int_equal(
 		px->options, PX_O_HTTPLOG | PX_O_FORWARDFOR | PX_O_REDISPATCH | PX_O_DONTLOGNULL);
 	assert_str(px->forwardfor_hdr, "X-Real");

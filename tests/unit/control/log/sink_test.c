@@ -28,7 +28,7 @@ static int
 setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct log_spec s = { .target = &raw, .err = -1, .quiet = true };
+	struct log_spec s = { .target = &raw, .ntargets = 1, .err = -1, .quiet = true };
 
 	signal(SIGPIPE, SIG_IGN);
 	f->ev = ev_loop_new(0);
