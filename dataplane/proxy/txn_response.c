@@ -149,6 +149,7 @@ txn_response_head(struct stream *s)
 		return;
 	}
 	s->phase = ST_RES_RULES_BE;
+	s->vars.head[VAR_REQ] = NULL; // HAProxy's: gone when the response is processed
 	if (rule_run(s, s->be->http_res) == RULE_NEXT)
 		txn_response_rules(s);
 }

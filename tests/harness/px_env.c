@@ -112,7 +112,7 @@ init_proxies(struct px_env *e)
 		.caps = PX_CAP_FE,
 		.mode = PX_HTTP,
 		.timeout = t,
-		.log = true,
+		.log_mask = 1,
 		.binds = &e->bind,
 		.nbinds = 1,
 		.default_be = &e->be };

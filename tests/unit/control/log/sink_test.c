@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "control/log/log_priv.h"
@@ -156,10 +158,52 @@ test_reader_gone(void **state)
 	log_flush(f->l, 1000); // returns at once
 }
 
+/* A syslog that reads nothing: what it does not take at once is lost, and counted, to the line. */
+static void
+test_datagrams(void **state)
+{
+	static struct host_sock hs = { .fd = -1, .name = "\0sluice-sink-test", .len = 17 };
+	struct log_target t[2] = { raw, raw };
+	struct log_spec s = { .target = t, .ntargets = 2, .err = -1, .out = -1, .quiet = true };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), got = 0;
+	struct fix *f = *state;
+	struct log_stats st;
+	struct log *l;
+	char line[64];
+
+	memcpy(un.sun_path, hs.name, hs.len);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un,
+				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + hs.len)),
+		0);
+	t[0].kind = t[1].kind = LOG_TO_DGRAM;
+	t[0].addr = (struct ip_port){ .ip.family = ADDR_UNIX, .host = true };
+	t[0].addr.ip.q[0] = (uintptr_t)&hs;
+	t[1].addr = (struct ip_port){ .host = true }; // no address: cannot be opened
+	s.ev = f->ev;
+	l = log_new(&s);
+	assert_non_null(l);
+	for (int i = 0; i < 2000; i++) {
+		log_post(l, LOG_CORE, SL_NOTICE, SL_STR("hello"));
+		log_drain(l);
+	}
+	log_get_stats(l, &st);
+	while (recv(fd, line, sizeof(line), 0) == 6) {
+		assert_memory_equal(line, "hello\n", 6);
+		got++;
+	}
+	assert_true(got > 0 && got < 2000);
+	assert_int_equal(st.lines, got);
+	assert_int_equal(st.lines + st.lost_sink, 4000);
+	log_free(l);
+	close(fd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_datagrams, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_pipe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounded_posts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
