@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The host's sockets beside DPDK ports: a client of one, a server of the other, and the reverse."""
+import os
+import subprocess
+import time
+
+from lib import ASAN, SRV4, VIP4, check, random_file, sh, sha256, wait_for
+
+BODY = """
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+frontend port_side
+    bind %s:80
+    default_backend near
+frontend host_side
+    bind 127.0.0.1:8080
+    bind %%s
+    default_backend far
+backend near
+    server b1 127.0.0.1:8002 check inter 200ms
+    http-response set-header x-way port-host
+backend far
+    server b2 %s:8001 check inter 200ms
+    http-response set-header x-way host-port
+""" % (VIP4, SRV4)
+
+
+def start(net):
+    net.nginx([("far", 8001)])
+    net.nginx([("near", 8002)], ns=net.d)
+    return net.sluice(net.sluice_head("af_packet") + BODY % net.file("front.sock"))
+
+
+def daemon_pid(p):
+    child = subprocess.run(["pgrep", "-P", str(p.pid)], capture_output=True, text=True, check=False)
+    return int(child.stdout.split()[0])
+
+
+def rss_kb(pid):
+    with open("/proc/%d/status" % pid, encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+WAYS = (("port client, host server", "c", "http://" + VIP4),
+        ("host client, port server", "d", "http://127.0.0.1:8080"))
+
+
+def test_host_transfer(net):
+    """Down and up, exact, both ways and over a path; counted as the host's."""
+    random_file(net.file("big"), (4 if ASAN else 20) << 20)
+    p = start(net)
+    os.makedirs(net.file("put"))
+    os.chmod(net.file("put"), 0o777)
+    want = sha256(net.file("big"))
+    ways = [(w, ns, ["%s" % url]) for w, ns, url in WAYS]
+    ways.append(("host client over a path", "d", ["--unix-socket", net.file("front.sock"), "http://x"]))
+    for n, (what, ns, at) in enumerate(ways):
+        curl = ["curl", "-sSf", "-m", "60", *at[:-1]]
+        _, head = sh(curl + ["-I", at[-1] + "/name"], ns=getattr(net, ns))
+        check("x-way: " + ("port-host" if n == 0 else "host-port") in head.lower(), what + "\n" + head)
+        sh(curl + ["-o", net.file("got"), at[-1] + "/big"], ns=getattr(net, ns), timeout=90)
+        check(sha256(net.file("got")) == want, what + ": download differs")
+        sh(curl + ["-H", "Expect:", "-T", net.file("big"), at[-1] + "/put/%d" % n], ns=getattr(net, ns),
+           timeout=90)
+        check(sha256(net.file("put/%d" % n)) == want, what + ": upload differs")
+    size = os.path.getsize(net.file("big"))
+    check(net.stat("host_accepts") == 6, "host_accepts: %d" % net.stat("host_accepts"))
+    check(net.stat("host_connects") >= 1, "no connection to the server of the host is counted")
+    for name in ("host_in", "host_out"):
+        check(3 * size <= net.stat(name) <= 4 * size, "%s: %d" % (name, net.stat(name)))
+    net.stop_sluice(p)
+    check(not os.path.exists(net.file("front.sock")), "the path is left behind")
+
+
+def slow(net, mb, rate_mb):
+    random_file(net.file("big"), mb << 20)
+    p = start(net)
+    pid = daemon_pid(p)
+    want = sha256(net.file("big"))
+    sh(["curl", "-sSf", "-o", "/dev/null", WAYS[1][2] + "/name"], ns=net.d)
+    before = rss_kb(pid)
+    peak, begin = before, time.monotonic()
+    clients = [net.start(["curl", "-sSf", "--limit-rate", "%dM" % rate_mb, "-o", net.file("got%d" % i),
+                          url + "/big"], ns=getattr(net, ns)) for i, (_, ns, url) in enumerate(WAYS)]
+    while any(c.alive() for c in clients):
+        peak = max(peak, rss_kb(pid))
+        # others are not kept waiting by a client that reads slowly
+        sh(["curl", "-sSf", "-m", "5", "-o", "/dev/null", WAYS[1][2] + "/name"], ns=net.d)
+        time.sleep(0.3)
+        check(time.monotonic() - begin < 20 * mb / rate_mb + 60, "it does not end")
+    for i, (what, _, _) in enumerate(WAYS):
+        check(clients[i].wait() == 0, what + ": curl failed")
+        check(sha256(net.file("got%d" % i)) == want, what + ": differs")
+    check(time.monotonic() - begin > 0.5 * mb / rate_mb, "the readers were not slow")
+    check(peak - before < 24 << 10, "memory grew by %d kB" % (peak - before))
+    print("%d MB at %d MB/s both ways: memory %d kB, grew by %d kB" % (mb, rate_mb, before, peak - before))
+    net.stop_sluice(p)
+
+
+def test_host_slow(net):
+    """Readers slower than servers: exact, memory bounded. 24 MB; a GB with --long."""
+    slow(net, 24, 6)
+
+
+def test_host_slow_long(net):
+    """1 GB at 1 MB/s, both ways at once."""
+    slow(net, 1024, 1)
+
+
+test_host_slow_long.long = True
+
+
+def test_host_check(net):
+    """A server of the host that stops is taken out by its checks, and comes back."""
+    net.nginx([("far", 8001)])
+    near = net.nginx([("near", 8002)], ns=net.d)
+    p = net.sluice(net.sluice_head("af_packet") + BODY % net.file("front.sock"))
+    curl = ["curl", "-sS", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", WAYS[0][2] + "/name"]
+    check(sh(curl, ns=net.c)[1] == "200", "no answer")
+    near.stop()
+    wait_for("server down", lambda: "Server near/b1 is DOWN" in p.log(), 20)
+    check(sh(curl, ns=net.c)[1] == "503", "a server that is down was used")
+    net.nginx([("near", 8002)], ns=net.d)
+    wait_for("server up", lambda: "Server near/b1 is UP" in p.log(), 20)
+    check(sh(curl, ns=net.c)[1] == "200", "no answer after it came back")
+    net.stop_sluice(p)
