@@ -144,11 +144,11 @@ condition(struct options *o, const char *text)
 	rc = conf_condition(sl_str_c(text), &b);
 	o->status = rc < 0 ? 2 : rc == 0;
 	if (rc < 0) {
-		char text[320];
+		char line[320];
 
-		sl_buf_init(&b, text, sizeof(text));
+		sl_buf_init(&b, line, sizeof(line));
 		sl_buf_printf(&b, "Failed to evaluate condition: %s", why);
-		options_print(SL_ALERT, "config", text);
+		options_print(SL_ALERT, "config", line);
 	}
 	return 1;
 }

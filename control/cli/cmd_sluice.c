@@ -91,7 +91,7 @@ do_lua(struct cli_ctx *x)
 		script_get_stats(t, &s);
 		cli_printf(x,
 			"%u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-			" %" PRIu64 " %u %u\n",
+			" %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
 			t, s.calls, s.errors, s.exhausted, s.cancelled, s.slices, s.wakeups,
 			s.cpu_us, s.running, s.memory_kb);
 	}

@@ -188,7 +188,7 @@ io_connect(struct io_loop *l, uint16_t w, const struct ip_port *to, const struct
 	if (l->conns >= l->max)
 		return -EAGAIN;
 	c = calloc(1, sizeof(*c));
-	for (int i = 0; c != NULL && i < IO_CREDIT; i++) {
+	for (uint32_t i = 0; c != NULL && i < IO_CREDIT; i++) {
 		b[i] = malloc(sizeof(*b[i]));
 		if (b[i] == NULL) {
 			while (i-- > 0)
@@ -209,7 +209,7 @@ io_connect(struct io_loop *l, uint16_t w, const struct ip_port *to, const struct
 	sl_list_add_tail(&l->all, &c->node);
 	l->conns++;
 	send_msg(l, w, XMSG_SOCK_OPEN, c, 0);
-	for (int i = 0; i < IO_CREDIT; i++)
+	for (uint32_t i = 0; i < IO_CREDIT; i++)
 		lend(c, XMSG_SOCK_CREDIT, b[i]);
 	*out = c;
 	return 0;

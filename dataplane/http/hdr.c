@@ -309,18 +309,20 @@ http_hdr_set_at(struct http_msg *m, uint16_t idx, struct sl_str value)
 	struct sl_str name = http_str(m, m->hdr[idx].name);
 	struct http_msg old = *m;
 	struct http_field field;
-	int rc;
+	int rc = 0;
 
 	value = sl_str_trim(value);
 	if (!http_is_value(value))
 		return -EINVAL;
-	rc = host_changes(m, name, value);
+	if (target_follows(m, name, value))
+		rc = uri_set_authority(m, value);
 	if (rc == 0)
 		rc = write_field(m, http_str(m, m->hdr[idx].name), value, &field);
 	if (rc < 0) {
 		*m = old;
 		return rc;
 	}
+	m->nraw = sl_min(m->nraw, idx);
 	m->hdr[idx] = field;
 	name = http_str(m, field.name);
 	mark_edited(m, name);

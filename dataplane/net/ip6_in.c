@@ -185,7 +185,7 @@ check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto,
 void
 ip6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 {
-	struct problem say;
+	struct problem say = { .code = PROBLEM_NONE };
 	uint16_t len, field;
 	uint8_t proto;
 	uint32_t at;

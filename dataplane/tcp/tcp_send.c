@@ -87,7 +87,7 @@ sack_option(struct lcore *lc, struct tcp_conn *tc, uint8_t *p, uint32_t pay_len)
 /* Options of what is not an ordinary segment: SYNs, and those with SACK blocks. */
 static sl_cold uint32_t
 rare_options(
-	const struct lcore *lc, const struct tcp_conn *tc, uint8_t *opt, uint32_t pay_len, bool syn)
+	struct lcore *lc, struct tcp_conn *tc, uint8_t *opt, uint32_t pay_len, bool syn)
 {
 	uint32_t n = 0;
 
