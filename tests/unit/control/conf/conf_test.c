@@ -406,7 +406,6 @@ static const struct text_case errors[] = {
 	{ __LINE__,
 		DEFAULTS "backend b\n server a 10.1.0.11:80 id 3\n server b 10.1.0.11:80 id 3\n",
 		"server 'b' reuses same custom id 3" },
-	{ __LINE__, "global\n log stdout local0\n log stderr local0\n", "a second 'log' target" },
 	{ __LINE__, "global\n maxconn 3", "Missing LF on last line" },
 	{ __LINE__, ".if 1\n", "'.if' of line 1 has no '.endif'" },
 	{ __LINE__, ".endif\n", "lone '.endif'" },
