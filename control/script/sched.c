@@ -379,8 +379,6 @@ thread_main(void *arg)
 
 	snprintf(name, sizeof(name), "sl-script-%u", t->id);
 	pthread_setname_np(pthread_self(), name);
-	if (sched.spec.cpus != NULL) // successors are started by main, which has a CPU of its own
-		pthread_setaffinity_np(pthread_self(), sizeof(*sched.spec.cpus), sched.spec.cpus);
 	prctl(PR_SET_TIMERSLACK, 1000ul); // ns; the default of 50 us doubles a nap
 	// a thread's weight, not the process's: Linux counts by thread. Losing it is no failure
 	if (setpriority(PRIO_PROCESS, (id_t)gettid(), sched.spec.nice) < 0)
@@ -434,17 +432,38 @@ sched_thread_new(uint16_t id, uint16_t pair, struct script_thread **out)
 int
 sched_thread_run(struct script_thread *t)
 {
-	int rc = -pthread_create(&t->tid, NULL, thread_main, t);
+	pthread_attr_t attr;
+	int rc = -pthread_attr_init(&attr);
 
+	if (rc < 0)
+		return rc;
+	// successors are started by main, which has a CPU of its own
+	if (sched.spec.cpus != NULL)
+		rc = -pthread_attr_setaffinity_np(&attr, sizeof(*sched.spec.cpus), sched.spec.cpus);
+	if (rc == 0)
+		rc = -pthread_create(&t->tid, &attr, thread_main, t);
+	pthread_attr_destroy(&attr);
 	t->joinable = rc == 0;
 	return rc;
 }
 
 /* One that is still in C when the process ends keeps what it has. */
+static bool
+comes_back(struct script_thread *t)
+{
+	struct timespec ms = { .tv_nsec = 1000000 };
+
+	if (!t->joinable || atomic_load(&t->slice) != SLICE_GONE)
+		return true;
+	for (int i = 0; i < 50 && !atomic_load(&t->exited); i++)
+		nanosleep(&ms, NULL);
+	return atomic_load(&t->exited);
+}
+
 void
 sched_thread_free(struct script_thread *t)
 {
-	if (t->joinable && atomic_load(&t->slice) == SLICE_GONE && !atomic_load(&t->exited))
+	if (!comes_back(t))
 		return;
 	if (t->joinable) {
 		atomic_store_explicit(&t->stop, true, memory_order_release);

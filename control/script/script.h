@@ -84,6 +84,8 @@ void script_stop(void);
  */
 #define SCRIPT_WATCH_MS 100
 void script_watch(void);
+/* Abandoned threads that have not come back. */
+uint32_t script_stuck(void);
 
 /* Of one script thread, over its successors; written by it, read by anyone. */
 #define SCRIPT_COUNTERS(X)                                                \

@@ -157,6 +157,16 @@ abandon(struct script_thread *t)
 	say(t, succ != NULL);
 }
 
+uint32_t
+script_stuck(void)
+{
+	uint32_t n = 0;
+
+	for (struct script_thread *t = sched.abandoned; t != NULL; t = t->next)
+		n += !atomic_load_explicit(&t->exited, memory_order_acquire);
+	return n;
+}
+
 void
 script_watch(void)
 {

@@ -9,13 +9,16 @@
  * DMA. Every byte of every answer is checked.
  *
  *   sluice-bench [-c conns] [-w window] [-n requests] [-b body] [-r runs] [-v US] [-C] [-q]
- *                [-f EXTRA] [-m CYCLES]
+ *                [-f EXTRA] [-m CYCLES] [-l ACTIONS] [-i SECONDS] [-g GAP]
  *
  *   -v  a virtual clock: each turn takes so many microseconds, so that the instructions executed
  *       are the same in every run (valgrind --tool=callgrind --toggle-collect=worker_turn)
  *   -C  a new connection on both sides for each request
  *   -f  a file with more lines for the frontend
  *   -m  fail (exit code 1) if the median is above this many cycles
+ *   -l  so many Lua actions for each request; the script thread has the other CPUs
+ *   -i  isolation: so many seconds of plain traffic, then as many beside hostile scripts (lua.c)
+ *   -g  latency: one request at a time, that many milliseconds apart
  */
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -28,6 +31,7 @@
 #include "control/conf/conf.h"
 #include "dataplane/worker/worker.h"
 #include "tests/bench/gen.h"
+#include "tests/bench/lua.h"
 
 #define VIP      "10.0.0.10"
 #define MAX_RUNS 99
@@ -36,13 +40,16 @@ static struct {
 	uint32_t conns, window, body, runs, turn_us;
 	uint64_t requests;
 	double limit;
+	uint32_t actions, isolate_s;
+	int gap_ms; // -1: not asked
 	bool close, quiet;
 	const char *extra;
-} opt = { .conns = 1000, .window = 64, .body = 1000, .runs = 5, .requests = 400000 };
+} opt = { .conns = 1000, .window = 64, .body = 1000, .runs = 5, .requests = 400000, .gap_ms = -1 };
 
 static const char config[] = "global\n"
 			     "    log stdout format raw local0\n"
 			     "    maxconn 1000000\n"
+			     "%s"
 			     "port bench\n"
 			     "    device wire0a\n"
 			     "    address " VIP "/8\n"
@@ -76,10 +83,16 @@ message(void *ctx sl_unused, enum sl_level level sl_unused, const char *text)
 	fprintf(stderr, "bench: %s\n", text);
 }
 
+static bool
+has_lua(void)
+{
+	return opt.actions > 0 || opt.isolate_s > 0;
+}
+
 static struct model *
 load_model(void)
 {
-	char name[64], extra[4096] = "";
+	char name[64], extra[4096] = "", global[512] = "";
 	const char *file = name;
 	struct conf_spec spec = {
 		.files = &file, .nfiles = 1, .message = message, .generation = 1
@@ -97,7 +110,12 @@ load_model(void)
 		extra[fread(extra, 1, sizeof(extra) - 1, f)] = 0;
 		fclose(f);
 	}
-	if (fd < 0 || dprintf(fd, config, opt.close ? "    option httpclose\n" : "", extra) < 0)
+	if (has_lua() &&
+		!bench_lua_conf(opt.actions, opt.isolate_s > 0, global, sizeof(global),
+			extra + strlen(extra), sizeof(extra) - strlen(extra)))
+		return NULL;
+	if (fd < 0 ||
+		dprintf(fd, config, global, opt.close ? "    option httpclose\n" : "", extra) < 0)
 		return NULL;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	if (conf_load(&spec, &m, &count) != 0)
@@ -139,7 +157,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 		.mtu = pc->mtu };
 	struct worker_spec ws = { .max_streams = opt.window * 4 + 1024,
 		.idle_per_server = 1024,
-		.call_slots = 64,
+		.call_slots = BENCH_LUA_SLOTS,
 		.busy_polling = true,
 		.secret = { 1, 2 } };
 	struct rte_mempool *pool;
@@ -158,6 +176,8 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 		return NULL;
 	bal_shared_init_model(ws.bal, m);
 	ws.lcore = (struct lcore_spec){ .nlcores = 1,
+		.nscripts = has_lua(),
+		.nspare = has_lua() ? SCRIPT_SPARE : 0,
 		.socket = -1,
 		.seed = 1,
 		.pool = pool,
@@ -212,6 +232,7 @@ run(struct lcore *lc, struct wire *w, struct gen *g, uint64_t until, struct turn
 		t->polls++;
 		t->empty += !busy;
 		drain_log(lc);
+		bench_lua_turn(lc, us);
 		if (gen_stats(g)->done + gen_stats(g)->opened != last_done) {
 			last_done = gen_stats(g)->done + gen_stats(g)->opened;
 			last_tsc = now;
@@ -271,6 +292,102 @@ measure(struct lcore *lc, struct wire *w, struct gen *g, double *cycles, double 
 	return 0;
 }
 
+/* ---- Lua ---- */
+
+/* Wall time of one request after the other: microseconds, median and 99th percentile. */
+static int
+latency(struct lcore *lc, struct gen *g)
+{
+	uint32_t n = (uint32_t)sl_min(opt.requests, (uint64_t)100000);
+	double *us = calloc(n, sizeof(*us)), hz = (double)rte_get_tsc_hz();
+	struct turn t = { 0 };
+	int rc = run(lc, g, 1000, &t);
+
+	gen_allow(g, 0);
+	for (uint32_t i = 0; i < n && rc == 0; i++) {
+		uint64_t base = rte_rdtsc(), base_us = lc->now_us, from;
+		double gone = 0;
+
+		while (gone < opt.gap_ms * 1e3) { // all go on as they do
+			gone = (double)(rte_rdtsc() - base) * 1e6 / hz;
+			gen_poll(g, base_us + (uint64_t)gone);
+			lcore_set_clock(lc, base_us + (uint64_t)gone, base_us + (uint64_t)gone);
+			worker_turn(lc);
+			bench_lua_turn(lc, lc->now_us);
+		}
+		gen_allow(g, 1);
+		from = rte_rdtsc();
+		rc = run(lc, g, gen_stats(g)->done + 1, &t);
+		us[i] = (double)(rte_rdtsc() - from) * 1e6 / hz;
+	}
+	if (rc == 0) {
+		qsort(us, n, sizeof(us[0]), by_value);
+		printf("latency_us median=%.1f p99=%.1f min=%.1f requests=%u gap_ms=%d actions=%u\n",
+			us[n / 2], us[n * 99 / 100], us[0], n, opt.gap_ms, opt.actions);
+	}
+	free(us);
+	return rc;
+}
+
+struct window {
+	double rps, cycles, instr_min; // instr_min: of the poorest second
+};
+
+/* Seconds of traffic in steps of one. */
+static int
+window(struct lcore *lc, struct gen *g, struct window *w)
+{
+	uint64_t hz = rte_get_tsc_hz(), start = rte_rdtsc(), done = gen_stats(g)->done;
+	uint64_t instr = bench_lua_instructions(), next = start + hz;
+	struct turn t = { 0 };
+	int rc = 0;
+
+	w->instr_min = 1e18;
+	while (rc == 0 && rte_rdtsc() - start < opt.isolate_s * hz) {
+		rc = run(lc, g, gen_stats(g)->done + 64, &t);
+		if (rte_rdtsc() < next)
+			continue;
+		next += hz;
+		w->instr_min = sl_min(w->instr_min, (double)(bench_lua_instructions() - instr));
+		instr = bench_lua_instructions();
+	}
+	done = gen_stats(g)->done - done;
+	w->rps = (double)done * (double)hz / (double)(rte_rdtsc() - start);
+	w->cycles = (double)t.cycles / (double)done;
+	return rc;
+}
+
+static int
+isolation(struct lcore *lc, struct gen *g)
+{
+	struct window plain = { 0 }, bad = { 0 };
+	struct turn t = { 0 };
+	int rc = run(lc, g, opt.conns * 2, &t);
+
+	gen_number(g, 1000000000);
+	rc = rc == 0 ? window(lc, g, &plain) : rc;
+	gen_number(g, 2000000000);
+	rc = rc == 0 ? window(lc, g, &bad) : rc;
+	printf("isolation plain_rps=%.0f hostile_rps=%.0f ratio=%.3f cycles=%.0f/%.0f "
+	       "instructions_in_poorest_second=%.0f\n",
+		plain.rps, bad.rps, bad.rps / plain.rps, plain.cycles, bad.cycles, bad.instr_min);
+	if (rc != 0 || gen_stats(g)->wrong != 0) {
+		printf("FAILED: %d, wrong %s\n", rc, gen_stats(g)->first_wrong);
+		return -EIO;
+	}
+	return 0;
+}
+
+/* Actions that came back, per second of wall time. */
+static void
+print_actions(struct lcore *lc, uint64_t tsc)
+{
+	printf("lua_actions_per_s=%.0f actions_per_request=%u\n",
+		(double)counter_get(&lc->stat[STAT_LUA_REPLIES]) * (double)rte_get_tsc_hz() /
+			(double)tsc,
+		opt.actions);
+}
+
 static void
 print_counters(struct lcore *lc)
 {
@@ -299,7 +416,7 @@ main(int argc, char **argv)
 	struct gen *g;
 	int c, rc;
 
-	while ((c = getopt(argc, argv, "c:w:n:b:r:v:Cqf:m:")) != -1) {
+	while ((c = getopt(argc, argv, "c:w:n:b:r:v:Cqf:m:l:i:g:")) != -1) {
 		switch (c) {
 		case 'c':
 			opt.conns = (uint32_t)strtoul(optarg, NULL, 10);
@@ -328,6 +445,15 @@ main(int argc, char **argv)
 		case 'f':
 			opt.extra = optarg;
 			break;
+		case 'l':
+			opt.actions = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'i':
+			opt.isolate_s = (uint32_t)strtoul(optarg, NULL, 10);
+			break;
+		case 'g':
+			opt.gap_ms = (int)strtol(optarg, NULL, 10);
+			break;
 		case 'm':
 			opt.limit = strtod(optarg, NULL);
 			break;
@@ -335,6 +461,8 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
+	if (opt.gap_ms >= 0)
+		opt.conns = opt.window = 1;
 	if (opt.runs == 0 || opt.runs > MAX_RUNS || opt.window == 0 || opt.conns == 0)
 		return 2;
 	if (opt.close && opt.conns > 512)
@@ -363,6 +491,7 @@ main(int argc, char **argv)
 	gc.conns = opt.conns;
 	gc.window = sl_min(opt.window, opt.conns);
 	gc.body = opt.body;
+	gc.reply = opt.actions > 0 ? bench_lua_reply : NULL;
 	gc.close = opt.close;
 	g = gen_new(w, 'b', &gc);
 	if (rc != 0 || g == NULL) {
@@ -375,8 +504,19 @@ main(int argc, char **argv)
 	       "copying wire; TSC %.2f GHz\n",
 		opt.close ? "a connection each" : "keep-alive", opt.conns, gc.window, opt.body,
 		(double)rte_get_tsc_hz() / 1e9);
-	rc = measure(lc, w, g, cycles, wire);
+	if (has_lua() && bench_lua_start(lc, m) < 0)
+		return 1;
+	uint64_t tsc = rte_rdtsc();
+	rc = opt.isolate_s > 0    ? isolation(lc, g)
+		: opt.gap_ms >= 0 ? latency(lc, g)
+				  : measure(lc, w, g, cycles, wire);
+	if (opt.actions > 0)
+		print_actions(lc, rte_rdtsc() - tsc);
 	print_counters(lc);
+	if (has_lua() && !opt.quiet)
+		bench_lua_print();
+	if (rc == 0 && (opt.isolate_s > 0 || opt.gap_ms >= 0))
+		return 0;
 	if (rc != 0)
 		return 1;
 	printf("cycles_per_request=%.0f min=%.0f max=%.0f wire=%.0f runs=%u requests=%llu "

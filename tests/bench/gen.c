@@ -63,6 +63,7 @@ struct gen {
 	struct ep *server[GEN_SERVERS]; // by sluice's port
 	uint32_t *ready;                // idle client connections, random draw
 	uint32_t nready, opening, number;
+	uint32_t allowed; // requests that may still start
 	uint32_t nseen;
 	uint32_t next_port; // close mode
 	struct delack *da;  // FIFO
@@ -344,6 +345,9 @@ client_data(struct gen *g, struct ep *e, const char *p, uint32_t n)
 			wrong(g, "answer %u starts with '%.40s'", e->number, p);
 			return;
 		}
+		if (g->c.reply != NULL &&
+			memmem(p, (size_t)(h + 4 - p), g->c.reply, strlen(g->c.reply)) == NULL)
+			wrong(g, "answer %u: %.*s", e->number, (int)(h - p), p);
 		e->head_len = (uint32_t)(h + 4 - p);
 		p += e->head_len;
 		n -= e->head_len;
@@ -529,7 +533,7 @@ tcp_in(struct gen *g, const uint8_t *ip, uint32_t len)
 static void
 start_requests(struct gen *g)
 {
-	while (!g->stop && g->nready > 0 &&
+	while (!g->stop && g->allowed > 0 && g->nready > 0 &&
 		g->st.in_flight + (g->c.close ? g->opening : 0) < g->c.window) {
 		uint32_t k = rand_below(&g->rand, g->nready), i;
 
@@ -540,6 +544,7 @@ start_requests(struct gen *g)
 			k = k + 1 < g->nready ? k + 1 : 0;
 		}
 		i = g->ready[k];
+		g->allowed -= g->allowed != UINT32_MAX;
 		g->nseen += !g->client[i].seen;
 		g->client[i].seen = true;
 		g->ready[k] = g->ready[--g->nready];
@@ -591,6 +596,18 @@ gen_connected(const struct gen *g)
 }
 
 void
+gen_number(struct gen *g, uint32_t n)
+{
+	g->number = n;
+}
+
+void
+gen_allow(struct gen *g, uint32_t n)
+{
+	g->allowed = n;
+}
+
+void
 gen_stop(struct gen *g)
 {
 	g->stop = true;
@@ -611,6 +628,7 @@ gen_new(struct wire *w, char end, const struct gen_conf *c)
 	if (g == NULL || c->body < 10 || c->body > 1000 + 128)
 		return NULL;
 	g->c = *c;
+	g->allowed = UINT32_MAX;
 	g->w = w;
 	g->end = end;
 	rand_seed(&g->rand, c->seed);

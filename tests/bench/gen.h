@@ -19,6 +19,7 @@ struct gen_conf {
 	uint64_t seed;   // order in which connections are visited
 	uint32_t vip;    // sluice's address, host order
 	uint16_t queues; // of the wire
+	const char *reply; // what the heads of answers must contain; NULL: nothing more
 };
 
 struct gen_stats {
@@ -39,6 +40,10 @@ void gen_free(struct gen *g);
 void gen_poll(struct gen *g, uint64_t now_us);
 /* Opens all client connections before requests start; true once done. */
 bool gen_connected(const struct gen *g);
+/* The number that requests go on from. */
+void gen_number(struct gen *g, uint32_t n);
+/* So many requests more from now on, then as gen_stop(). */
+void gen_allow(struct gen *g, uint32_t n);
 /* No new requests from now on (to drain). */
 void gen_stop(struct gen *g);
 const struct gen_stats *gen_stats(const struct gen *g);

@@ -113,6 +113,8 @@ static void
 end(struct bridge *b)
 {
 	atomic_store(&probe.release, true);
+	while (script_stuck() > 0) // they still know the bridge's memory
+		nap(1);
 	b->lc->nscripts = 1; // rings that are the bridge's
 	for (uint32_t i = 0; i < probe.nmoved; i++) {
 		if (probe.moved[i].w[3] != 0)
