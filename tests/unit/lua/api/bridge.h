@@ -161,7 +161,8 @@ br_slot(struct bridge *b, uint8_t kind, const char *fn, bool res)
 		fail_msg("no function '%s'", fn);
 	assert_false(s->busy);
 	s->busy = true;
-	s->index = (uint16_t)i;
+	if (s->index != i) // fixed for a worker; a late cancellation may look at it just now
+		s->index = (uint16_t)i;
 	s->seq++;
 	s->stream = (struct sl_handle){ i, 2 * s->seq + 1 };
 	s->kind = kind;
