@@ -204,6 +204,8 @@ tcp_reo_timeout(struct lcore *lc, struct tcp_conn *tc)
 	uint32_t newly;
 	uint64_t wait_us = detect_by_sack(lc, tc, &newly);
 
+	if ((tc->flags & TF_RECOVERY) && tc->rec != TCP_NONE) // nothing arrived: one retransmission
+		tcp_prr_acked(tc, tcp_rec(lc->tcp, tc), 0, false);
 	tcp_timer_update(lc, tc, true);
 	if (wait_us != 0)
 		arm_reo(lc, tc, wait_us);
@@ -340,8 +342,9 @@ sack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 		stat_inc(lc, STAT_TCP_DSACK_IN);
 		r->dsack = true;
 		tcp_rack_dsack(tc, r);
-		// each retransmission of the recovery was one too many
-		if (r->undo_left > 0 && --r->undo_left == 0)
+		// each retransmission of the recovery was one too many; a probe's does not count
+		if (!(r->tlp_retrans && s->sack[0].to == r->tlp_end) && r->undo_left > 0 &&
+			--r->undo_left == 0)
 			tcp_undo(lc, tc, r);
 	}
 	return tcp_sack_update(lc, tc, r, s);

@@ -184,3 +184,9 @@ tcp_cookie_input(struct lcore *lc, const struct tcp_seg *s, struct tcp_conn **tc
 		stat_inc(lc, STAT_TCP_COOKIES_OK);
 	return true;
 }
+
+bool
+tcp_cookie_may_come(const struct lcore *lc, const struct tcp_seg *s)
+{
+	return lc->now_us < lc->tcp->cookies.until_us && tcp_find_listener(lc, &s->key) >= 0;
+}

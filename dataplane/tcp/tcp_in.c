@@ -135,8 +135,10 @@ seq_ok(const struct tcp_conn *tc, const struct tcp_seg *s)
 {
 	uint32_t wnd = tc->rcv_adv - tc->rcv_nxt, len = seg_end(s) - s->seq;
 
+	// what carries nothing may stand at the right edge: a peer that has filled our window sends its
+	// ACKs from there, and two that filled each other's would never hear of it again
 	if (len == 0)
-		return wnd == 0 ? s->seq == tc->rcv_nxt : s->seq - tc->rcv_nxt < wnd;
+		return s->seq - tc->rcv_nxt <= wnd;
 	if (wnd == 0)
 		return false;
 	return s->seq - tc->rcv_nxt < wnd || s->seq + len - 1 - tc->rcv_nxt < wnd;
@@ -387,7 +389,8 @@ no_conn(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s)
 			pkt_drop(lc, m, DROP_TCP_MAXCONN);
 		return tc;
 	}
-	tcp_send_reset(lc, s);
+	if (!tcp_cookie_may_come(lc, s))
+		tcp_send_reset(lc, s);
 	pkt_drop(lc, m, DROP_TCP_NO_CONN);
 	return NULL;
 }

@@ -99,6 +99,8 @@ bool tcp_cookie_due(const struct tcp_lcore *tl);
 void tcp_cookie_synack(struct lcore *lc, const struct tcp_seg *s);
 /* A segment of no connection: true if it brings a cookie of ours. *tc: the connection; NULL: full. */
 bool tcp_cookie_input(struct lcore *lc, const struct tcp_seg *s, struct tcp_conn **tc);
+/* Perhaps the segment overtook the one that brings a cookie: no reset then. */
+bool tcp_cookie_may_come(const struct lcore *lc, const struct tcp_seg *s);
 
 /* ---- tcp_in.c: parsing and segment processing ---- */
 /* ---- tcp_reasm.c ---- */

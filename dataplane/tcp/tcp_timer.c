@@ -12,6 +12,8 @@
 #include "dataplane/base/hot.h"
 
 #define AGE_BUDGET 256u
+#define PMTU_FIRST (1280 - 60 - TCP_OPT_TS_LEN) // RFC 8200 5
+#define PMTU_LAST  (TCP_MSS_DEFAULT4 - TCP_OPT_TS_LEN)
 
 static void
 arm(struct lcore *lc, struct tcp_conn *tc)
@@ -32,6 +34,25 @@ retry_limit(const struct tcp_lcore *tl, const struct tcp_conn *tc)
 	if (tc->flags & TF_ORPHAN)
 		return sl_min(tl->conf.data_retries, (uint32_t)TCP_ORPHAN_RETRIES);
 	return tl->conf.data_retries;
+}
+
+/*
+ * Full segments time out again and again, and no router says why: perhaps the path is narrower than we
+ * think (RFC 4821 calls it a black hole). What every IPv6 link carries is tried from the second
+ * timeout on, for IPv4 what RFC 9293 3.7.1 falls back to from the fourth.
+ */
+static void
+black_hole(struct lcore *lc, struct tcp_conn *tc)
+{
+	uint32_t size = PMTU_FIRST;
+
+	if (tc->retries >= 4 && tcp_key_is_v4(&tc->key))
+		size = PMTU_LAST;
+	if (tc->retries < 2 || tc->sndq == NULL || tc->mss <= size ||
+		pkt_of(tc->sndq)->pay_len <= size)
+		return;
+	tc->mss = (uint16_t)size;
+	stat_inc(lc, STAT_TCP_BLACK_HOLE);
 }
 
 /* RFC 6298 5.4-5.6 */
@@ -55,6 +76,7 @@ on_rto(struct lcore *lc, struct tcp_conn *tc)
 		tc->flags |= TF_LOSS | TF_RTX_FORCE;
 		tc->recover = tc->snd_nxt;
 		tc->dupacks = 0;
+		black_hole(lc, tc);
 		tcp_cc_algos[tc->cc]->rto(lc, tc, tc->retries == 1);
 		if (r != NULL) {
 			r->tlp = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Seeded transfers: echo and one-way streams under loss, reordering, duplication and delay.
+ * Seeded transfers: echo and both-way streams under loss (to 20 %), reordering, duplication, corruption,
+ * delay, changes of the path's MTU (with and without a word of it), small and slow windows.
  *
  * usage: sim_seeds FIRST COUNT, or sim_seeds --seed N [--quiet] to replay one with a trace, or
  * sim_seeds --bulk for figures of long streams. Every
@@ -34,7 +35,9 @@ struct run {
 	uint64_t key;
 	uint32_t bytes;
 	uint32_t pause_ppm;
+	uint32_t mtu_ppm; // per step: the path's MTU changes
 	bool odd_sizes;
+	bool nibbles; // readers take a few bytes at a time
 	bool failed;
 	char why[200];
 };
@@ -115,6 +118,8 @@ receive(struct end *e)
 
 	if (e->echo)
 		n = sl_min(n, tcp_send_space(e->tc));
+	if (((struct run *)e->sim->ctx)->nibbles)
+		n = sl_min(n, 1 + rand_below(&e->sim->rand, 5000));
 	if (n > 0) {
 		struct chain c;
 		chain_init(&c);
@@ -257,6 +262,11 @@ app(struct sim *sim, int host)
 {
 	struct run *r = sim->ctx;
 
+	if (r->mtu_ppm != 0 && rand_below(&sim->rand, 1000000) < r->mtu_ppm) {
+		struct sim_link *l = &sim->link[rand_below(&sim->rand, 2)];
+		l->mtu = 1280 + rand_below(&sim->rand, 221);
+		l->hole = rand_below(&sim->rand, 3) == 0;
+	}
 	for (uint32_t i = 0; i < 2 * MAX_PAIRS; i++) {
 		struct end *e = &r->end[host][i];
 		if (e->used && e->tc != NULL && tcp_get_state(e->tc) != TCP_SYN_SENT &&
@@ -304,14 +314,14 @@ listen_both(struct sim *sim)
 static void
 draw(struct sl_rand *rnd, struct tcp_conf *conf, struct sim_link *link, struct run *r)
 {
-	static const uint32_t loss[] = { 0, 2000, 10000, 30000, 60000, 100000 };
-	static const uint32_t bufs[] = { 8192, 16384, 65536, 131072, 262144 };
-	uint32_t level = loss[rand_below(rnd, 6)];
+	static const uint32_t loss[] = { 0, 0, 2000, 10000, 30000, 60000, 100000, 200000 };
+	static const uint32_t bufs[] = { 4096, 8192, 16384, 65536, 131072, 262144 };
+	uint32_t level = loss[rand_below(rnd, 8)];
 
 	for (int i = 0; i < 2; i++) {
 		sim_conf(&conf[i]);
-		conf[i].rcv_buf = bufs[rand_below(rnd, 5)];
-		conf[i].snd_buf = bufs[rand_below(rnd, 5)];
+		conf[i].rcv_buf = bufs[rand_below(rnd, 6)];
+		conf[i].snd_buf = bufs[rand_below(rnd, 6)];
 		conf[i].sack = rand_below(rnd, 4) != 0;
 		conf[i].timestamps = rand_below(rnd, 4) != 0;
 		conf[i].wscale = rand_below(rnd, 4) != 0;
@@ -319,6 +329,7 @@ draw(struct sl_rand *rnd, struct tcp_conf *conf, struct sim_link *link, struct r
 		conf[i].syn_retries = 20;
 		conf[i].data_retries = 60; // ten losses in a row will come
 		conf[i].rto_max_ms = 5000;
+		conf[i].cookies = (uint8_t)rand_below(rnd, 3);
 		link[i] = (struct sim_link){
 			.loss_ppm = level,
 			.dup_ppm = rand_below(rnd, 2) ? rand_below(rnd, 30000) : 0,
@@ -326,8 +337,11 @@ draw(struct sl_rand *rnd, struct tcp_conf *conf, struct sim_link *link, struct r
 			.delay_us = 100 + rand_below(rnd, 40000),
 			.jitter_us = rand_below(rnd, 2) ? rand_below(rnd, 5000) : 0,
 			.reorder_us = 500 + rand_below(rnd, 20000),
+			.corrupt_ppm = rand_below(rnd, 3) == 0 ? rand_below(rnd, 20000) : 0,
 		};
 	}
+	r->mtu_ppm = rand_below(rnd, 3) == 0 ? 20000 : 0;
+	r->nibbles = rand_below(rnd, 4) == 0;
 	r->bytes = 256 * 1024 + rand_below(rnd, 4096);
 	r->pause_ppm = rand_below(rnd, 3) == 0 ? 20000 : 0;
 	r->odd_sizes = rand_below(rnd, 2);

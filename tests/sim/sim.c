@@ -16,6 +16,8 @@
 #define POOL_SIZE 8191
 #define START_US  100000000ull
 
+uint64_t sim_begin_us = START_US;
+
 static struct wire *wires[2];
 static struct rte_mempool *pools[2];
 static struct ports ports[2];
@@ -139,7 +141,7 @@ sim_open(struct sim *sim, uint64_t seed, const struct tcp_conf *conf)
 
 	memset(sim, 0, sizeof(*sim));
 	rand_seed(&sim->rand, seed);
-	sim->now_us = START_US;
+	sim->now_us = sim_begin_us;
 	sim->frame = calloc(SIM_HEAP, sizeof(*sim->frame));
 	sim->heap = calloc(SIM_HEAP, sizeof(*sim->heap));
 	sim->unused = calloc(SIM_HEAP, sizeof(*sim->unused));
@@ -191,7 +193,7 @@ fail(struct sim *sim, const char *what, int host, const char *why)
 {
 	if (sim->why[0] == '\0')
 		snprintf(sim->why, sizeof(sim->why), "%s (host %d, %.6f s): %s", what, host,
-			(double)(sim->now_us - START_US) / 1e6, why);
+			(double)(sim->now_us - sim_begin_us) / 1e6, why);
 	return -EINVAL;
 }
 
@@ -333,7 +335,7 @@ trace(const struct sim *sim, int from, const struct sim_pkt *p, const char *fate
 	const struct tcp_seg *s = &p->s;
 
 	printf("%11.6f %d>%d %5u>%-5u %c%c%c%c%c %10u+%-4u ack %10u wnd %5u",
-		(double)(sim->now_us - START_US) / 1e6, from, 1 - from, s->key.lport, s->key.rport,
+		(double)(sim->now_us - sim_begin_us) / 1e6, from, 1 - from, s->key.lport, s->key.rport,
 		s->flags & RTE_TCP_SYN_FLAG ? 'S' : '.', s->flags & RTE_TCP_FIN_FLAG ? 'F' : '.',
 		s->flags & RTE_TCP_RST_FLAG ? 'R' : '.', s->flags & RTE_TCP_PSH_FLAG ? 'P' : '.',
 		s->flags & RTE_TCP_ACK_FLAG ? 'A' : '.', s->seq, s->len, s->ack, s->wnd);
@@ -349,6 +351,22 @@ chance(struct sim *sim, uint32_t ppm)
 	return ppm != 0 && rand_below(&sim->rand, 1000000) < ppm;
 }
 
+/* A router on the way has no room: it says so, or not. */
+static void
+too_big(struct sim *sim, int from, const struct sim_pkt *p)
+{
+	struct net_icmp_error e = { .kind = NET_ICMP_TOO_BIG,
+		.mtu = (uint16_t)sim->link[from].mtu,
+		.seq = p->s.seq,
+		.lport = p->s.key.lport,
+		.rport = p->s.key.rport };
+
+	sim->link[from].too_big++;
+	tcp_key_get(&p->s.key, &e.laddr, &e.raddr);
+	if (!sim->link[from].hole)
+		tcp_icmp(sim->host[from].lc, &e);
+}
+
 /* A frame leaves host `from`. */
 static void
 transmit(struct sim *sim, int from, const uint8_t *d, uint32_t len)
@@ -357,10 +375,12 @@ transmit(struct sim *sim, int from, const uint8_t *d, uint32_t len)
 	struct sim_host *to = &sim->host[1 - from];
 	uint64_t at = sim->now_us + l->delay_us;
 	struct sim_pkt p;
+	uint8_t bad[SIM_FRAME];
 	bool seg = decode(d, len, &p), lost;
 
 	l->frames++;
-	lost = chance(sim, l->loss_ppm) || sim->down ||
+	// a neighbour that cannot be resolved ends a connection, and rightly so: not what is tested
+	lost = (seg && chance(sim, l->loss_ppm)) || sim->down ||
 		(seg && sim->tap != NULL && !sim->tap(sim, from, &p));
 	if (seg && sim->trace)
 		trace(sim, from, &p, lost ? "  LOST" : "");
@@ -372,6 +392,16 @@ transmit(struct sim *sim, int from, const uint8_t *d, uint32_t len)
 	if (lost) {
 		l->lost++;
 		return;
+	}
+	if (seg && l->mtu != 0 && len - 14 > l->mtu) {
+		too_big(sim, from, &p);
+		return;
+	}
+	if (seg && chance(sim, l->corrupt_ppm)) {
+		l->corrupted++;
+		memcpy(bad, d, len);
+		bad[14 + rand_below(&sim->rand, len - 14)] ^= (uint8_t)(1 + rand_below(&sim->rand, 255));
+		d = bad;
 	}
 	if (l->jitter_us != 0)
 		at += rand_below(&sim->rand, l->jitter_us);
@@ -510,7 +540,7 @@ next_us(const struct sim *sim)
 {
 	// a puppet acts between two steps: there time runs slowly
 	bool slow = sim->steal && (sim->until_us == 0 || sim->nstolen > 0);
-	uint64_t at = sim->now_us + (slow ? 1000 : 500000);
+	uint64_t at = sim->now_us + (slow ? 1000 : sim->until_us != 0 ? 10000000 : 500000);
 
 	if (sim->until_us != 0)
 		at = sl_min(at, sim->until_us);

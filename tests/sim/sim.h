@@ -26,9 +26,12 @@ struct sim_pkt {
 
 struct sim_link {
 	uint32_t loss_ppm, dup_ppm, reorder_ppm;
+	uint32_t corrupt_ppm; // of segments: one byte becomes another
+	uint32_t mtu;         // larger IP packets do not pass; 0: all do
+	bool hole;            // and nobody says so
 	uint32_t delay_us, jitter_us;
 	uint32_t reorder_us; // a reordered frame comes so much later
-	uint64_t frames, lost, dups, reordered;
+	uint64_t frames, lost, dups, reordered, corrupted, too_big;
 };
 
 struct sim_host {
@@ -73,6 +76,9 @@ struct sim {
 	void (*app)(struct sim *sim, int host);
 	char why[256]; // first failure
 };
+
+/* When the next sim_open() begins; the clock of ticks wraps at 2^32 ms. */
+extern uint64_t sim_begin_us;
 
 /* Once per process. */
 int sim_start(void);

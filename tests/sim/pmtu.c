@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Paths narrower than the interfaces: told by ICMP (RFC 1191, 8201), or a black hole (RFC 4821).
+ */
+#include "tests/sim/peer.h"
+
+static struct sim sim;
+static struct tcp_conf conf;
+
+static int
+reset_conf(void **state)
+{
+	(void)state;
+	sim_conf(&conf);
+	return 0;
+}
+
+static void
+transfer(bool v6, uint32_t mtu, bool hole, uint64_t us)
+{
+	struct ep c = { 0 }, s = { 0 };
+
+	case_open(&sim, &conf);
+	pair(&sim, v6, &c, &s);
+	sim.link[0].mtu = mtu;
+	sim.link[0].hole = hole;
+	ep_send(&c, 50000);
+	run(&sim, us);
+	assert_int_equal(s.got, 50000);
+	assert_false(s.wrong);
+	assert_true(sim.link[0].too_big > 0);
+	assert_true(c.tc->mss + (v6 ? 72u : 52u) <= mtu);
+	case_close(&sim);
+}
+
+/* A router says what fits: at once. */
+static void
+test_told(void **state)
+{
+	(void)state;
+	transfer(false, 1400, false, 1 * SEC);
+	transfer(false, 600, false, 1 * SEC);
+	transfer(true, 1280, false, 1 * SEC);
+}
+
+/* Nobody says so: two timeouts, then smaller segments. */
+static void
+test_black_hole(void **state)
+{
+	(void)state;
+	transfer(false, 1300, true, 4 * SEC);
+	transfer(true, 1280, true, 4 * SEC);
+	transfer(false, 600, true, 12 * SEC);
+}
+
+/* IPv6 never goes below what every link carries. */
+static void
+test_black_hole_v6_floor(void **state)
+{
+	struct ep c = { 0 }, s = { 0 };
+
+	(void)state;
+	case_open(&sim, &conf);
+	pair(&sim, true, &c, &s);
+	sim.link[0].mtu = 1000;
+	sim.link[0].hole = true;
+	ep_send(&c, 50000);
+	run(&sim, 20 * SEC);
+	assert_int_equal(c.tc->mss, 1208);
+	assert_int_equal(s.got, 0);
+	case_close(&sim);
+}
+
+/* Small segments that time out say nothing of the path. */
+static void
+test_small_segments(void **state)
+{
+	struct ep c = { 0 }, s = { 0 };
+	uint16_t mss;
+
+	(void)state;
+	case_open(&sim, &conf);
+	pair(&sim, false, &c, &s);
+	mss = c.tc->mss;
+	sim.down = true;
+	ep_send(&c, 500);
+	run(&sim, 20 * SEC);
+	assert_int_equal(c.tc->mss, mss);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_BLACK_HOLE), 0);
+	case_close(&sim);
+}
+
+/* A single timeout is loss, not a black hole. */
+static void
+test_one_timeout(void **state)
+{
+	struct ep c = { 0 }, s = { 0 };
+	uint16_t mss;
+
+	(void)state;
+	case_open(&sim, &conf);
+	pair(&sim, false, &c, &s);
+	mss = c.tc->mss;
+	sim.down = true;
+	ep_send(&c, 5000);
+	while (sim_stat(&sim, 0, STAT_TCP_TLP) == 0 ||
+		tick_remain(sim.host[0].lc->now, c.tc->rtx_at) > 5)
+		run(&sim, 1 * MS);
+	sim.down = false; // before the retransmission leaves
+	run(&sim, 2 * SEC);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_RTO), 1);
+	assert_int_equal(s.got, 5000);
+	assert_int_equal(c.tc->mss, mss);
+	case_close(&sim);
+}
+
+/* Forged: smaller than any path (RFC 5927 7), of bytes not in flight, or larger than what is used. */
+static void
+test_forged(void **state)
+{
+	struct ep c = { 0 }, s = { 0 };
+	struct ip_port l, r;
+	struct net_icmp_error e = { .kind = NET_ICMP_TOO_BIG, .mtu = 68 };
+	uint16_t mss;
+
+	(void)state;
+	case_open(&sim, &conf);
+	pair(&sim, false, &c, &s);
+	mss = c.tc->mss;
+	tcp_get_addrs(c.tc, &l, &r);
+	e.laddr = l.ip;
+	e.raddr = r.ip;
+	e.lport = l.port;
+	e.rport = r.port;
+	e.seq = c.tc->snd_una - 1;
+	tcp_icmp(sim.host[0].lc, &e);
+	assert_int_equal(c.tc->mss, mss);
+	e.seq = c.tc->snd_una + 100000;
+	tcp_icmp(sim.host[0].lc, &e);
+	assert_int_equal(c.tc->mss, mss);
+	e.seq = c.tc->snd_una;
+	e.mtu = 9000;
+	tcp_icmp(sim.host[0].lc, &e);
+	assert_int_equal(c.tc->mss, mss);
+	e.mtu = 68;
+	tcp_icmp(sim.host[0].lc, &e);
+	assert_true(c.tc->mss >= TCP_MSS_MIN);
+	ep_send(&c, 3000);
+	run(&sim, 1 * SEC);
+	assert_int_equal(s.got, 3000);
+	case_close(&sim);
+}
+
+#define T(f) cmocka_unit_test_setup(f, reset_conf)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_told),
+		T(test_black_hole),
+		T(test_black_hole_v6_floor),
+		T(test_small_segments),
+		T(test_one_timeout),
+		T(test_forged),
+	};
+
+	return cmocka_run_group_tests(tests, group_start, group_stop);
+}
