@@ -296,12 +296,12 @@ measure(struct lcore *lc, struct wire *w, struct gen *g, double *cycles, double 
 
 /* Wall time of one request after the other: microseconds, median and 99th percentile. */
 static int
-latency(struct lcore *lc, struct gen *g)
+latency(struct lcore *lc, struct wire *wire, struct gen *g)
 {
 	uint32_t n = (uint32_t)sl_min(opt.requests, (uint64_t)100000);
 	double *us = calloc(n, sizeof(*us)), hz = (double)rte_get_tsc_hz();
 	struct turn t = { 0 };
-	int rc = run(lc, g, 1000, &t);
+	int rc = run(lc, wire, g, 1000, &t);
 
 	gen_allow(g, 0);
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
@@ -317,7 +317,7 @@ latency(struct lcore *lc, struct gen *g)
 		}
 		gen_allow(g, 1);
 		from = rte_rdtsc();
-		rc = run(lc, g, gen_stats(g)->done + 1, &t);
+		rc = run(lc, wire, g, gen_stats(g)->done + 1, &t);
 		us[i] = (double)(rte_rdtsc() - from) * 1e6 / hz;
 	}
 	if (rc == 0) {
@@ -335,7 +335,7 @@ struct window {
 
 /* Seconds of traffic in steps of one. */
 static int
-window(struct lcore *lc, struct gen *g, struct window *w)
+window(struct lcore *lc, struct wire *wire, struct gen *g, struct window *w)
 {
 	uint64_t hz = rte_get_tsc_hz(), start = rte_rdtsc(), done = gen_stats(g)->done;
 	uint64_t instr = bench_lua_instructions(), next = start + hz;
@@ -344,7 +344,7 @@ window(struct lcore *lc, struct gen *g, struct window *w)
 
 	w->instr_min = 1e18;
 	while (rc == 0 && rte_rdtsc() - start < opt.isolate_s * hz) {
-		rc = run(lc, g, gen_stats(g)->done + 64, &t);
+		rc = run(lc, wire, g, gen_stats(g)->done + 64, &t);
 		if (rte_rdtsc() < next)
 			continue;
 		next += hz;
@@ -358,16 +358,16 @@ window(struct lcore *lc, struct gen *g, struct window *w)
 }
 
 static int
-isolation(struct lcore *lc, struct gen *g)
+isolation(struct lcore *lc, struct wire *wire, struct gen *g)
 {
 	struct window plain = { 0 }, bad = { 0 };
 	struct turn t = { 0 };
-	int rc = run(lc, g, opt.conns * 2, &t);
+	int rc = run(lc, wire, g, opt.conns * 2, &t);
 
 	gen_number(g, 1000000000);
-	rc = rc == 0 ? window(lc, g, &plain) : rc;
+	rc = rc == 0 ? window(lc, wire, g, &plain) : rc;
 	gen_number(g, 2000000000);
-	rc = rc == 0 ? window(lc, g, &bad) : rc;
+	rc = rc == 0 ? window(lc, wire, g, &bad) : rc;
 	printf("isolation plain_rps=%.0f hostile_rps=%.0f ratio=%.3f cycles=%.0f/%.0f "
 	       "instructions_in_poorest_second=%.0f\n",
 		plain.rps, bad.rps, bad.rps / plain.rps, plain.cycles, bad.cycles, bad.instr_min);
@@ -507,8 +507,8 @@ main(int argc, char **argv)
 	if (has_lua() && bench_lua_start(lc, m) < 0)
 		return 1;
 	uint64_t tsc = rte_rdtsc();
-	rc = opt.isolate_s > 0    ? isolation(lc, g)
-		: opt.gap_ms >= 0 ? latency(lc, g)
+	rc = opt.isolate_s > 0    ? isolation(lc, w, g)
+		: opt.gap_ms >= 0 ? latency(lc, w, g)
 				  : measure(lc, w, g, cycles, wire);
 	if (opt.actions > 0)
 		print_actions(lc, rte_rdtsc() - tsc);

@@ -84,8 +84,7 @@ CODES = """-c -f nosuch.cfg
 -c -L
 -c -f"""
 # HAProxy takes these; sluice refuses them by name.
-REFUSED = """-c -W -f d
--c -S /tmp/x -f d
+REFUSED = """-c -S /tmp/x -f d
 -c -x /tmp/x -f d
 -c -sf 1 -f d
 -c -dL -f d"""

@@ -108,7 +108,7 @@ cases = [
     ("log-facility", same, "global\n log stdout foo\n" + F),
     ("log-level", same, "global\n log stdout local0 foo\n" + F),
     ("log-missing", same, "global\n log stdout\n" + F),
-    ("log-syslog", yet, "global\n log 10.1.0.9 local0\n" + F),
+    ("log-syslog", same, "global\n log 10.1.0.9 local0\n" + F),
     ("tune-lua", same, "global\n tune.lua.forced-yield 500\n tune.lua.session-timeout 2s\n"
      " tune.lua.maxmem 10\n" + F),
     ("tune-lua-x", same, "global\n tune.lua.session-timeout 2x\n" + F),
