@@ -259,6 +259,7 @@ build_px(struct conf *c, struct conf_px *px)
 	}
 	if ((px->p->caps & PX_CAP_BE) != 0) {
 		build_servers(c, px);
+		conf_balance_build(c, px);
 		conf_check_build(c, px);
 	}
 	warn_timeouts(c, px);

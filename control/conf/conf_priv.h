@@ -140,6 +140,8 @@ struct conf_px {
 	struct src_pos default_be_pos;
 	bool log_global;
 	uint32_t log_mask; // of its own lines
+	struct sl_str hash_expr; // "balance hash"
+	struct src_pos hash_pos;
 	struct src_pos httplog_pos;
 	struct sl_str chk_body;
 	struct conf_hdr *chk_hdr;
@@ -341,6 +343,10 @@ int conf_log_parse(struct conf *c, const struct conf_args *a, struct log_target 
 
 /* ---- kw_check.c ---- */
 void conf_check_build(struct conf *c, struct conf_px *px);
+
+/* ---- kw_balance.c ---- */
+/* Compiles what is hashed, and its tables; the servers are known. */
+void conf_balance_build(struct conf *c, struct conf_px *px);
 
 /* ---- build.c ---- */
 int conf_build(struct conf *c);

@@ -72,6 +72,8 @@ px_inherit(struct conf_px *px, const struct conf_px *from)
 	px->default_be_pos = from->default_be_pos;
 	px->log_global = from->log_global;
 	px->log_mask = from->log_mask;
+	px->hash_expr = from->hash_expr;
+	px->hash_pos = from->hash_pos;
 	px->httplog_pos = from->httplog_pos;
 	px->chk_hdr = from->chk_hdr;
 	px->chk_body = from->chk_body;

@@ -48,6 +48,8 @@ struct bal_lcore {
 	struct bal_shared *shared;
 	uint32_t nslots, nproxies;
 	int32_t *rr;            // by server slot: its credit in the smooth round robin
+	int64_t *score;         // by server slot: work memory of lb_hash.c
+	uint32_t *weight;       // likewise
 	struct idle_slot *idle; // by server slot
 	struct bal_queue *queue; // by proxy slot
 	uint32_t idle_max;       // per server
@@ -68,6 +70,13 @@ srv_run_of(const struct lcore *lc, const struct server *srv)
 }
 /* Up and below maxconn? *full is set when only maxconn stands against it. */
 bool srv_has_room(const struct lcore *lc, const struct server *srv, bool *full);
+
+/* ---- lb_roundrobin.c, lb_hash.c ---- */
+/* As lb_pick(), of those that are no backups. */
+const struct server *roundrobin_pick(
+	struct lcore *lc, const struct proxy *be, const struct server *avoid, bool *full);
+const struct server *hash_pick(struct lcore *lc, const struct proxy *be, uint32_t hash,
+	const struct server *avoid, bool *full);
 
 /* ---- idle.c, queue.c ---- */
 void idle_on_purge(void *ctx, struct wheel_timer *t);

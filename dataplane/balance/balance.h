@@ -79,13 +79,26 @@ void bal_shared_init_model(struct bal_shared *s, const struct model *m);
 int bal_attach(struct lcore *lc, struct bal_shared *s, uint32_t idle_per_server);
 void bal_detach(struct lcore *lc);
 
+/* What a request is hashed by; not set: round robin, as where its key has no value. */
+struct bal_key {
+	bool set;
+	uint32_t hash;
+};
+/* The hash of a key's bytes by the backend's hash-type. */
+struct bal_key lb_key(const struct proxy *be, struct sl_str bytes);
+/*
+ * The order in which weights take their turns in a map-based table: element i of the first n, for
+ * `weight[nsrv]` (0: not usable) and work memory of the same size. Config time and degraded picks.
+ */
+void lb_map_order(const uint32_t *weight, int64_t *score, uint32_t nsrv, uint16_t *out, uint32_t n);
+
 /*
  * Next server of be by its algorithm: up, weight > 0, below maxconn, not `avoid` if another one is
  * there (redispatch). NULL: none usable; then *full says whether some are only at their maxconn.
  * Backup servers only if no other is up. The token is not taken yet.
  */
-const struct server *lb_pick(
-	struct lcore *lc, const struct proxy *be, const struct server *avoid, bool *full);
+const struct server *lb_pick(struct lcore *lc, const struct proxy *be, const struct bal_key *key,
+	const struct server *avoid, bool *full);
 /* maxconn tokens of a server: false when full. Release exactly once. */
 bool srv_take(struct lcore *lc, const struct server *srv);
 void srv_release(struct lcore *lc, const struct server *srv);
@@ -101,6 +114,7 @@ uint32_t srv_cur(const struct lcore *lc, const struct server *srv);
 struct bal_wait {
 	struct sl_list node;
 	const struct proxy *be;
+	struct bal_key key; // a hashed request waits for its own server
 	/* Called out of queue_run(), unlinked, with the token of srv taken. */
 	void (*ready)(struct lcore *lc, struct bal_wait *w, const struct server *srv);
 };

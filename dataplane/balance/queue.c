@@ -64,19 +64,46 @@ queue_del(struct lcore *lc, struct bal_wait *w)
 		set_waiting(lc, w->be, false);
 }
 
+/* Takes a token for a waiter; NULL: none of its servers has room. */
+static const struct server *
+take_for(struct lcore *lc, const struct bal_wait *w)
+{
+	const struct server *srv;
+	bool full;
+
+	do
+		srv = lb_pick(lc, w->be, &w->key, NULL, &full);
+	while (srv != NULL && !srv_take(lc, srv)); // another worker was faster
+	return srv;
+}
+
+/*
+ * The first that can be served; its token is taken. Who is bound to a server by a hash does not hold
+ * up those behind; elsewhere what the first cannot get, nobody can.
+ */
+static struct bal_wait *
+next_served(struct lcore *lc, struct bal_queue *q, const struct server **srv)
+{
+	sl_list_foreach(n, &q->list) {
+		struct bal_wait *w = sl_list_entry(n, struct bal_wait, node);
+
+		*srv = take_for(lc, w);
+		if (*srv != NULL)
+			return w;
+		if (w->be->lb != LB_HASH)
+			break;
+	}
+	return NULL;
+}
+
 /* Serves the FIFO of one backend as far as there is room. */
 static void
 serve(struct lcore *lc, struct bal_queue *q)
 {
-	while (gauge_get(&q->count) > 0) {
-		struct bal_wait *w = sl_list_first(&q->list, struct bal_wait, node);
-		bool full;
-		const struct server *srv = lb_pick(lc, w->be, NULL, &full);
+	const struct server *srv;
+	struct bal_wait *w;
 
-		if (srv == NULL)
-			return;
-		if (!srv_take(lc, srv))
-			continue; // another worker was faster
+	while ((w = next_served(lc, q, &srv)) != NULL) {
 		queue_del(lc, w);
 		w->ready(lc, w, srv);
 	}

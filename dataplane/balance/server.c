@@ -97,7 +97,9 @@ bal_attach(struct lcore *lc, struct bal_shared *s, uint32_t idle_per_server)
 	size_t own = region(sizeof(struct bal_lcore)), a = region(s->nslots * sizeof(int32_t));
 	size_t b = region(s->nslots * sizeof(struct idle_slot));
 	size_t c = region(s->nproxies * sizeof(struct bal_queue));
-	size_t size = own + a + b + c + region(pool_bytes(nidle, sizeof(struct idle)));
+	size_t d = region(s->nslots * sizeof(int64_t)), e = region(s->nslots * sizeof(uint32_t));
+	size_t f = region(pool_bytes(nidle, sizeof(struct idle)));
+	size_t size = own + a + b + c + d + e + f;
 	uint8_t *mem = lcore_map(size, SOCKET_ID_ANY);
 	struct bal_lcore *bl = (struct bal_lcore *)mem;
 
@@ -116,7 +118,9 @@ bal_attach(struct lcore *lc, struct bal_shared *s, uint32_t idle_per_server)
 		sl_list_init(&bl->idle[i].list);
 	for (uint32_t i = 0; i < s->nproxies; i++)
 		sl_list_init(&bl->queue[i].list);
-	pool_init(&bl->entries, mem + own + a + b + c, nidle, sizeof(struct idle));
+	bl->score = (int64_t *)(mem + own + a + b + c);
+	bl->weight = (uint32_t *)(mem + own + a + b + c + d);
+	pool_init(&bl->entries, mem + own + a + b + c + d + e, nidle, sizeof(struct idle));
 	wheel_timer_init(&bl->purge, idle_on_purge);
 	wheel_timer_init(&bl->poll, queue_on_poll);
 	lc->bal = bl;

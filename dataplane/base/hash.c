@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Hash functions: SipHash-2-4 (Aumasson and Bernstein, 2012) and 32-bit FNV-1a.
+ * Hash functions: SipHash-2-4 (Aumasson and Bernstein, 2012), 32-bit FNV-1a, and those that HAProxy
+ * balances with: CRC-32 of IEEE 802.3, D. J. Bernstein's, sdbm, wt6, B. Jenkins' 32-bit mixing.
  *
  * Runs on: any thread; pure. SipHash guards everything whose keys a client can choose.
  */
@@ -74,4 +75,80 @@ hash_fnv(struct sl_str s)
 	for (uint32_t i = 0; i < s.len; i++)
 		h = (h ^ (uint8_t)s.p[i]) * 16777619u;
 	return h;
+}
+
+/* ---- as HAProxy's, bit for bit ---- */
+
+static uint32_t
+rol(uint32_t x, uint32_t n)
+{
+	return x << (n & 31) | x >> (-n & 31);
+}
+
+/* Reflected 0xedb88320, four bits at a time. */
+uint32_t
+hash_crc32(struct sl_str s)
+{
+	static const uint32_t nibble[16] = { 0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac,
+		0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8,
+		0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c };
+	uint32_t h = UINT32_MAX;
+
+	for (uint32_t i = 0; i < s.len; i++) {
+		h ^= (unsigned char)s.p[i];
+		h = h >> 4 ^ nibble[h & 15];
+		h = h >> 4 ^ nibble[h & 15];
+	}
+	return ~h;
+}
+
+uint32_t
+hash_djb2(struct sl_str s)
+{
+	uint32_t h = 5381;
+
+	for (uint32_t i = 0; i < s.len; i++)
+		h = h * 33 + (unsigned char)s.p[i];
+	return h;
+}
+
+uint32_t
+hash_sdbm(struct sl_str s)
+{
+	uint32_t h = 0;
+
+	for (uint32_t i = 0; i < s.len; i++)
+		h = h * 65599 + (unsigned char)s.p[i];
+	return h;
+}
+
+/* Two accumulators that swap after rotations, whose lengths come from the data. */
+uint32_t
+hash_wt6(struct sl_str s)
+{
+	uint32_t a = 0xa53c965a, b = 0x5ca6953a, ra = 6, rb = 18;
+
+	for (uint32_t i = 0; i < s.len; i++) {
+		uint32_t c = (unsigned char)s.p[i];
+		uint32_t x = rol(~(b + c), ra);
+		b = rol(~(a ^ c), rb);
+		a = x;
+		uint32_t mix = (a >> 16 ^ b) & 0xffff;
+		ra = mix & 31;
+		rb = mix >> 11;
+	}
+	return a ^ b;
+}
+
+/* Every input bit changes about half of the output; the prime spreads it over HAProxy's tree. */
+uint32_t
+hash_avalanche(uint32_t a)
+{
+	a = a + 0x7ed55d16 + (a << 12);
+	a = a ^ 0xc761c23c ^ a >> 19;
+	a = a + 0x165667b1 + (a << 5);
+	a = (a + 0xd3a2646c) ^ a << 9;
+	a = a + 0xfd7046c5 + (a << 3);
+	a = a ^ 0xb55a4f09 ^ a >> 16;
+	return a * 3221225473u;
 }

@@ -9,6 +9,13 @@
 uint64_t hash_sip(const uint64_t key[2], const void *data, size_t len);
 /* FNV-1a, for names at configuration time. */
 uint32_t hash_fnv(struct sl_str s);
+/* Those of HAProxy, bit for bit, so that both choose the same server for a key. Not for security. */
+uint32_t hash_crc32(struct sl_str s);
+uint32_t hash_djb2(struct sl_str s);
+uint32_t hash_sdbm(struct sl_str s);
+uint32_t hash_wt6(struct sl_str s);
+/* Every input bit changes about half of the output. */
+uint32_t hash_avalanche(uint32_t a);
 /* Mixes 64 bits (splitmix64 finaliser). */
 static inline uint64_t
 hash_mix(uint64_t x)

@@ -76,7 +76,28 @@ struct server {
 	uint16_t check_port; // 0: addr.port
 };
 
-enum lb_kind { LB_ROUNDROBIN };
+enum lb_kind { LB_ROUNDROBIN, LB_HASH };
+enum lb_hash_fn { LB_SDBM, LB_DJB2, LB_WT6, LB_CRC32 };
+/* One place of a server on the ring of consistent hashing. */
+struct lb_node {
+	uint32_t key;
+	uint16_t srv;   // index in the backend
+	uint16_t place; // below 16 times the weight
+};
+#define LB_PLACES 16 // per unit of weight, as HAProxy
+/* "balance hash", "hash-type". */
+struct lb_hash {
+	const struct prog *key; // pushes the bytes that are hashed, T_BIN
+	uint8_t fn;             // enum lb_hash_fn
+	bool avalanche, consistent;
+	bool fn_set; // a function was named
+	/* map-based: server indexes, for the case that all are up */
+	const uint16_t *map;
+	uint32_t nmap;
+	/* consistent: in order of the keys, for the configured weights */
+	const struct lb_node *ring;
+	uint32_t nring;
+};
 
 /* use_backend: a condition and a target; dynamic targets are formats. */
 struct be_switch {
@@ -114,6 +135,7 @@ struct proxy {
 	const struct server *servers;
 	uint32_t nservers;
 	enum lb_kind lb;
+	struct lb_hash hash;
 	struct httpchk httpchk;
 
 	/* Rule programs by evaluation point; NULL: no rule. */
@@ -212,7 +234,9 @@ struct global_conf {
 	uint64_t lua_max_instructions;         // per call; 0: no limit
 	uint8_t lua_on_error, lua_on_overload; // defaults of rules: enum call_policy (proxy/call.h)
 	uint16_t lua_error_status, lua_overload_status; // with CALL_POLICY_STATUS
-	struct sl_str lua_prepend_path;
+	struct sl_str lua_prepend_path, lua_prepend_cpath;
+	bool lua_bool_normal;     // booleans of samples are booleans in scripts
+	bool lua_blocking_error;  // functions that block are refused once traffic runs
 	uint32_t ncall_slots; // per worker and script thread
 	struct log_target log_target[LOG_TARGETS]; // each once
 	uint32_t nlog_targets;

@@ -33,7 +33,13 @@ tcp_mode_open(struct lcore *lc, struct session *ses, struct conn *c)
 void
 tcp_mode_start(struct stream *s)
 {
-	if (backend_choose(s) == RULE_NEXT)
+	if (s->phase == ST_REQ_RULES_FE) {
+		if (backend_choose(s) != RULE_NEXT)
+			return;
+		s->phase = ST_REQ_RULES_BE;
+		s->step = SWITCH_COND;
+	}
+	if (txn_balance_key(s) == RULE_NEXT)
 		upstream_start(s);
 }
 

@@ -83,13 +83,37 @@ choose_backend(struct stream *s)
 	if (rc != RULE_NEXT)
 		return rc;
 	s->phase = ST_REQ_RULES_BE;
+	s->step = SWITCH_COND;
 	return s->be != s->fe ? rule_run(s, s->be->http_req) : RULE_NEXT;
+}
+
+/* What "balance hash" hashes; may wait, then it goes on behind the program. */
+enum rule_result
+txn_balance_key(struct stream *s)
+{
+	const struct sample *key = &s->side->cursor.stack[0];
+
+	if (likely(s->be->lb != LB_HASH))
+		return RULE_NEXT;
+	if (s->step != BALANCE_KEY) {
+		enum rule_result rc;
+
+		s->step = BALANCE_KEY;
+		rc = rule_run(s, s->be->hash.key);
+		if (rc != RULE_NEXT)
+			return rc;
+	}
+	if (s->side->cursor.sp == 1 && key->type == T_BIN)
+		s->wait.key = lb_key(s->be, key->s);
+	return RULE_NEXT;
 }
 
 void
 txn_request_rules(struct stream *s)
 {
 	if (s->phase == ST_REQ_RULES_FE && choose_backend(s) != RULE_NEXT)
+		return;
+	if (txn_balance_key(s) != RULE_NEXT)
 		return;
 	if (stream_own_req(s) < 0 || txn_request_ready(s) < 0) {
 		txn_fail(s, 500, "PR");

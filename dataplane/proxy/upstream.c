@@ -111,7 +111,7 @@ pick(struct stream *s, const struct server *avoid)
 	bool full;
 
 	do {
-		srv = lb_pick(s->lc, s->be, avoid, &full);
+		srv = lb_pick(s->lc, s->be, &s->wait.key, avoid, &full);
 	} while (srv != NULL && !srv_take(s->lc, srv));
 	if (srv == NULL && full) {
 		wait_in_queue(s);
@@ -322,7 +322,8 @@ upstream_failed(struct stream *s, int err)
 		return;
 	}
 	// balanced by round robin no server is owed to the client, so the next one may be tried at once
-	redispatch = (s->be->options & PX_O_REDISPATCH) != 0 && has_other(s);
+	redispatch = (s->be->options & PX_O_REDISPATCH) != 0 && has_other(s) &&
+		(!s->wait.key.set || s->tries == s->be->retries);
 	count_retry(s, redispatch);
 	if (redispatch) {
 		const struct server *was = s->srv;
