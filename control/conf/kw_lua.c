@@ -35,27 +35,26 @@ kw_prepend_path(struct conf *c, const struct conf_args *a)
 	char text[4096];
 	struct sl_buf b;
 
-	if (a->n == 2 && !sl_str_eq(a->word[1], SL_STR("path"))) {
-		if (sl_str_eq(a->word[1], SL_STR("cpath")))
-			conf_error(c, "not supported yet by sluice: 'lua-prepend-path … cpath'.");
-		else
-			conf_error(c,
-				"'lua-prepend-path' : unknown type '%.*s', expects 'path' or "
-				"'cpath'.",
-				SL_STR_ARG(a->word[1]));
+	bool cpath = a->n == 2 && sl_str_eq(a->word[1], SL_STR("cpath"));
+	struct sl_str *out = cpath ? &g->lua_prepend_cpath : &g->lua_prepend_path;
+
+	if (a->n == 2 && !cpath && !sl_str_eq(a->word[1], SL_STR("path"))) {
+		conf_error(c,
+			"'lua-prepend-path' : unknown type '%.*s', expects 'path' or 'cpath'.",
+			SL_STR_ARG(a->word[1]));
 		return -EINVAL;
 	}
 	sl_buf_init(&b, text, sizeof(text));
 	sl_buf_add(&b, a->word[0]);
-	if (g->lua_prepend_path.len > 0) {
+	if (out->len > 0) {
 		sl_buf_char(&b, ';');
-		sl_buf_add(&b, g->lua_prepend_path);
+		sl_buf_add(&b, *out);
 	}
 	if (b.full) {
 		conf_error(c, "'lua-prepend-path' : all paths together are too long.");
 		return -EINVAL;
 	}
-	g->lua_prepend_path = conf_copy(c, sl_buf_str(&b));
+	*out = conf_copy(c, sl_buf_str(&b));
 	return 0;
 }
 
@@ -106,17 +105,37 @@ kw_lua_time(struct conf *c, const struct conf_args *a)
 		c, a->kw, a->word[0], (uint32_t *)(void *)((uint8_t *)&c->m->global + a->priv));
 }
 
+/* One of two words; priv: where the bool of the second goes. */
 static int
-kw_socket_compat(struct conf *c, const struct conf_args *a)
+kw_either(struct conf *c, const struct conf_args *a, const char *no, const char *yes)
 {
-	if (!sl_str_eq(a->word[0], SL_STR("haproxy")) &&
-		!sl_str_eq(a->word[0], SL_STR("luasocket"))) {
-		conf_error(c, "'%s' expects 'luasocket' or 'haproxy', got '%.*s'.", a->kw,
+	bool *out = (bool *)((uint8_t *)&c->m->global + a->priv);
+
+	if (!sl_str_eq(a->word[0], sl_str_c(no)) && !sl_str_eq(a->word[0], sl_str_c(yes))) {
+		conf_error(c, "'%s' expects '%s' or '%s', got '%.*s'.", a->kw, no, yes,
 			SL_STR_ARG(a->word[0]));
 		return -EINVAL;
 	}
-	c->m->global.lua_socket_compat = sl_str_eq(a->word[0], SL_STR("haproxy"));
+	*out = sl_str_eq(a->word[0], sl_str_c(yes));
 	return 0;
+}
+
+static int
+kw_socket_compat(struct conf *c, const struct conf_args *a)
+{
+	return kw_either(c, a, "luasocket", "haproxy");
+}
+
+static int
+kw_blocking(struct conf *c, const struct conf_args *a)
+{
+	return kw_either(c, a, "warn", "error");
+}
+
+static int
+kw_bool_sample(struct conf *c, const struct conf_args *a)
+{
+	return kw_either(c, a, "pre-3.1-bug", "normal");
 }
 
 /* priv: on overload? */
@@ -191,12 +210,17 @@ SL_CFG_GLOBAL(
 		"runs a Lua file, in the state all scripts share", 0 },
 	{ "lua-load-per-thread", CONF_GLOBAL, 1, CONF_MANY, kw_lua_load,
 		"a file name [<argument>...]", "runs a Lua file in a state per script thread", 1 },
-	{ "lua-prepend-path", CONF_GLOBAL, 1, 2, kw_prepend_path, "<path> [path]",
+	{ "lua-prepend-path", CONF_GLOBAL, 1, 2, kw_prepend_path, "<path> [path|cpath]",
 		"where Lua looks for modules first" },
 	{ "tune.lua.forced-yield", CONF_GLOBAL, 1, 1, kw_forced_yield, "<number>",
 		"instructions of a script before others run" },
 	{ "tune.lua.maxmem", CONF_GLOBAL, 1, 1, kw_u32, "<megabytes>", "memory of a Lua state",
 		AT(lua_maxmem_mb) },
+	{ "tune.lua.blocking", CONF_GLOBAL, 1, 1, kw_blocking, "warn|error",
+		"what functions that hold a script thread do: are named in the log, or fail",
+		AT(lua_blocking_error) },
+	{ "tune.lua.bool-sample-conversion", CONF_GLOBAL, 1, 1, kw_bool_sample, "pre-3.1-bug|normal",
+		"booleans of samples are 0 and 1 in scripts, or booleans", AT(lua_bool_normal) },
 	{ "tune.lua.max-instructions", CONF_GLOBAL, 1, 1, kw_max_instr, "<number>",
 		"instructions of a call in all; 0: no limit" },
 	{ "tune.lua.session-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
@@ -213,7 +237,7 @@ SL_CFG_GLOBAL(
 		"how long a C function may hold a script thread until another takes over; 0: for ever",
 		AT(lua_stuck_timeout_ms) },
 	{ "tune.lua.socket-compat", CONF_GLOBAL, 1, 1, kw_socket_compat, "luasocket|haproxy",
-		"whose words and results the sockets of scripts have" },
+		"whose words and results the sockets of scripts have", AT(lua_socket_compat) },
 	{ "tune.lua.sockets", CONF_GLOBAL, 1, 1, kw_u32, "<number>",
 		"sockets of all scripts together, idle ones included", AT(lua_sockets) },
 	{ "tune.lua.deadline", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",

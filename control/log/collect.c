@@ -279,7 +279,7 @@ log_collect(struct log *l, struct lcore *const *lc, uint16_t n, const struct mod
 			rec = logring_peek(r);
 			if (rec == NULL)
 				break;
-			emit(l, mask_of(m, rec), SL_INFO,
+			emit(l, mask_of(m, rec), (enum sl_level)rec->level,
 				sl_str_make(text, log_format(m, rec, text, sizeof(text))));
 			logring_done(r);
 			got++;

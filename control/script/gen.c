@@ -42,6 +42,8 @@ script_gen_conf(struct script_gen *g, const struct global_conf *conf)
 	g->max_bytes = (size_t)conf->lua_maxmem_mb << 20;
 	if (conf->lua_prepend_path.len != 0 && g->prepend == NULL)
 		g->prepend = strndup(conf->lua_prepend_path.p, conf->lua_prepend_path.len);
+	if (conf->lua_prepend_cpath.len != 0 && g->prepend_c == NULL)
+		g->prepend_c = strndup(conf->lua_prepend_cpath.p, conf->lua_prepend_cpath.len);
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(g->state); i++) {
 		if (g->state[i] != NULL)
 			g->state[i]->max = g->max_bytes;
@@ -361,6 +363,7 @@ script_gen_free(struct script_gen *g)
 	free(g->fn);
 	free(g->file);
 	free(g->prepend);
+	free(g->prepend_c);
 	free(g);
 }
 

@@ -4,7 +4,9 @@
  * chunks (Lua does not verify bytecode: a crafted chunk writes anywhere).
  *
  * Runs on: the loader when a state is made; the replacements wherever scripts run.
- * Not here: blocking functions (io, os.execute) are allowed: they cost only their script thread.
+ * Functions that block (io, files, os.execute …) work: they cost only their script thread. Once traffic
+ * runs each is timed, and named in the log the first time; with "tune.lua.blocking error" it fails
+ * instead.
  */
 #include "control/script/script_priv.h"
 
@@ -91,9 +93,75 @@ text_searcher(lua_State *L)
 	return 2;
 }
 
+/* ---- functions that block ---- */
+
+/* Upvalues: the original, its name, whether it was named already. */
+static int
+blocking(lua_State *L)
+{
+	struct script_state *st = script_state_of(L);
+	const char *name = lua_tostring(L, lua_upvalueindex(2));
+	bool live = st->running != NULL, named = lua_toboolean(L, lua_upvalueindex(3));
+	char text[160];
+	struct sl_buf b;
+
+	if (live && st->gen->conf.lua_blocking_error)
+		return luaL_error(L, "%s blocks, and 'tune.lua.blocking error' is set", name);
+	uint64_t from = live ? script_now_us() : 0;
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	if (live && !named) {
+		sl_buf_init(&b, text, sizeof(text));
+		sl_buf_printf(&b,
+			"Lua: %s held a script thread for %llu us (told once; see tune.lua.blocking)",
+			name, (unsigned long long)(script_now_us() - from));
+		script_emit(SL_WARNING, sl_buf_str(&b));
+		lua_pushboolean(L, true);
+		lua_replace(L, lua_upvalueindex(3));
+	}
+	return lua_gettop(L);
+}
+
+/* The table is on the top. */
+static void
+wrap_blocking(lua_State *L, const char *field, const char *prefix)
+{
+	if (lua_getfield(L, -1, field) != LUA_TFUNCTION) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushfstring(L, "%s%s", prefix, field);
+	lua_pushboolean(L, false);
+	lua_pushcclosure(L, blocking, 3);
+	lua_setfield(L, -2, field);
+}
+
+static void
+wrap_all(lua_State *L)
+{
+	static const char *const os[] = { "execute", "remove", "rename", "tmpname" };
+	static const char *const io[] = { "open", "close", "read", "write", "flush", "lines",
+		"input", "output", "popen", "tmpfile" };
+	static const char *const file[] = { "close", "flush", "lines", "read", "seek", "write" };
+
+	lua_getglobal(L, "os");
+	for (size_t i = 0; i < SL_ARRAY_SIZE(os); i++)
+		wrap_blocking(L, os[i], "os.");
+	lua_getglobal(L, "io");
+	for (size_t i = 0; i < SL_ARRAY_SIZE(io); i++)
+		wrap_blocking(L, io[i], "io.");
+	luaL_getmetatable(L, LUA_FILEHANDLE);
+	lua_getfield(L, -1, "__index");
+	for (size_t i = 0; i < SL_ARRAY_SIZE(file); i++)
+		wrap_blocking(L, file[i], "file:");
+	lua_pop(L, 4);
+}
+
 void
 sandbox_open(lua_State *L)
 {
+	wrap_all(L);
 	replace(L, "debug", "sethook", "debug.sethook");
 	replace(L, "os", "exit", "os.exit");
 	wrap_loader(L, "load", 3);

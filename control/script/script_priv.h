@@ -70,7 +70,7 @@ struct script_gen {
 	uint32_t nfn;
 	struct script_file *file;
 	uint32_t nfiles;
-	char *prepend;
+	char *prepend, *prepend_c; // package.path, package.cpath
 	struct global_conf conf; // its strings live in the model
 	/* limits */
 	uint32_t slice;
@@ -199,7 +199,8 @@ script_state_of(lua_State *L)
 /* ---- vm.c ---- */
 struct script_state *vm_new(struct script_gen *g, uint16_t id, struct script_err *err);
 void vm_free(struct script_state *st);
-int vm_prepend_path(struct script_state *st, const char *path);
+/* field: "path" or "cpath" */
+int vm_prepend_path(struct script_state *st, const char *field, const char *path);
 int vm_load(struct script_state *st, const char *file, char *const *args, uint32_t nargs,
 	struct script_err *err);
 int vm_run_init(struct script_state *st, struct script_err *err);

@@ -120,7 +120,8 @@ vm_new(struct script_gen *g, uint16_t id, struct script_err *err)
 		vm_free(st);
 		return NULL;
 	}
-	if (g->prepend != NULL && vm_prepend_path(st, g->prepend) < 0) {
+	if ((g->prepend != NULL && vm_prepend_path(st, "path", g->prepend) < 0) ||
+		(g->prepend_c != NULL && vm_prepend_path(st, "cpath", g->prepend_c) < 0)) {
 		say(err, "lua-prepend-path: ", "cannot set package.path", NULL);
 		vm_free(st);
 		return NULL;
@@ -151,22 +152,25 @@ vm_free(struct script_state *st)
 static int
 prepend_path(lua_State *L)
 {
+	const char *field = lua_touserdata(L, 2);
+
 	lua_getglobal(L, "package");
 	lua_pushstring(L, lua_touserdata(L, 1));
 	lua_pushliteral(L, ";");
-	lua_getfield(L, 2, "path");
+	lua_getfield(L, 3, field);
 	lua_concat(L, 3);
-	lua_setfield(L, 2, "path");
+	lua_setfield(L, 3, field);
 	return 0;
 }
 
 int
-vm_prepend_path(struct script_state *st, const char *path)
+vm_prepend_path(struct script_state *st, const char *field, const char *path)
 {
 	lua_settop(st->L, 0);
 	lua_pushcfunction(st->L, prepend_path);
 	lua_pushlightuserdata(st->L, (void *)(uintptr_t)path);
-	if (lua_pcall(st->L, 1, 0, 0) != LUA_OK) {
+	lua_pushlightuserdata(st->L, (void *)(uintptr_t)field);
+	if (lua_pcall(st->L, 2, 0, 0) != LUA_OK) {
 		lua_settop(st->L, 0);
 		return -ENOMEM;
 	}

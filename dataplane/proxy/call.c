@@ -239,6 +239,9 @@ snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 	slot->view.vars = &slot->vars;
 	slot->first = slot->last = NULL;
 	slot->used = 0;
+	slot->wake_ms = 0;
+	slot->reply_status = 0;
+	slot->reply_hdr = NULL;
 	slot->deadline_us = s->lc->now_us + (uint64_t)tick_remain(s->lc->now, exp) * 1000;
 	if (c->kind == 'c' && copy_sample(slot, &slot->input, &s->call.in) < 0)
 		return -EMSGSIZE;
@@ -351,18 +354,53 @@ dequeue(struct stream *s)
 	s->call.queued_at->nwaiting--;
 }
 
+/*
+ * Sends the call that s->call names, or lets it wait for a slot until s->call.exp. False: answered at
+ * once, by *r.
+ */
+static bool
+send_call(struct stream *s, struct call_result *r)
+{
+	struct lcore *lc = s->lc;
+	struct call_lcore *cl = *px_calls(lc);
+	struct call_pair *p = pair_of(cl, s);
+	struct call_slot *slot;
+
+	if (unlikely(p == NULL)) {
+		stat_inc(lc, STAT_LUA_NO_SLOT);
+		*r = by_policy(overload_policy(s));
+		return false;
+	}
+	// who waits longer is served first
+	slot = sl_list_is_empty(&p->waiting) ? slot_get(p) : NULL;
+	int rc = slot != NULL ? launch(lc, p, slot, s, s->call.exp) : -EAGAIN;
+	if (rc < 0 && rc != -EAGAIN) {
+		*r = by_policy(error_policy(s));
+		return false;
+	}
+	if (rc == -EAGAIN) {
+		struct policy op = overload_policy(s);
+		stat_inc(lc, STAT_LUA_NO_SLOT);
+		if (op.kind != CALL_POLICY_WAIT) {
+			*r = by_policy(op);
+			return false;
+		}
+		enqueue(p, s);
+	}
+	stream_set_call_deadline(s, s->call.exp);
+	return true;
+}
+
 enum act_ret
 call_start(struct stream *s, const struct prog_call *c, const struct sample *in, struct sample *out)
 {
 	struct lcore *lc = s->lc;
 	struct call_lcore *cl = *px_calls(lc);
-	struct call_pair *p;
-	struct call_slot *slot;
 	struct call_result r;
-	sl_tick exp;
 
 	s->call.call = c;
 	s->call.slot = NULL;
+	s->call.again = false;
 	s->call.in.type = T_ANY;
 	if (in != NULL)
 		s->call.in = *in;
@@ -375,31 +413,8 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 		r = by_policy(error_policy(s));
 		return stream_call_now(s, &r, out);
 	}
-	p = pair_of(cl, s);
-	if (unlikely(p == NULL)) {
-		stat_inc(lc, STAT_LUA_NO_SLOT);
-		r = by_policy(overload_policy(s));
-		return stream_call_now(s, &r, out);
-	}
-	exp = tick_add(lc->now, deadline_ms(s));
-	// who waits longer is served first
-	slot = sl_list_is_empty(&p->waiting) ? slot_get(p) : NULL;
-	int rc = slot != NULL ? launch(lc, p, slot, s, exp) : -EAGAIN;
-	if (rc < 0 && rc != -EAGAIN) {
-		r = by_policy(error_policy(s));
-		return stream_call_now(s, &r, out);
-	}
-	if (rc == -EAGAIN) {
-		struct policy op = overload_policy(s);
-		stat_inc(lc, STAT_LUA_NO_SLOT);
-		if (op.kind != CALL_POLICY_WAIT) {
-			r = by_policy(op);
-			return stream_call_now(s, &r, out);
-		}
-		enqueue(p, s);
-	}
-	stream_set_call_deadline(s, exp);
-	return ACT_SUSPEND;
+	s->call.exp = tick_add(lc->now, deadline_ms(s));
+	return send_call(s, &r) ? ACT_SUSPEND : stream_call_now(s, &r, out);
 }
 
 /*
@@ -412,7 +427,7 @@ serve_waiting(struct lcore *lc, struct call_pair *p)
 	while (p->unused != NULL && !sl_list_is_empty(&p->waiting)) {
 		struct call_wait *w = sl_list_first(&p->waiting, struct call_wait, node);
 		struct stream *s = sl_container_of(w, struct stream, call);
-		int rc = launch(lc, p, slot_get(p), s, s->call_exp);
+		int rc = launch(lc, p, slot_get(p), s, s->call.exp);
 		if (rc == -EAGAIN)
 			return; // a block comes back with some slot
 		dequeue(s);
@@ -453,8 +468,16 @@ call_cancel(struct lcore *lc, struct stream *s)
 void
 call_deadline(struct lcore *lc, struct stream *s)
 {
-	struct call_result r = by_policy(overload_policy(s));
+	struct call_result r;
 
+	if (s->call.again && !tick_is_expired(s->call.exp, lc->now)) {
+		s->call.again = false;
+		if (!send_call(s, &r))
+			stream_call_done(lc, s, &r);
+		return;
+	}
+	s->call.again = false;
+	r = by_policy(overload_policy(s));
 	stat_inc(lc, STAT_LUA_DEADLINE);
 	let_go(lc, s);
 	stream_call_done(lc, s, &r);
@@ -462,7 +485,7 @@ call_deadline(struct lcore *lc, struct stream *s)
 
 /* ---- verdict: slot -> worker ---- */
 
-/* HAProxy's act.* values; PAUSE (YIELD, 2) is not built: the rule counts as done. */
+/* HAProxy's act.* values but YIELD. */
 static struct call_result
 by_act(int32_t act)
 {
@@ -484,6 +507,8 @@ by_act(int32_t act)
 	}
 }
 
+#define YIELD_MS 10 // act.YIELD without act.wake_time()
+
 /* What the script did before it failed stays done, as in HAProxy. value: storage for the result. */
 static struct call_result
 conclude(struct lcore *lc, struct stream *s, struct call_slot *slot, struct sample *value)
@@ -495,6 +520,8 @@ conclude(struct lcore *lc, struct stream *s, struct call_slot *slot, struct samp
 		stat_inc(lc, STAT_LUA_ERRORS);
 		return by_policy(error_policy(s));
 	}
+	if (slot->kind == 'a' && slot->reply_status != 0)
+		return (struct call_result){ .verdict = CALLV_REPLY, .reply = slot };
 	if (slot->kind == 'a') {
 		r = by_act(slot->act);
 		if (slot->act == 7 && stream_at_response(s))
@@ -511,6 +538,19 @@ conclude(struct lcore *lc, struct stream *s, struct call_slot *slot, struct samp
 	return r;
 }
 
+/* act.YIELD: the slot goes back, the call comes again. */
+static bool
+yields(struct lcore *lc, struct stream *s, const struct call_slot *slot)
+{
+	uint32_t ms = slot->wake_ms != 0 ? slot->wake_ms : YIELD_MS;
+
+	if (slot->end != CALL_OK || slot->kind != 'a' || slot->act != 2)
+		return false;
+	s->call.again = true;
+	stream_set_call_deadline(s, tick_first(tick_add(lc->now, ms), s->call.exp));
+	return true;
+}
+
 static void
 call_done(struct lcore *lc, struct call_slot *slot)
 {
@@ -519,6 +559,7 @@ call_done(struct lcore *lc, struct call_slot *slot)
 	struct stream *s = stream_lookup(lc, slot->stream);
 	struct call_result r = { .verdict = CALLV_CONT };
 	struct sample value;
+	bool again;
 
 	lc->calls_out--;
 	if (s != NULL && (s->call.slot != slot || s->call.seq != slot->seq))
@@ -530,8 +571,11 @@ call_done(struct lcore *lc, struct call_slot *slot)
 		r = conclude(lc, s, slot, &value);
 		stat_inc(lc, STAT_LUA_REPLIES);
 	}
+	again = s != NULL && yields(lc, s, slot);
+	if (r.verdict == CALLV_REPLY)
+		stream_call_done(lc, s, &r); // reads the slot, and starts no other call
 	slot_put(cl, p, slot);
-	if (s != NULL)
+	if (s != NULL && !again && r.verdict != CALLV_REPLY)
 		stream_call_done(lc, s, &r);
 	serve_waiting(lc, p);
 }

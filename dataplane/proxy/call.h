@@ -59,6 +59,8 @@ enum call_write_op {
 	CW_RES_STATUS,
 	CW_SET_VAR,
 	CW_UNSET_VAR,
+	CW_REPLY_HDR, // a field of the reply
+	CW_LOGLEVEL,  // value: -1 silent, or enum sl_level
 };
 struct call_write {
 	struct call_write *next; // inside data[]
@@ -107,6 +109,10 @@ struct call_slot {
 	/* ==== script thread writes before CALL_DONE ==== */
 	enum call_end end;
 	int32_t act;             // HAProxy's act.* value of an action
+	uint32_t wake_ms;        // with act.YIELD: when to run it again
+	uint16_t reply_status;   // 0: none; txn:done(reply), its fields are writes
+	struct sl_str reply_reason, reply_body;
+	struct call_write *reply_hdr; // the last first; the worker collects them
 	struct sample value;     // fetch, converter
 	struct call_write *first, *last;
 	char error[192];

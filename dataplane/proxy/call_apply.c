@@ -55,6 +55,9 @@ apply_one(struct stream *s, const struct call_write *w)
 	case CW_UNSET_VAR:
 		stream_unset_var(s, (enum var_scope)w->scope, w->name);
 		return 0;
+	case CW_LOGLEVEL:
+		s->log.level = (int8_t)(w->value.i < 0 ? TXN_LOG_SILENT : w->value.i + 1);
+		return 0;
 	case CW_RES_ADD_HDR:
 	case CW_RES_SET_HDR:
 	case CW_RES_DEL_HDR:
@@ -70,10 +73,18 @@ apply_one(struct stream *s, const struct call_write *w)
 int
 call_apply(struct stream *s, struct call_slot *slot)
 {
+	struct call_write *next;
 	int rc = 0;
 
-	for (const struct call_write *w = slot->first; w != NULL && rc >= 0; w = w->next)
-		rc = apply_one(s, w);
+	for (struct call_write *w = slot->first; w != NULL && rc >= 0; w = next) {
+		next = w->next;
+		if (w->op == CW_REPLY_HDR) { // the last first: they stay for the reply
+			w->next = slot->reply_hdr;
+			slot->reply_hdr = w;
+		} else {
+			rc = apply_one(s, w);
+		}
+	}
 	slot->first = slot->last = NULL;
 	return rc;
 }

@@ -25,9 +25,11 @@ struct call_wait {
 	const struct prog_call *call; // the instruction's
 	struct sl_list node;          // place in the worker's FIFO
 	struct sample in;             // a converter's input, in the stream's arena
+	sl_tick exp;     // when the stream stops waiting for good
 	uint32_t seq;
 	bool queued; // node is linked
 	struct call_pair *queued_at; // where
+	bool again;  // act.YIELD: the call deadline starts it again
 };
 
 enum call_verdict {
@@ -36,11 +38,13 @@ enum call_verdict {
 	CALLV_DONE,  // end all rulesets and the request: already answered (act.DONE)
 	CALLV_DENY,  // answer with status (0: 403), as "deny" (act.DENY, policies)
 	CALLV_ERROR, // answer with status (0: 500): internal error (act.ERROR)
+	CALLV_REPLY, // answer with what stands in the slot `reply`
 	CALLV_ABORT, // close without an answer (act.ABORT)
 };
 struct call_result {
 	enum call_verdict verdict;
 	uint16_t status;
+	const struct call_slot *reply;
 	const struct sample *value; // strings in the stream's arena; NULL: none
 };
 

@@ -114,7 +114,7 @@ fields_size(const struct reply *r)
 static int
 build(struct stream *s, const struct reply *r, struct http_msg *m)
 {
-	struct sl_str reason = reason_of(r->status);
+	struct sl_str reason = r->reason.len > 0 ? r->reason : reason_of(r->status);
 	uint32_t cap = fields_size(r) + reason.len;
 	char *mem = arena_alloc(&s->arena, cap);
 	bool bodiless = r->status == 204 || r->status == 304;

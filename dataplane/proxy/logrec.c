@@ -6,6 +6,7 @@
  * worker never waits. Counters of response classes are kept here too, because this is where every
  * exchange ends once. Timers as HAProxy's manual 8.4: -1 for what was not reached.
  */
+#include "dataplane/base/log.h"
 #include "dataplane/proxy/px.h"
 
 #include "dataplane/base/hot.h"
@@ -175,6 +176,7 @@ fill(struct stream *s, struct logrec *r)
 	r->mode = (uint8_t)s->fe->mode;
 	r->retries = s->log.retries;
 	r->redispatched = s->log.redispatched;
+	r->level = (uint8_t)(s->log.level > 0 ? s->log.level - 1 : SL_INFO);
 	r->term[0] = s->log.term[0] != '\0' ? s->log.term[0] : '-';
 	r->term[1] = s->log.term[1] != '\0' ? s->log.term[1] : '-';
 	r->term[2] = r->term[3] = '-'; // cookies
@@ -194,7 +196,7 @@ logrec_push(struct stream *s)
 	uint32_t t;
 
 	count_end(s);
-	if (s->fe->log_mask == 0 || s->model == NULL)
+	if (s->fe->log_mask == 0 || s->model == NULL || s->log.level == TXN_LOG_SILENT)
 		return;
 	if ((s->fe->options & PX_O_DONTLOGNULL) != 0 && s->log.bytes_in == 0 &&
 		s->log.head_us == 0 && s->log.line.len == 0 && s->cs == NULL)

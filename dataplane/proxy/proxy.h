@@ -64,6 +64,7 @@ struct logrec {
 	uint8_t mode; // enum px_mode
 	uint8_t retries;
 	bool redispatched;
+	uint8_t level; // enum sl_level; HAProxy's default is info
 	char term[4]; // termination state, e.g. "----", "SC--"
 	uint32_t actconn, feconn, beconn, srvconn;
 	uint32_t srv_queue, be_queue; // requests that were queued before it there

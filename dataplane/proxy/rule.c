@@ -126,6 +126,34 @@ deny(struct stream *s, uint16_t status)
 		stream_at_response(s) ? "PH" : "PR");
 }
 
+#define REPLY_MAX_HDRS 16
+
+/* txn:done(reply): sends it and ends the stream. */
+static void
+reply_of(struct stream *s, const struct call_slot *slot)
+{
+	struct reply r = { .status = slot->reply_status,
+		.reason = slot->reply_reason,
+		.body = slot->reply_body };
+	struct sl_str hdr[2 * REPLY_MAX_HDRS];
+
+	for (const struct call_write *w = slot->reply_hdr; w != NULL; w = w->next) {
+		if (r.nhdr == REPLY_MAX_HDRS) {
+			txn_fail(s, 500, "PR");
+			return;
+		}
+		r.nhdr++;
+		hdr[2 * (REPLY_MAX_HDRS - r.nhdr)] = w->name;
+		hdr[2 * (REPLY_MAX_HDRS - r.nhdr) + 1] = w->value.s;
+	}
+	r.hdr = hdr + 2 * (REPLY_MAX_HDRS - r.nhdr);
+	txn_set_term(s, stream_at_response(s) ? "LH" : "LR");
+	if (reply_send(s, &r) < 0)
+		txn_fail(s, 500, "PR");
+	else
+		stream_end(s);
+}
+
 /* All verdicts but CONT, which differs between the two callers. */
 static void
 decide(struct stream *s, const struct call_result *r)
@@ -136,6 +164,9 @@ decide(struct stream *s, const struct call_result *r)
 		break;
 	case CALLV_ERROR:
 		txn_fail(s, r->status != 0 ? r->status : 500, stream_at_response(s) ? "PH" : "PR");
+		break;
+	case CALLV_REPLY:
+		reply_of(s, r->reply);
 		break;
 	case CALLV_ABORT:
 		txn_fail(s, 0, stream_at_response(s) ? "PH" : "PR");

@@ -69,7 +69,9 @@ struct txn_log {
 	uint8_t retries;
 	bool redispatched;
 	char term[2]; // zero: not set yet
+	int8_t level; // 0: info; else 1 + enum sl_level, or TXN_LOG_SILENT
 };
+#define TXN_LOG_SILENT (-1)
 
 /* What evaluates now, and goes on after a suspension. */
 struct st_side {
@@ -104,7 +106,7 @@ struct st_leg {
 #define ST_F_SRV_CLOSE  0x10000u // a rule wants the server connection closed
 
 /* How far the use_backend rule fe->switches[next_switch] got. */
-enum switch_step { SWITCH_COND, SWITCH_COND_DONE, SWITCH_NAME_DONE };
+enum switch_step { SWITCH_COND, SWITCH_COND_DONE, SWITCH_NAME_DONE, BALANCE_KEY };
 
 struct stream {
 	/* who */
@@ -210,6 +212,7 @@ void txn_client_abort(struct stream *s);
 void txn_request_head(struct stream *s);
 void txn_request_error(struct stream *s);
 void txn_request_rules(struct stream *s);
+enum rule_result txn_balance_key(struct stream *s);
 /* Edits the head for the server: connection tokens, forwarded-for. 0, -ENOMEM, -ENOSPC. */
 int txn_request_ready(struct stream *s);
 /*
@@ -269,6 +272,7 @@ extern const struct conn_handler tcp_mode_server;
 struct sl_str errfile_body(uint16_t status);
 struct reply {
 	uint16_t status;
+	struct sl_str reason; // empty: the usual one
 	struct sl_str ctype; // empty: none
 	struct sl_str body;
 	const struct sl_str *hdr; // name, value, name, value...

@@ -121,7 +121,12 @@ api_push_sample(lua_State *L, struct sample *s, struct arena *mem, bool as_str)
 			s->type = T_ANY;
 	}
 	switch (s->type) {
-	case T_BOOL: // HAProxy's default: tune.lua.bool-sample-conversion pre-3.1-bug
+	case T_BOOL:
+		if (script_conf(L)->lua_bool_normal)
+			lua_pushboolean(L, s->i != 0);
+		else
+			lua_pushinteger(L, s->i); // HAProxy before 3.1
+		break;
 	case T_SINT:
 		lua_pushinteger(L, s->i);
 		break;

@@ -31,6 +31,11 @@ int l_core_tcp(lua_State *L); // api_socket.c
 #define API_CONCAT "sl.Concat"
 #define API_QUEUE  "sl.Queue"
 #define API_REGEX  "sl.Regex"
+#define API_REPLY  "sl.Reply"
+#define API_SHARED "sl.Shared"
+/* txn:reply(); txn:done(reply): the table at index 2 goes into the slot. */
+int api_txn_reply(lua_State *L);
+void api_take_reply(lua_State *L, struct call_slot *s);
 /* Adds functions to the table core, whatever file opens it first. */
 void api_core(lua_State *L, const luaL_Reg *functions);
 void api_nargs2(lua_State *L, int min, int max, const char *name);

@@ -5,7 +5,7 @@
  * Runs on: script threads. Reads the slot's snapshot; writes take effect on the slot's copy at once
  * and on the transaction when the worker gets the slot back.
  * Follows: HAProxy 2.6, manual "TXN class".
- * Not here: Channel (txn.req, txn.res), Reply.
+ * Not here: Channel (txn.req, txn.res).
  */
 #include "lua/api/api.h"
 
@@ -243,17 +243,34 @@ l_txn_alert(lua_State *L)
 
 /* ---- the end ---- */
 
-/* txn:done(): an action ends the transaction without an answer; elsewhere the call just ends. */
+/* txn:done([reply]): an action ends the transaction, by the reply if there is one; elsewhere the call
+ * just ends. */
 static int
 l_txn_done(lua_State *L)
 {
 	struct script_call *c = api_call(L, 1);
 
-	if (!lua_isnoneornil(L, 2))
-		return luaL_error(L, "txn:done() with a reply is not available yet");
+	if (c->slot->kind == 'a' && lua_istable(L, 2) && c->slot->view.req != NULL)
+		api_take_reply(L, c->slot);
 	if (c->slot->kind == 'a')
 		c->slot->act = 6; // act.ABORT
 	return script_done(L);
+}
+
+/* txn:set_loglevel(level): -1 no record, else the level of the request's record. */
+static int
+l_txn_set_loglevel(lua_State *L)
+{
+	api_nargs(L, 2, "set_loglevel");
+	struct script_call *c = api_call(L, 1);
+	lua_Integer level = luaL_checkinteger(L, 2);
+	struct sample v = { .type = T_SINT, .i = level };
+
+	if (level < -1 || level >= SL_NR_LEVELS)
+		return luaL_argerror(L, 2, "Bad log level. It must be between 0 and 7");
+	if (call_add_write(c->slot, CW_LOGLEVEL, VAR_TXN, SL_STR(""), &v) < 0)
+		return luaL_error(L, "set_loglevel: no room");
+	return 0;
 }
 
 static const luaL_Reg txn_methods[] = {
@@ -268,7 +285,9 @@ static const luaL_Reg txn_methods[] = {
 	{ "Info", l_txn_info },
 	{ "Warning", l_txn_warning },
 	{ "Alert", l_txn_alert },
+	{ "reply", api_txn_reply },
 	{ "done", l_txn_done },
+	{ "set_loglevel", l_txn_set_loglevel },
 	{ NULL, NULL },
 };
 

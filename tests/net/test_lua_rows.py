@@ -24,10 +24,12 @@ frontend f
     http-request set-var(txn.path) path
 %(fe)s
     http-request lua.row-A if { path_beg /A/ }
+    http-request lua.row-D if { path_beg /D/ }
     http-request set-var(txn.out) lua.row-F if { path_beg /F/ }
     http-request set-var(txn.out) lua.row-X if { path_beg /X/ }
     http-request set-var(txn.out) path,lua.row-C if { path_beg /C/ }
     http-request set-var(txn.out) lua.stored if { path_beg /B/ /I/ /T/ }
+    http-response lua.row-E if { var(txn.path) -m beg /E/ }
     http-response lua.row-R if { var(txn.path) -m beg /R/ }
     http-response set-header x-out %%[var(txn.out)] if { var(txn.out) -m found }
     default_backend echo

@@ -9,6 +9,7 @@
 --     B body   I init   T task   A http-request   R http-response
 --     Q tcp-request content   S tcp-response content   F fetch   C converter   V http service
 --     W tcp service   X fetch, the value itself
+--     D E      http-request, http-response: unprotected, its value is the action's
 --     v w      services that write their answer themselves: fn(applet)
 --
 -- The row gets txn (A R Q S F), the text (C) or the applet (V W). What it returns, or the error it
@@ -91,9 +92,15 @@ end
 local function action(facility, letter)
 	core.register_action("row-" .. letter, { facility }, function(txn)
 		txn:set_var("txn.out", run(name_of(txn:get_var("txn.path") or txn.sf:path()), txn))
-		return txn:get_var("txn.act")
 	end)
 end
+local function raw(facility, letter)
+	core.register_action("row-" .. letter, { facility }, function(txn)
+		return ROWS[name_of(txn:get_var("txn.path"))].fn(txn)
+	end)
+end
+raw("http-req", "D")
+raw("http-res", "E")
 action("http-req", "A")
 action("http-res", "R")
 action("tcp-req", "Q")
