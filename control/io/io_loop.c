@@ -121,7 +121,16 @@ something_waits(const struct io_loop *l)
 	return false;
 }
 
-/* Before sleeping: flag, fence, look at every ring once more. */
+static void
+on_idle(struct ev_loop *ev sl_unused, struct ev_idle *i sl_unused, int events sl_unused)
+{
+}
+
+/*
+ * Before sleeping: flag, fence, look at every ring once more. What came meanwhile may have been told
+ * already: its pusher took the flag back. Then this round must not block, or the loop would sleep
+ * with the flag down and nobody would wake it; an active idle watcher says so to libev.
+ */
 static void
 on_prepare(struct ev_loop *ev, struct ev_prepare *p, int events sl_unused)
 {
@@ -129,15 +138,18 @@ on_prepare(struct ev_loop *ev, struct ev_prepare *p, int events sl_unused)
 
 	drain(l);
 	waker_prepare(&l->waker);
-	if (something_waits(l))
-		ev_feed_event(ev, &l->io, EV_READ);
+	if (something_waits(l)) {
+		waker_cancel(&l->waker);
+		ev_idle_start(ev, &l->busy);
+	}
 }
 
 static void
-on_check(struct ev_loop *ev sl_unused, struct ev_check *c, int events sl_unused)
+on_check(struct ev_loop *ev, struct ev_check *c, int events sl_unused)
 {
 	struct io_loop *l = c->data;
 
+	ev_idle_stop(ev, &l->busy);
 	waker_cancel(&l->waker);
 	drain(l);
 }
@@ -180,6 +192,7 @@ start_watchers(struct io_loop *l)
 	ev_io_init(&l->io, on_wake, l->waker.fd, EV_READ);
 	ev_prepare_init(&l->prepare, on_prepare);
 	ev_check_init(&l->check, on_check);
+	ev_idle_init(&l->busy, on_idle);
 	ev_timer_init(&l->retry, on_retry, RETRY_S, RETRY_S);
 	l->io.data = l->prepare.data = l->check.data = l->retry.data = l;
 	ev_io_start(l->ev, &l->io);
@@ -236,6 +249,7 @@ io_loop_free(struct io_loop *l)
 	ev_io_stop(l->ev, &l->io);
 	ev_prepare_stop(l->ev, &l->prepare);
 	ev_check_stop(l->ev, &l->check);
+	ev_idle_stop(l->ev, &l->busy);
 	ev_timer_stop(l->ev, &l->retry);
 	waker_fini(&l->waker);
 	free(l);

@@ -24,6 +24,7 @@ struct io_loop {
 	struct ev_io io;
 	struct ev_prepare prepare;
 	struct ev_check check;
+	struct ev_idle busy; // active: this round does not block
 	struct ev_timer retry;
 	struct pending pend[LCORE_MAX];
 	struct sl_list all;     // struct io_conn

@@ -200,7 +200,7 @@ for host, family in (("%s", socket.AF_INET), ("%s", socket.AF_INET6)):
         sys.exit("answered")
     except ConnectionRefusedError:
         socks.append(s)
-for s in socks * 1500:
+for s in socks * 6000:
     try:
         s.send(b"x")
     except ConnectionRefusedError:

@@ -24,6 +24,7 @@ struct fix {
 	struct xmsg slots[16];
 	struct io_source src;
 	_Atomic(uint32_t) from_ring, from_worker[2];
+	_Atomic(bool) race; // somebody pushes and wakes just when the loop looks before its sleep
 	uint32_t calls; // on the io thread only
 	pthread_t io;
 };
@@ -41,6 +42,13 @@ drain(void *ctx)
 static bool
 waits(const void *ctx)
 {
+	struct fix *f = (struct fix *)(uintptr_t)ctx;
+	struct xmsg m = { .w = { XMSG_STOP } };
+
+	if (atomic_exchange(&f->race, false)) {
+		xring_push(&f->ring, &m);
+		waker_wake(io_loop_waker(f->l));
+	}
 	return xring_count(&((const struct fix *)ctx)->ring) > 0;
 }
 
@@ -139,6 +147,29 @@ test_wakes(void **state)
 	}
 }
 
+/* Told between its flag and its last look: the loop must not sleep with the flag down. */
+static void
+test_race(void **state)
+{
+	struct fix *f = *state;
+
+	for (uint32_t i = 1; i <= 20; i++) {
+		struct xmsg m = { .w = { XMSG_STOP } };
+
+		atomic_store(&f->race, true);
+		waker_wake(io_loop_waker(f->l)); // a round
+		await(&f->from_ring, 2 * i - 1);
+		for (int k = 0; k < 20; k++) { // it may sleep now
+			struct timespec ts = { .tv_nsec = 50000 };
+
+			nanosleep(&ts, NULL);
+		}
+		assert_true(xring_push(&f->ring, &m));
+		waker_wake(io_loop_waker(f->l));
+		await(&f->from_ring, 2 * i);
+	}
+}
+
 static void
 count(struct io_loop *l, void *ctx)
 {
@@ -200,6 +231,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_wakes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_race, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_messages, setup, teardown),
 	};
