@@ -461,7 +461,8 @@ def test_leak(net, calls):
     before = rss()
     run(calls)
     nothing_left(net, pid, fds)
-    check(rss() - before < 4096 * (8 if SLOW > 1 else 1), "grew by %d kB" % (rss() - before))
+    # AddressSanitizer keeps what was freed, up to 256 MB; it has its own word about leaks at the end
+    check(rss() - before < 4096 * (80 if SLOW > 1 else 1), "grew by %d kB" % (rss() - before))
     st = net.telemetry("/sluice/sockets")
     check(st["opened"] > calls // 2 and st["failed"] > calls // 10, str(st))
     net.stop_sluice(p)
