@@ -225,6 +225,27 @@ tell_systemd(struct daemon *d, const char *text)
 		close(fd);
 }
 
+/* The sum that size_up() found to fit. */
+static void
+say_memory(struct daemon *d)
+{
+	const struct worker_memory *m = &d->worker_mem;
+	uint32_t held = d->lc[0]->retain_max / (PORT_MBUF_DATA + 512u);
+
+	daemon_say(d, SL_NOTICE,
+		"memory for maxconn %u: %u worker%s x (%u connections of %u bytes + %u requests in "
+		"flight of %u bytes + %u MiB) = %u MiB",
+		d->model->global.maxconn, d->nlc, d->nlc == 1 ? "" : "s", d->wspec.max_conns,
+		m->per_conn, d->wspec.max_streams, m->per_stream,
+		(unsigned)((m->fixed + 1048575) >> 20), d->worker_mb * d->nlc);
+	daemon_say(d, SL_NOTICE,
+		"memory for packets: %u worker%s x %u buffers of %u bytes = %u MiB (%s); queues may "
+		"hold %u of each worker's",
+		d->nlc, d->nlc == 1 ? "" : "s", d->mbufs, pool_mbuf_bytes(),
+		eal_memory_mb(d->ports->n, d->nlc, d->mbufs),
+		d->huge ? "hugepages" : "no hugepages", held);
+}
+
 static void
 say_ready(struct daemon *d)
 {
@@ -237,9 +258,7 @@ say_ready(struct daemon *d)
 
 		sl_buf_printf(&b, "%s%s (%s)", i > 0 ? ", " : "", p->name, p->driver);
 	}
-	daemon_say(d, SL_NOTICE, "memory: %u MiB of packet buffers (%s), %u MiB for connections",
-		eal_memory_mb(d->ports->n, d->nlc), d->huge ? "hugepages" : "no hugepages",
-		d->worker_mb * d->nlc);
+	say_memory(d);
 	daemon_say(d, SL_NOTICE, "sluice " SL_VERSION " (%s, %u worker%s, port%s %s%s%s) ready",
 		rte_version(), d->nlc, d->nlc == 1 ? "" : "s", d->ports->n == 1 ? "" : "s",
 		d->ports->n == 0 ? "none" : ports,

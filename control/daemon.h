@@ -34,6 +34,8 @@ struct daemon {
 	struct bal_shared *bal;
 	struct worker_spec wspec;
 	uint32_t worker_mb; // memory of one worker's tables
+	struct worker_memory worker_mem;
+	uint32_t mbufs; // of one worker's pool
 	struct lcore *lc[LCORE_MAX];
 	uint16_t nlc;
 	struct io_loop *io; // of main

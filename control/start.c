@@ -24,9 +24,6 @@
 
 #define STREAMS_MAX     8192u // in flight per worker: each has 6 KiB of its own
 #define IDLE_PER_SERVER 64u
-/* Roughly what one connection takes in all layers: TCB, conn, mux, session, table entries. */
-#define CONN_BYTES      1152u
-#define STREAM_BYTES    7168u
 #define CHECK_CONNS     1024u
 #define NO_PORT_CONNS   64u
 #define SPARE_FDS       256u // of a process without connections
@@ -143,37 +140,101 @@ size_sockets(struct daemon *d)
 			(unsigned long long)lim.rlim_cur);
 }
 
-/* How many connections a worker must be able to hold: its share, and what RSS may do to it. */
+/* The spec of a worker for a global maxconn: its share, and what RSS may do to it. */
+static void
+size_worker(struct worker_spec *w, const struct model *m, uint64_t n, uint64_t maxconn)
+{
+	const struct global_conf *g = &m->global;
+	uint64_t share = n > 1 ? maxconn * 3 / (2 * n) + 1 : maxconn;
+
+	tcp_conf_default(&w->tcp);
+	if (g->tcp != NULL)
+		w->tcp = *g->tcp;
+	// client and server side
+	w->max_conns = (uint32_t)sl_min(2 * share + CHECK_CONNS, (uint64_t)INT32_MAX);
+	w->max_host = w->max_conns;
+	w->tcp.max_conns = m->nports > 0 ? w->max_conns : NO_PORT_CONNS;
+	if (m->nports > 0 && !uses_host(m))
+		w->max_host = sl_min(w->max_conns, CHECK_CONNS);
+	w->max_streams = (uint32_t)sl_min(share + 64, (uint64_t)STREAMS_MAX);
+	w->idle_per_server = IDLE_PER_SERVER;
+	w->call_slots = g->ncall_slots;
+	w->busy_polling = g->busy_polling;
+	w->lcore.nscripts = (uint16_t)g->script_threads;
+}
+
+static uint64_t
+tables_mb(const struct daemon *d, uint64_t maxconn, struct worker_memory *m)
+{
+	struct worker_spec w = { 0 };
+
+	size_worker(&w, d->model, d->plan.nworkers, maxconn);
+	worker_memory(&w, d->model->nproxies, m);
+	return (d->plan.nworkers * m->total + 1048575) / 1048576;
+}
+
+/* The largest maxconn whose tables fit into so much. */
+static uint64_t
+largest_maxconn(const struct daemon *d, uint64_t maxconn, uint64_t mb)
+{
+	uint64_t low = 0, high = maxconn;
+	struct worker_memory m;
+
+	while (low < high) {
+		uint64_t mid = low + (high - low + 1) / 2;
+
+		if (tables_mb(d, mid, &m) <= mb)
+			low = mid;
+		else
+			high = mid - 1;
+	}
+	return low;
+}
+
+/*
+ * What maxconn needs against what is there, before anything is taken. Packet buffers in hugepages are
+ * no part of the memory that is free.
+ */
 static int
 size_up(struct daemon *d)
 {
 	const struct global_conf *g = &d->model->global;
-	uint64_t n = d->plan.nworkers, share = g->maxconn, conns, need, there = available_mb();
+	uint64_t n = d->plan.nworkers, there = available_mb(), need;
+	uint32_t least = pool_mbufs_min(d->model->nports), pools;
+	struct worker_spec w = { 0 };
+	struct worker_memory m;
 
-	if (n > 1)
-		share = share * 3 / (2 * n) + 1;
-	conns = 2 * share + CHECK_CONNS; // client and server side
-	d->wspec.max_streams = (uint32_t)sl_min(share + 64, (uint64_t)STREAMS_MAX);
-	need = n * (conns * CONN_BYTES + (uint64_t)d->wspec.max_streams * STREAM_BYTES) / 1048576;
-	if (conns > INT32_MAX || need > there) {
+	size_worker(&w, d->model, n, g->maxconn);
+	d->mbufs = g->mbufs != 0 ? g->mbufs : pool_mbufs(d->model->nports);
+	if (d->mbufs < least) {
 		snprintf(d->err.text, sizeof(d->err.text),
-			"'maxconn %u' on %u threads needs %llu MiB for its connections, %llu MiB are "
-			"there: lower maxconn or give the machine more memory",
-			g->maxconn, (unsigned)n, (unsigned long long)need,
-			(unsigned long long)there);
+			"'tune.mbufs %u' is too few: the rings of %u port%s take %u, so at least %u "
+			"are needed",
+			d->mbufs, d->model->nports, d->model->nports == 1 ? "" : "s", least - 1024,
+			least);
+		return -EINVAL;
+	}
+	pools = eal_memory_mb(d->model->nports, (uint32_t)n, d->mbufs);
+	if (eal_fits_huge(pools, g->dpdk_eal))
+		pools = 0;
+	need = tables_mb(d, g->maxconn, &m);
+	if (need + pools > there) {
+		snprintf(d->err.text, sizeof(d->err.text),
+			"'maxconn %u' on %u thread%s needs %llu MiB (%u bytes for each of %llu "
+			"connections, %u for each of %u requests in flight)%s%.0u%s, %llu MiB are "
+			"there: lower maxconn to %llu or give the machine %llu MiB more",
+			g->maxconn, (unsigned)n, n == 1 ? "" : "s", (unsigned long long)need,
+			m.per_conn, (unsigned long long)n * w.max_conns, m.per_stream,
+			(unsigned)n * w.max_streams, pools != 0 ? " and " : "", pools,
+			pools != 0 ? " MiB of packet buffers" : "", (unsigned long long)there,
+			(unsigned long long)largest_maxconn(
+				d, g->maxconn, there > pools ? there - pools : 0),
+			(unsigned long long)(need + pools - there));
 		return -ENOMEM;
 	}
 	d->worker_mb = (uint32_t)(need / n);
-	tcp_conf_default(&d->wspec.tcp);
-	if (g->tcp != NULL)
-		d->wspec.tcp = *g->tcp;
-	d->wspec.max_conns = d->wspec.max_host = (uint32_t)conns;
-	d->wspec.tcp.max_conns = d->model->nports > 0 ? (uint32_t)conns : NO_PORT_CONNS;
-	if (d->model->nports > 0 && !uses_host(d->model))
-		d->wspec.max_host = sl_min((uint32_t)conns, CHECK_CONNS);
-	d->wspec.idle_per_server = IDLE_PER_SERVER;
-	d->wspec.call_slots = g->ncall_slots;
-	d->wspec.busy_polling = g->busy_polling;
+	d->worker_mem = m;
+	d->wspec = w;
 	size_sockets(d);
 	return 0;
 }
@@ -325,6 +386,7 @@ eal_up(struct daemon *d)
 	struct eal_spec s = { .ports = d->spec,
 		.nports = m->nports,
 		.nworkers = d->plan.nworkers,
+		.pool_mbufs = d->mbufs,
 		.worker_cpu = d->plan.worker_cpu,
 		.main_cpu = d->plan.main_cpu,
 		.extra = m->global.dpdk_eal,
@@ -365,7 +427,7 @@ ports_up(struct daemon *d)
 	for (uint16_t w = 0; w < d->plan.nworkers; w++) {
 		unsigned lcore = w + 1u;
 
-		d->pool[w] = pool_create(w, nports, (int)rte_lcore_to_socket_id(lcore), &d->err);
+		d->pool[w] = pool_create(w, d->mbufs, (int)rte_lcore_to_socket_id(lcore), &d->err);
 		if (d->pool[w] == NULL)
 			return -ENOMEM;
 	}
@@ -435,7 +497,7 @@ workers_up(struct daemon *d)
 			.socket = (int)rte_lcore_to_socket_id(w + 1u),
 			.seed = rte_rand(),
 			.pool = d->pool[w],
-			.pool_size = pool_mbufs(m->nports),
+			.pool_size = d->mbufs,
 			.ports = d->ports,
 			.npx = m->npx_counters,
 			.nbind = m->nbinds,

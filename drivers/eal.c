@@ -114,14 +114,20 @@ add_logging(struct args *a, const struct eal_spec *s)
 		add(a, "--no-telemetry");
 }
 
+bool
+eal_fits_huge(uint32_t need_mb, struct sl_str extra)
+{
+	// dpdk-eal "--no-huge" of the user wins
+	return check_hugepages_mb() >= need_mb &&
+		sl_str_find(extra, SL_STR("--no-huge"), false) < 0;
+}
+
 static int
 check_memory(const struct eal_spec *s, uint32_t need, bool *huge, struct port_err *err)
 {
 	uint64_t there = check_memory_mb();
 
-	// dpdk-eal "--no-huge" of the user wins
-	*huge = check_hugepages_mb() >= need &&
-		sl_str_find(s->extra, SL_STR("--no-huge"), false) < 0;
+	*huge = eal_fits_huge(need, s->extra);
 	if (!*huge && there < need)
 		return port_fail(err, -ENOMEM,
 			"%u MiB are needed for the packet buffers of %u threads, %llu MiB are there: "
@@ -147,7 +153,8 @@ static struct args *eal_args; // EAL keeps pointers into it
 int
 eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 {
-	uint32_t need = eal_memory_mb(s->nports, s->nworkers);
+	uint32_t need = eal_memory_mb(s->nports, s->nworkers,
+		s->pool_mbufs != 0 ? s->pool_mbufs : pool_mbufs(s->nports));
 	struct args *a;
 	int rc = check_devices(s, err);
 

@@ -29,9 +29,21 @@ pool_mbufs(uint32_t nports)
 }
 
 uint32_t
-eal_memory_mb(uint32_t nports, uint32_t nworkers)
+pool_mbufs_min(uint32_t nports)
 {
-	uint64_t pool = (uint64_t)(pool_mbufs(nports) + 1) * (POOL_OBJECT + sizeof(void *));
+	return 1024 + nports * POOL_PER_PORT;
+}
+
+uint32_t
+pool_mbuf_bytes(void)
+{
+	return POOL_OBJECT + sizeof(void *);
+}
+
+uint32_t
+eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs)
+{
+	uint64_t pool = (uint64_t)(pool_mbufs + 1) * pool_mbuf_bytes();
 
 	// 64 MiB for EAL's own tables and the drivers' queues
 	return (uint32_t)(nworkers * ((pool >> 20) + 2)) + nports * 4 + 64;
@@ -68,17 +80,17 @@ fail:
 }
 
 struct rte_mempool *
-pool_create(uint16_t worker, uint32_t nports, int socket, struct port_err *err)
+pool_create(uint16_t worker, uint32_t n, int socket, struct port_err *err)
 {
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *mp;
 
 	snprintf(name, sizeof(name), "worker%u", worker);
-	mp = packed_pool(name, pool_mbufs(nports), socket);
+	mp = packed_pool(name, n, socket);
 	if (mp == NULL)
 		port_fail(err, -ENOMEM,
 			"no memory for the %u packet buffers of worker %u (%s): give more hugepages "
 			"or fewer threads (nbthread)",
-			pool_mbufs(nports), worker, rte_strerror(rte_errno));
+			n, worker, rte_strerror(rte_errno));
 	return mp;
 }

@@ -117,6 +117,7 @@ struct eal_spec {
 	const struct port_spec *ports;
 	uint32_t nports;
 	uint32_t nworkers;
+	uint32_t pool_mbufs; // of each worker; 0: pool_mbufs(nports)
 	const uint16_t *worker_cpu; // one CPU per worker
 	uint16_t main_cpu;          // of the main lcore
 	struct sl_str extra;        // dpdk-eal "…"
@@ -129,19 +130,25 @@ struct eal_spec {
  * exists, /dev/net/tun, capabilities, veth peer offloads, memory needed against memory there), runs
  * rte_eal_init(). *huge says which profile was taken.
  */
+/* Will so many MiB come from hugepages? Then they are no part of the memory that is free. */
+bool eal_fits_huge(uint32_t need_mb, struct sl_str extra);
 int eal_start(const struct eal_spec *s, bool *huge, struct port_err *err);
 void eal_stop(void);
-/* MiB of mbuf memory for these ports and workers. */
-uint32_t eal_memory_mb(uint32_t nports, uint32_t nworkers);
+/* MiB that EAL needs for pools of so many buffers and the queues of the ports. */
+uint32_t eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs);
 
 /* ---- pools ---- */
 /* mbufs per worker pool: rings of all its queues, fill rings, caches, and the budget to retain. */
 uint32_t pool_mbufs(uint32_t nports);
+/* The fewest with which the rings of all ports can be full and queues still hold something. */
+uint32_t pool_mbufs_min(uint32_t nports);
+/* Bytes that one takes, with headers and private area. */
+uint32_t pool_mbuf_bytes(void);
 /*
  * The one mbuf pool of a worker: used by that worker only, once it runs. Private area: struct pkt
  * of net/pkt.h (PORT_PRIV bytes).
  */
-struct rte_mempool *pool_create(uint16_t worker, uint32_t nports, int socket, struct port_err *err);
+struct rte_mempool *pool_create(uint16_t worker, uint32_t n, int socket, struct port_err *err);
 #define PORT_PRIV      64
 #define PORT_MBUF_DATA 2048 // bytes after the headroom (RTE_PKTMBUF_HEADROOM 128)
 

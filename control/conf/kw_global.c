@@ -22,6 +22,7 @@ static const struct field f_nbthread = { offsetof(struct global_conf, nbthread),
 static const struct field f_scripts = { offsetof(struct global_conf, script_threads), 1,
 	MAX_SCRIPTS };
 static const struct field f_maxconn = { offsetof(struct global_conf, maxconn), 0, INT32_MAX };
+static const struct field f_mbufs = { offsetof(struct global_conf, mbufs), 1024, 1u << 21 };
 static const struct field f_busy = { offsetof(struct global_conf, busy_polling), 0, 1 };
 static const struct field f_daemon = { offsetof(struct global_conf, daemon), 0, 1 };
 static const struct field f_quiet = { offsetof(struct global_conf, quiet), 0, 1 };
@@ -229,6 +230,8 @@ SL_CFG_GLOBAL(
 		"number of threads that run Lua", P(f_scripts) },
 	{ "maxconn", CONF_GLOBAL, 1, 1, kw_number, "<number>",
 		"connections of clients accepted at a time", P(f_maxconn) },
+	{ "tune.mbufs", CONF_GLOBAL, 1, 1, kw_number, "<number>",
+		"packet buffers of each worker", P(f_mbufs) },
 	{ "busy-polling", CONF_GLOBAL, 0, 0, kw_flag, "", "workers never nap", P(f_busy),
 		CONF_KW_NO },
 	{ "daemon", CONF_GLOBAL, 0, 0, kw_flag, "", "go to the background", P(f_daemon) },

@@ -169,6 +169,7 @@ add_worker(struct rte_tel_data *d, const struct lcore *lc)
 	add_u64(d, "conns", counter_get(&lc->gauge_conns));
 	add_u64(d, "streams", counter_get(&lc->gauge_streams));
 	add_u64(d, "retained_bytes", counter_get(&lc->gauge_retained));
+	add_u64(d, "pressure", counter_get(&lc->gauge_pressure));
 	add_u64(d, "mbufs", counter_get(&lc->gauge_mbufs));
 	add_u64(d, "mbufs_total", lc->pool_size);
 }

@@ -49,21 +49,32 @@ conn_accept(struct lcore *lc, const struct conn_listener *l, const struct conn_o
 	return c;
 }
 
+static size_t
+conns_bytes(uint32_t max_conns)
+{
+	return SL_ALIGN_UP(pool_bytes(max_conns, sizeof(struct conn)), (size_t)SL_CACHE_LINE);
+}
+
+size_t
+conn_memory(uint32_t max_conns, uint32_t max_host)
+{
+	return SL_ALIGN_UP(sizeof(struct conn_lcore), (size_t)SL_CACHE_LINE) +
+		conns_bytes(max_conns) + pool_bytes(max_host, sizeof(struct hconn));
+}
+
 int
 conn_attach(struct lcore *lc, uint32_t max_conns, uint32_t max_host)
 {
 	// structs and pools in one mapping
 	size_t head = SL_ALIGN_UP(sizeof(struct conn_lcore), (size_t)SL_CACHE_LINE);
-	size_t conns =
-		SL_ALIGN_UP(pool_bytes(max_conns, sizeof(struct conn)), (size_t)SL_CACHE_LINE);
-	size_t bytes = head + conns + pool_bytes(max_host, sizeof(struct hconn));
+	size_t bytes = conn_memory(max_conns, max_host);
 	struct conn_lcore *cl = lcore_map(bytes, -1);
 
 	if (cl == NULL)
 		return -ENOMEM;
 	cl->bytes = bytes;
 	pool_init(&cl->conns, (uint8_t *)cl + head, max_conns, sizeof(struct conn));
-	host_init(&cl->host, (uint8_t *)cl + head + conns, max_host);
+	host_init(&cl->host, (uint8_t *)cl + head + conns_bytes(max_conns), max_host);
 	lc->conn = cl;
 	return 0;
 }

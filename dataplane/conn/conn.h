@@ -66,6 +66,7 @@ struct conn {
 
 /* max_host: of the connections, how many may be the host's. */
 int conn_attach(struct lcore *lc, uint32_t max_conns, uint32_t max_host);
+size_t conn_memory(uint32_t max_conns, uint32_t max_host); // bytes that it will take
 void conn_detach(struct lcore *lc);
 int conn_listen(
 	struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h, void *cookie);

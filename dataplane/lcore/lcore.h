@@ -65,6 +65,17 @@ struct xmesh {
 	bool dirty;         // pushed since the last wake
 };
 
+/*
+ * How much of what queues may hold is held. A level is entered at its share of retain_max, and left
+ * a sixteenth below, so that it does not flutter.
+ */
+enum pressure {
+	PRESSURE_NONE,
+	PRESSURE_COOKIES, // 8/16: SYNs leave nothing behind; send buffers are an eighth
+	PRESSURE_WINDOWS, // 12/16: receive windows are an eighth
+	PRESSURE_SHED,    // 14/16: idle connections are closed, requests refused
+};
+
 struct lcore {
 	/* ==== owner: only this lcore touches these ==== */
 	uint64_t now_us; // monotonic, cached once per loop iteration; virtual in simulators
@@ -84,6 +95,7 @@ struct lcore {
 	uint32_t pool_size;   // mbufs in pool
 	uint32_t retained;    // truesize of mbufs held in queues, in bytes
 	uint32_t retain_max;  // budget
+	uint8_t pressure;     // enum pressure, by lcore_pressure()
 	struct sl_rand rand;
 	struct wheel wheel;   // milliseconds; ctx of callbacks is the lcore
 	const struct ports *ports;
@@ -105,6 +117,7 @@ struct lcore {
 	/* ==== owner writes, others read (relaxed) ==== */
 	alignas(SL_CACHE_LINE) counter stat[STAT_NR];
 	counter drop[DROP_NR];
+	counter gauge_pressure;
 	counter gauge_conns, gauge_streams, gauge_retained, gauge_mbufs;
 	struct px_counters *px_cnt;   // by proxy slot
 	struct px_counters *bind_cnt; // by listener slot
@@ -156,6 +169,15 @@ pkt_drop(struct lcore *lc, struct rte_mbuf *m, enum drop d)
 struct rte_mbuf *lcore_mbuf(struct lcore *lc);
 /* Test hook: refuse the n-th next lcore_mbuf (0: off). */
 void lcore_mbuf_fail_in(struct lcore *lc, uint32_t n);
+
+void lcore_pressure_change(struct lcore *lc);
+/* Once per loop. */
+static inline void
+lcore_pressure(struct lcore *lc)
+{
+	if (unlikely(lc->pressure != PRESSURE_NONE || lc->retained > lc->retain_max / 2))
+		lcore_pressure_change(lc);
+}
 
 /* ---- life; main thread ---- */
 struct lcore_spec {

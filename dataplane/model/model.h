@@ -218,6 +218,7 @@ struct global_conf {
 	uint32_t nbthread;       // 1..64
 	uint32_t script_threads; // 1..16
 	uint32_t maxconn;
+	uint32_t mbufs; // packet buffers of each worker; 0: by the ports
 	bool busy_polling, daemon, quiet;
 	struct sl_str pidfile;
 	struct sl_str dpdk_eal;     // extra arguments

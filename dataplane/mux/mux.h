@@ -56,6 +56,7 @@ struct mux_user {
 #define MUX_EV_SENT      0x100u // everything sent was acknowledged
 
 int mux_attach(struct lcore *lc, uint32_t max_mux);
+size_t mux_memory(uint32_t max_mux); // bytes that it will take
 void mux_detach(struct lcore *lc);
 
 /*

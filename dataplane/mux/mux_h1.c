@@ -541,14 +541,22 @@ region(size_t n)
 	return SL_ALIGN_UP(n, (size_t)SL_CACHE_LINE);
 }
 
-sl_cold int
+sl_cold size_t
+mux_memory(uint32_t max_mux)
+{
+	return region(sizeof(struct mux_lcore)) +
+		region(pool_bytes(max_mux, sizeof(struct mux))) +
+		region(pool_bytes(sl_min(max_mux, MAX_STREAMS), sizeof(struct muxs))) +
+		SCRATCH_SIZE;
+}
+
+int
 mux_attach(struct lcore *lc, uint32_t max_mux)
 {
 	uint32_t nstreams = sl_min(max_mux, MAX_STREAMS);
 	size_t own = region(sizeof(struct mux_lcore));
 	size_t a = region(pool_bytes(max_mux, sizeof(struct mux)));
-	size_t b = region(pool_bytes(nstreams, sizeof(struct muxs)));
-	size_t size = own + a + b + SCRATCH_SIZE;
+	size_t size = mux_memory(max_mux);
 	uint8_t *mem = lcore_map(size, SOCKET_ID_ANY);
 	struct mux_lcore *ml = (struct mux_lcore *)mem;
 
@@ -558,7 +566,7 @@ mux_attach(struct lcore *lc, uint32_t max_mux)
 	ml->mem_size = size;
 	pool_init(&ml->muxes, mem + own, max_mux, sizeof(struct mux));
 	pool_init(&ml->streams, mem + own + a, nstreams, sizeof(struct muxs));
-	ml->scratch = (char *)mem + own + a + b;
+	ml->scratch = (char *)mem + size - SCRATCH_SIZE;
 	ml->scratch_size = SCRATCH_SIZE;
 	sl_list_init(&ml->ready);
 	sl_list_init(&ml->linger);

@@ -740,6 +740,17 @@ call_moved(struct lcore *lc, const struct xmsg *m)
 		serve_waiting(lc, succ);
 }
 
+sl_cold size_t
+call_memory(const struct px_spec *s)
+{
+	size_t head = sizeof(struct call_lcore) +
+		(s->nscripts + SCRIPT_SPARE) * sizeof(struct call_pair);
+	size_t nblocks = s->nscripts > 0 ? sl_max(s->call_slots / 8, 4u) : 0;
+
+	return head + s->nscripts * s->call_slots * sizeof(struct call_slot) +
+		nblocks * sizeof(struct call_block);
+}
+
 sl_cold int
 call_attach(struct lcore *lc, const struct px_spec *spec)
 {

@@ -50,6 +50,7 @@ struct call_result {
 
 /* ---- by call.c ---- */
 int call_attach(struct lcore *lc, const struct px_spec *spec);
+size_t call_memory(const struct px_spec *spec); // bytes that it will take
 void call_detach(struct lcore *lc);
 /*
  * ACT_SUSPEND: parked, a slot is under way or waited for. ACT_CONT with *out: answered at once.

@@ -30,6 +30,8 @@ struct px_spec {
 	uint32_t log_records; // of the log ring, a power of two; 0: 1024
 	const struct px_transport *transport;
 };
+/* Bytes that px_attach() will take, without the log ring. */
+size_t px_memory(const struct px_spec *s, uint32_t nproxies);
 int px_attach(struct lcore *lc, const struct px_spec *s);
 void px_detach(struct lcore *lc);
 /* Opens the listeners of the published model, closes those it no longer has. 0 or -Exxx. */
@@ -40,6 +42,8 @@ void px_stop(struct lcore *lc);
 /* Messages from script threads (CALL_DONE), from main (SERVER_STATE) and workers (SRV_TOKEN). */
 void px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m);
 void px_main_message(struct lcore *lc, const struct xmsg *m);
+/* Under PRESSURE_SHED, once per loop: closes idle connections of both sides. */
+void px_shed(struct lcore *lc);
 /* Streams and client connections alive, for stop and telemetry. */
 uint32_t px_streams(const struct lcore *lc);
 uint32_t px_sessions(const struct lcore *lc);

@@ -106,7 +106,16 @@ lay_out(struct layout *l, const struct px_spec *s, uint32_t nproxies)
 	l->be = place(l, nproxies * sizeof(uint32_t));
 }
 
-sl_cold int
+sl_cold size_t
+px_memory(const struct px_spec *s, uint32_t nproxies)
+{
+	struct layout l;
+
+	lay_out(&l, s, nproxies);
+	return l.size + call_memory(s);
+}
+
+int
 px_attach(struct lcore *lc, const struct px_spec *s)
 {
 	uint32_t nproxies = lc->bal_shared->nproxies;

@@ -40,6 +40,7 @@ struct px_lcore {
 	struct call_lcore *calls;
 	struct px_listener lst[PX_MAX_LISTENERS];
 	uint32_t nlst;
+	uint32_t shed_at; // next session that px_shed() looks at
 	uint32_t unique;
 	uint32_t *be_conns; // by proxy slot: streams at this backend, of this worker
 	uint32_t nproxies;
@@ -64,6 +65,10 @@ void session_stream_ended(struct session *ses, bool alive);
 /* No more requests: ends a connection that waits for its next one. */
 void session_stop(struct session *ses);
 void *session_accept(struct lcore *lc, void *cookie, struct conn *c);
+
+/* ---- shed.c ---- */
+/* Answers 503 under pressure; true: the stream has ended. */
+bool px_refuses(struct stream *s);
 
 /* ---- counters ---- */
 static inline struct px_counters *

@@ -302,6 +302,10 @@ session_accept(struct lcore *lc, void *cookie, struct conn *c)
 
 	if (lc->stopping || !l->open)
 		return NULL;
+	if (unlikely(lc->pressure >= PRESSURE_SHED) && !l->http) {
+		drop_count(lc, DROP_PRESSURE);
+		return NULL;
+	}
 	ses = session_new(lc, l->bind, c);
 	if (ses == NULL)
 		return NULL;

@@ -38,6 +38,8 @@ txn_request_head(struct stream *s)
 	keep_line(s);
 	s->view.req = &s->req;
 	s->phase = ST_REQ_RULES_FE;
+	if (unlikely(px_refuses(s)))
+		return;
 	switch (rule_run(s, s->fe->http_req)) {
 	case RULE_NEXT:
 		txn_request_rules(s);

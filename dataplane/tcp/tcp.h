@@ -92,6 +92,8 @@ struct tcp_conf {
 	uint32_t cc;                       // enum tcp_cc_id
 };
 void tcp_conf_default(struct tcp_conf *c);
+/* Bytes that tcp_attach() will take with it. */
+size_t tcp_memory(const struct tcp_conf *c);
 
 /* secret: 16 bytes, the same on all workers (ISN, hashes). */
 int tcp_attach(struct lcore *lc, const struct tcp_conf *c, const uint64_t secret[2]);

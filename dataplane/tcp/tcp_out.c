@@ -177,6 +177,20 @@ send_syn(struct lcore *lc, struct tcp_conn *tc)
 		stat_inc(lc, STAT_TCP_RETRANS);
 }
 
+/*
+ * The send buffer of a connection by how much of the worker's budget is used: from a half on an
+ * eighth, and from seven eighths on the least with which it still moves.
+ */
+static uint16_t
+snd_buf_kb(const struct lcore *lc)
+{
+	uint32_t kb = lc->tcp->conf.snd_buf >> 10;
+
+	if (likely(lc->retained <= lc->retain_max / 2))
+		return (uint16_t)kb;
+	return (uint16_t)(lc->retained <= lc->retain_max / 8 * 7 ? kb / 8 : sl_min(kb / 8, 4u));
+}
+
 void
 tcp_output(struct lcore *lc, struct tcp_conn *tc)
 {
@@ -193,10 +207,7 @@ tcp_output(struct lcore *lc, struct tcp_conn *tc)
 		return;
 	}
 	tc->flags &= ~TF_BLOCKED;
-	// half of the worker's budget is used: connections get an eighth of their buffers
-	tc->snd_kb = (uint16_t)((lc->retained > lc->retain_max / 2 ? lc->tcp->conf.snd_buf / 8
-								   : lc->tcp->conf.snd_buf) >>
-		10);
+	tc->snd_kb = snd_buf_kb(lc);
 	if (unlikely(tc->lost > 0))
 		rc = retransmit(lc, tc);
 	if (likely(rc == 0))

@@ -9,6 +9,7 @@
 
 /* ---- tcp_table.c ---- */
 int tcp_table_init(struct lcore *lc, struct tcp_table *t, uint32_t entries, const uint64_t key[2]);
+size_t tcp_table_bytes(uint32_t entries);
 void tcp_table_fini(struct tcp_table *t);
 uint64_t tcp_key_hash(const struct tcp_table *t, const struct tcp_key *k);
 void tcp_key_set(struct tcp_key *k, const struct ip_addr *l, uint16_t lport,

@@ -252,15 +252,30 @@ tcp_fin_input(struct lcore *lc, struct tcp_conn *tc)
 	}
 }
 
-/* Would this piece exceed what the connection or the worker may hold? */
+/*
+ * Would this piece exceed what the connection or the worker may hold? Pieces behind a hole get a
+ * quarter less of the budget than those that fill it, or holes would fill it for ever; the last
+ * sixteenth is for connections that hold nothing: their requests can be refused, not only lost.
+ */
 static bool
 refused(struct lcore *lc, struct tcp_conn *tc, bool in_order, enum drop *why)
 {
 	uint32_t held = (tc->rxq.segs + tc->ooo_segs) * CHAIN_TRUESIZE;
+	uint32_t max = lc->retain_max;
 
 	*why = DROP_RX_BUDGET;
-	if (lc->retained + CHAIN_TRUESIZE > lc->retain_max)
-		return true;
+	if (!in_order)
+		max -= max / 4;
+	else if (tc->rxq.segs > 0)
+		max -= max / 16;
+	if (unlikely(lc->retained + CHAIN_TRUESIZE > max)) {
+		if (!in_order || tc->rxq.segs > 0 || tc->ooo == NULL)
+			return true;
+		// RFC 2018 8: what was only announced by SACK may be dropped again
+		stat_add(lc, STAT_TCP_OOO_SHED, tc->ooo_segs);
+		tcp_ooo_free(lc, tc);
+		return lc->retained + CHAIN_TRUESIZE > max;
+	}
 	*why = DROP_TCP_OOO_FULL;
 	return !in_order && held + CHAIN_TRUESIZE > 2 * lc->tcp->conf.rcv_buf;
 }

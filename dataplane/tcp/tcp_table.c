@@ -18,12 +18,26 @@
 #define SLOTS    8u
 #define IDX_MASK 0x3fffffffu
 
+/* Buckets of a table for so many entries: at most half full on average, so that few overflow. */
+static uint32_t
+nbuckets(uint32_t entries)
+{
+	return sl_pow2_up(sl_max(entries / 4, 16u));
+}
+
+size_t
+tcp_table_bytes(uint32_t entries)
+{
+	size_t n = nbuckets(entries);
+
+	return (n + n / 8 + 16) * sizeof(struct tcp_bucket);
+}
+
 int
 tcp_table_init(
 	struct lcore *lc sl_unused, struct tcp_table *t, uint32_t entries, const uint64_t key[2])
 {
-	// at most half full on average, so that few buckets overflow
-	uint32_t n = sl_pow2_up(sl_max(entries / 4, 16u));
+	uint32_t n = nbuckets(entries);
 
 	memset(t, 0, sizeof(*t));
 	t->nover = n / 8 + 16;

@@ -137,6 +137,9 @@ worker_iterate(struct lcore *lc)
 	}
 	tcp_run_events(lc);
 	found += host_run(lc);
+	lcore_pressure(lc);
+	if (unlikely(lc->pressure == PRESSURE_SHED))
+		px_shed(lc);
 	tcp_run_output(lc);
 	net_flush(lc);
 	found += net_pending(lc);

@@ -53,6 +53,33 @@ detach_conn:
 	return rc;
 }
 
+static uint64_t
+tables(const struct worker_spec *s, uint32_t max_conns, uint32_t max_streams, uint32_t nproxies)
+{
+	struct tcp_conf tcp = s->tcp;
+	struct px_spec px = { .max_streams = max_streams,
+		.max_sessions = max_conns,
+		.nscripts = s->lcore.nscripts,
+		.call_slots = s->call_slots };
+
+	// where a transport has fewer of its own, they do not follow
+	if (tcp.max_conns == s->max_conns)
+		tcp.max_conns = max_conns;
+	return tcp_memory(&tcp) + mux_memory(max_conns) + px_memory(&px, nproxies) +
+		conn_memory(max_conns, s->max_host == s->max_conns ? max_conns : s->max_host);
+}
+
+sl_cold void
+worker_memory(const struct worker_spec *s, uint32_t nproxies, struct worker_memory *out)
+{
+	uint32_t nc = sl_max(s->max_conns, 2u), ns = sl_max(s->max_streams, 2u);
+
+	out->total = tables(s, nc, ns, nproxies);
+	out->per_conn = (uint32_t)((out->total - tables(s, 1, ns, nproxies)) / (nc - 1));
+	out->per_stream = (uint32_t)((out->total - tables(s, nc, 1, nproxies)) / (ns - 1));
+	out->fixed = out->total - (uint64_t)out->per_conn * nc - (uint64_t)out->per_stream * ns;
+}
+
 struct lcore *
 worker_new(const struct worker_spec *s, struct port_err *err)
 {
@@ -114,6 +141,7 @@ worker_gauges(struct lcore *lc)
 	lc->gauged = lc->now;
 	tcp_get_info(lc, &ti);
 	atomic_store_explicit(&lc->gauge_streams, px_streams(lc), memory_order_relaxed);
+	atomic_store_explicit(&lc->gauge_pressure, lc->pressure, memory_order_relaxed);
 	atomic_store_explicit(&lc->gauge_retained, lc->retained, memory_order_relaxed);
 	atomic_store_explicit(
 		&lc->gauge_mbufs, rte_mempool_in_use_count(lc->pool), memory_order_relaxed);

@@ -22,6 +22,16 @@ struct worker_spec {
 	uint32_t max_streams, idle_per_server, call_slots;
 	bool busy_polling;
 };
+/*
+ * Bytes that a worker's tables will take, in all and for each connection (of a client or to a server)
+ * and each request in flight. Of the spec: tcp, max_conns, max_host, max_streams, call slots,
+ * lcore.nscripts.
+ */
+struct worker_memory {
+	uint64_t total, fixed; // fixed: whatever does not follow maxconn
+	uint32_t per_conn, per_stream;
+};
+void worker_memory(const struct worker_spec *s, uint32_t nproxies, struct worker_memory *out);
 /* Main thread: allocates and attaches all layers. NULL with a text. */
 struct lcore *worker_new(const struct worker_spec *s, struct port_err *err);
 void worker_free(struct lcore *lc);

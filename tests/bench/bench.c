@@ -164,7 +164,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 
 	if (start_eal(&port, err) != 0)
 		return NULL;
-	pool = pool_create(0, 1, SOCKET_ID_ANY, err);
+	pool = pool_create(0, pool_mbufs(1), SOCKET_ID_ANY, err);
 	if (pool == NULL || port_start(ps, &port, &pool, 1, err) != 0)
 		return NULL;
 	port_finish(ps);

@@ -42,6 +42,7 @@ static const struct kw_case cases[] = {
 	ROW("global", "stats socket", "ipv4@127.0.0.1:99 level user expose-fd listeners", "/x mode", "missing value"),
 	ROW("global", "stats timeout", "1m", "10x", "unexpected character 'x'"),
 	ROW("global", "stats maxconn", "5", "0", RANGE),
+	ROW("global", "tune.mbufs", "16384", "12", RANGE),
 	ROW("global", "node", "n1", "", "expects <name>"),
 	ROW("global", "description", "a b c", "", "expects <text>"),
 	ROW("global", "dpdk-eal", "\"-m 512 --log-level 8\"", "a b", SURPLUS),

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Memory: the sum at start, its refusals, and a pool that is too small for what clients want."""
+import os
+import re
+import time
+
+from lib import ASAN, BUILD, SRV4, VIP4, check, random_file, sh, wait_for
+
+CONF = """
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+frontend web
+    bind %s:80
+    default_backend be
+backend be
+    server b1 %s:8001
+""" % (VIP4, SRV4)
+
+
+def refused(net, extra, *words):
+    f = net.write("bad.cfg", net.sluice_head("af_xdp", extra=extra) + CONF)
+    rc, out = sh([os.path.join(BUILD, "sluice"), "-f", f], ns=net.d, ok=False)
+    check(rc == 1, "exit code %d: %s" % (rc, out))
+    for w in words:
+        check(re.search(w, out), "'%s' is not said:\n%s" % (w, out))
+    return out
+
+
+def test_sum(net):
+    """What maxconn costs is printed; too much is refused with the number that would do, which does."""
+    out = refused(net, "    maxconn 50000000\n", r"'maxconn 50000000' on 1 thread needs \d+ MiB",
+                  r"\d+ bytes for each of \d+ connections", r"lower maxconn to (\d+)")
+    fits = int(re.search(r"lower maxconn to (\d+)", out).group(1))
+    check(1000 < fits < 50000000, out)
+    refused(net, "    tune.mbufs 2000\n", "'tune.mbufs 2000' is too few", r"at least (\d+)")
+    if ASAN:
+        return  # its shadow memory is no part of the sum
+    p = net.sluice(net.sluice_head("af_xdp", extra="    maxconn 100000\n") + CONF)
+    m = re.search(r"memory for maxconn 100000: 1 worker x \((\d+) connections of (\d+) bytes \+ "
+                  r"(\d+) requests in flight of (\d+) bytes \+ (\d+) MiB\) = (\d+) MiB", p.log())
+    check(m, p.log())
+    n = [int(x) for x in m.groups()]
+    check(abs((n[0] * n[1] + n[2] * n[3]) / 1048576 + n[4] - n[5]) < 3, p.log())
+    _, pids = sh(["pgrep", "-P", str(p.pid)])
+    with open("/proc/%s/status" % pids.split()[0]) as f:
+        rss = int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) / 1024
+    check(rss >= n[5], "%d MiB are resident, %d were announced" % (rss, n[5]))
+    net.stop_sluice(p)
+
+
+def test_tiny_pool(net):
+    """Clients that read nothing hold all buffers: the rings still refill, who comes is answered by
+    200 or 503, and all is well again by itself when the clients go."""
+    random_file(net.file("big"), 4 << 20)
+    net.nginx([("b1", 8001)])
+    p = net.sluice(net.sluice_head("af_xdp", extra="    tune.mbufs 9216\n") + CONF)
+    before = net.telemetry("/sluice/workers")["0"]
+    slow = net.start(["/usr/bin/python3", net.write("slow.py", """
+import socket, time
+s = []
+for i in range(200):
+    c = socket.socket()
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    c.connect(("%s", 80))
+    c.sendall(b"GET /big HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    s.append(c)
+time.sleep(600)
+""" % VIP4)], ns=net.c)
+    wait_for("pressure", lambda: net.stat("pressure_shed") > 0, 15)
+    r = net.wrk("http://%s/name" % VIP4, seconds=3, conns=16)
+    log = "%s\n%s" % (r["text"], net.telemetry("/sluice/workers"))
+    check(r["requests"] > 100 and r["bad"] == 0, log)
+    check(int(net.telemetry("/sluice/drops")["no_mbuf"]) == 0, "no_mbuf")
+    check(slow.alive(), "the clients ended")
+    slow.kill()
+    wait_for("all given back", lambda: net.stat("retained_bytes") == 0, 20)
+    t = time.monotonic()
+    r = net.wrk("http://%s/name" % VIP4, seconds=3, conns=16)
+    check(r["bad"] == 0 and r["non2xx"] == 0 and r["requests"] > 500, r["text"])
+    now = net.telemetry("/sluice/workers")["0"]
+    check(int(now["pressure"]) == 0 and int(now["mbufs"]) <= int(before["mbufs"]) + 2048,
+          "%s after %.1f s" % (now, time.monotonic() - t))
+    net.stop_sluice(p)
