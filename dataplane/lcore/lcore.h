@@ -71,7 +71,7 @@ struct xmesh {
  */
 enum pressure {
 	PRESSURE_NONE,
-	PRESSURE_COOKIES, // 8/16: SYNs leave nothing behind; send buffers are an eighth
+	PRESSURE_COOKIES, // 8/16: SYNs leave nothing behind; send buffers grow half as far
 	PRESSURE_WINDOWS, // 12/16: receive windows are an eighth
 	PRESSURE_SHED,    // 14/16: idle connections are closed, requests refused
 };

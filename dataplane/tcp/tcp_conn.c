@@ -412,6 +412,7 @@ tcp_close(struct lcore *lc, struct tcp_conn *tc)
 		return;
 	tc->flags |= TF_ORPHAN;
 	rxq_free(lc, tc);
+	tcp_ooo_free(lc, tc); // nobody will read what the hole keeps back
 	switch ((enum tcp_state)tc->state) {
 	case TCP_CLOSED:
 	case TCP_TIME_WAIT:

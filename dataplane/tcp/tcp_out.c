@@ -177,18 +177,12 @@ send_syn(struct lcore *lc, struct tcp_conn *tc)
 		stat_inc(lc, STAT_TCP_RETRANS);
 }
 
-/*
- * The send buffer of a connection by how much of the worker's budget is used: from a half on an
- * eighth, and from seven eighths on the least with which it still moves.
- */
 static uint16_t
 snd_buf_kb(const struct lcore *lc)
 {
-	uint32_t kb = lc->tcp->conf.snd_buf >> 10;
+	uint32_t kb = sl_max(tcp_share(lc) >> 10, 4u);
 
-	if (likely(lc->retained <= lc->retain_max / 2))
-		return (uint16_t)kb;
-	return (uint16_t)(lc->retained <= lc->retain_max / 8 * 7 ? kb / 8 : sl_min(kb / 8, 4u));
+	return (uint16_t)sl_min(lc->tcp->conf.snd_buf >> 10, kb);
 }
 
 void

@@ -207,6 +207,20 @@ void tcp_transmit(
 struct tcp_sum tcp_header(
 	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags);
 
+/*
+ * What one queue of a connection may hold, in bytes of payload: an eighth of the worker's budget while
+ * it is free, and with the square of what is left of it. So those who do not read share a part
+ * among themselves, however many they are, and leave the others theirs.
+ */
+static inline uint32_t
+tcp_share(const struct lcore *lc)
+{
+	uint32_t max = lc->retain_max >> 10, held = lc->retained >> 10;
+	uint64_t left = max > held ? max - held : 0;
+
+	return (uint32_t)(left * left / (8 * (uint64_t)sl_max(max, 1u))) << 10;
+}
+
 /* ---- tcp_opt.c ---- */
 /* Fills the option fields; -EBADMSG on a malformed list. */
 int tcp_opt_parse(const uint8_t *p, uint32_t n, bool syn, struct tcp_seg *s);

@@ -276,8 +276,12 @@ refused(struct lcore *lc, struct tcp_conn *tc, bool in_order, enum drop *why)
 		tcp_ooo_free(lc, tc);
 		return lc->retained + CHAIN_TRUESIZE > max;
 	}
+	// one connection's pieces: at most a quarter of what is left, whatever its buffer
 	*why = DROP_TCP_OOO_FULL;
-	return !in_order && held + CHAIN_TRUESIZE > 2 * lc->tcp->conf.rcv_buf;
+	if (in_order)
+		return false;
+	max = sl_max((max - lc->retained) / 4, 32u * CHAIN_TRUESIZE);
+	return held + CHAIN_TRUESIZE > sl_min(max, 2 * lc->tcp->conf.rcv_buf);
 }
 
 void

@@ -1,0 +1,278 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Raw frames of attacks, for the network tests: attack.py KIND IFACE MAC VIP4 VIP6 PORT SECONDS [RATE]
+
+Sends from a packet socket on IFACE to MAC, as fast as it can or RATE frames per second, and prints
+how many. Sources: addresses that the kernel of this namespace does not have, so that it stays out
+of it (10.61.1.66 and fd61:1::66 are attackers with connections; sluice knows their MAC by
+'neighbour' lines). Kinds are the functions kind_* below.
+"""
+import random
+import select
+import socket
+import struct
+import sys
+import time
+
+ATTACKER4, ATTACKER6 = "10.61.1.66", "fd61:1::66"
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+
+
+def csum(data, s=0):
+    if len(data) & 1:
+        data += b"\0"
+    s += sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while s >> 16:
+        s = (s & 0xffff) + (s >> 16)
+    return ~s & 0xffff
+
+
+class Attack:
+    def __init__(self, iface, mac, vip4, vip6, port):
+        self.s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self.s.bind((iface, 0))
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        self.own = self.s.getsockname()[4]
+        self.mac = bytes.fromhex(mac.replace(":", ""))
+        self.vip4, self.vip6, self.port = vip4, vip6, port
+        self.r = random.Random(1)
+        self.sent = 0
+
+    # ---- building ----
+
+    def eth(self, kind, payload, dst=None):
+        return (dst or self.mac) + self.own + struct.pack("!H", kind) + payload
+
+    def ip4(self, proto, payload, src=ATTACKER4, dst=None, frag=0, ident=0, opts=b""):
+        h = struct.pack("!BBHHHBBH4s4s", 0x45 + len(opts) // 4, 0, 20 + len(opts) + len(payload),
+                        ident, frag, 64, proto, 0, socket.inet_aton(src),
+                        socket.inet_aton(dst or self.vip4)) + opts
+        return self.eth(0x0800, h[:10] + struct.pack("!H", csum(h)) + h[12:] + payload)
+
+    def ip6(self, nxt, payload, src=ATTACKER6, dst=None, hops=64):
+        return self.eth(0x86dd, struct.pack("!IHBB", 6 << 28, len(payload), nxt, hops) +
+                        socket.inet_pton(socket.AF_INET6, src) +
+                        socket.inet_pton(socket.AF_INET6, dst or self.vip6) + payload)
+
+    def tcp(self, sport, seq, ack=0, flags=SYN, wnd=65535, opts=b"", data=b"", src=ATTACKER4,
+            dport=None, dst=None, doff=None, urg=0):
+        opts += b"\0" * (-len(opts) % 4)
+        h = struct.pack("!HHIIBBHHH", sport, dport or self.port, seq & 0xffffffff,
+                        ack & 0xffffffff, (5 + len(opts) // 4 if doff is None else doff) << 4, flags,
+                        wnd, 0, urg) + opts + data
+        dst = dst or self.vip4
+        pseudo = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!HH", 6, len(h))
+        h = h[:16] + struct.pack("!H", csum(pseudo + h)) + h[18:]
+        return self.ip4(6, h, src=src, dst=dst)
+
+    def icmp4(self, kind, code, rest, payload, src=ATTACKER4):
+        h = struct.pack("!BBHI", kind, code, 0, rest) + payload
+        return self.ip4(1, h[:2] + struct.pack("!H", csum(h)) + h[4:], src=src)
+
+    def icmp6(self, kind, code, body, src=ATTACKER6, dst=None, hops=255):
+        dst = dst or self.vip6
+        h = struct.pack("!BBH", kind, code, 0) + body
+        pseudo = (socket.inet_pton(socket.AF_INET6, src) + socket.inet_pton(socket.AF_INET6, dst) +
+                  struct.pack("!II", len(h), 58))
+        return self.ip6(58, h[:2] + struct.pack("!H", csum(pseudo + h)) + h[4:], src=src, dst=dst,
+                        hops=hops)
+
+    # ---- sending ----
+
+    def send(self, frame):
+        try:
+            self.s.send(frame)
+            self.sent += 1
+        except (BlockingIOError, OSError):
+            time.sleep(0.001)
+
+    def flood(self, frames, seconds, rate=0):
+        """The frames round and round."""
+        end, i, t0 = time.monotonic() + seconds, 0, time.monotonic()
+        while time.monotonic() < end:
+            for _ in range(64):
+                self.send(frames[i])
+                i = i + 1 if i + 1 < len(frames) else 0
+            if rate and self.sent > (time.monotonic() - t0) * rate:
+                time.sleep(64.0 / rate)
+
+    def open(self, sport, mss=1460, opts=b"", wnd=65535):
+        """A handshake by hand: (our next, theirs), or None."""
+        isn = self.r.getrandbits(32)
+        self.send(self.tcp(sport, isn, opts=(struct.pack("!BBH", 2, 4, mss) if mss is not None
+                                            else b"") + opts, wnd=wnd))
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            r, _, _ = select.select([self.s], [], [], 0.2)
+            if not r:
+                continue
+            f = self.s.recv(2048)
+            if (len(f) < 54 or f[12:14] != b"\x08\0" or f[23] != 6 or
+                    f[30:34] != socket.inet_aton(ATTACKER4) or
+                    struct.unpack("!H", f[36:38])[0] != sport or f[47] != SYN | ACK):
+                continue
+            theirs = struct.unpack("!I", f[38:42])[0] + 1
+            self.send(self.tcp(sport, isn + 1, theirs, ACK, wnd=wnd))
+            return isn + 1, theirs
+        return None
+
+    # ---- kinds: each sends for that long ----
+
+    def kind_syn(self, seconds, rate):
+        """SYNs from everywhere."""
+        frames = [self.tcp(self.r.randrange(1024, 65536), self.r.getrandbits(32),
+                           opts=b"\2\4\5\xb4\4\2\1\3\3\7", src="198.18.%d.%d" % (
+                               self.r.randrange(256), self.r.randrange(1, 255)))
+                  for _ in range(20000)]
+        self.flood(frames, seconds, rate)
+
+    def blind(self, flags, seconds, rate, data=b""):
+        frames = [self.tcp(p, self.r.getrandbits(32), self.r.getrandbits(32), flags,
+                           src="10.61.1.1", data=data) for p in range(32768, 61000, 3)]
+        self.flood(frames, seconds, rate)
+
+    def kind_rst(self, seconds, rate):
+        self.blind(RST, seconds, rate)
+
+    def kind_blindsyn(self, seconds, rate):
+        self.blind(SYN, seconds, rate)
+
+    def kind_data(self, seconds, rate):
+        self.blind(ACK | PSH, seconds, rate, b"x" * 100)
+
+    def on_conn(self, seconds, frames_of, n=8, **kw):
+        """Connections by hand, and what frames_of(sport, seq, ack) makes on each."""
+        frames = []
+        for i in range(n):
+            sport = 20000 + i
+            c = self.open(sport, **kw)
+            if c:
+                frames += frames_of(sport, *c)
+        if not frames:
+            sys.exit("no connection")
+        self.flood(frames, seconds)
+
+    def kind_sack(self, seconds, rate):
+        """Acknowledgements full of SACK blocks: inverted, beyond, overlapping, one byte each."""
+        get = b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
+
+        def frames(sport, seq, ack):
+            f = [self.tcp(sport, seq, ack, ACK | PSH, data=get)]
+            for i in range(200):
+                b = b"".join(struct.pack("!II", (ack + k) & 0xffffffff, (ack + j) & 0xffffffff)
+                             for k, j in ((9 * i + 1, 9 * i + 2), (i * 100, i), (1 << 31, 5),
+                                          (i, i + 60000)))
+                f.append(self.tcp(sport, seq + len(get), ack, ACK, opts=b"\1\1\5\x22" + b))
+            return f
+        self.on_conn(seconds, frames, opts=b"\4\2")
+
+    def kind_reverse(self, seconds, rate):
+        """One byte in a segment, from the end to the beginning, which never comes."""
+        self.on_conn(seconds, lambda sport, seq, ack: [
+            self.tcp(sport, seq + i, ack, ACK, data=b"x") for i in range(1500, 0, -1)], n=8)
+
+    def kind_mss(self, seconds, rate):
+        """The smallest segments that may be asked for, and what is no size at all."""
+        get = b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
+        for i, mss in enumerate((0, 1, 7, 8, 20, 47, 48, 64, 87, 88)):
+            c = self.open(30000 + i, mss=mss)
+            if c:
+                self.send(self.tcp(30000 + i, c[0], c[1], ACK | PSH, data=get))
+        time.sleep(seconds)
+
+    def kind_window(self, seconds, rate):
+        """A window that shrinks, closes, opens for a byte, and closes."""
+        get = b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
+
+        def frames(sport, seq, ack):
+            f = [self.tcp(sport, seq, ack, ACK | PSH, data=get, wnd=2000)]
+            return f + [self.tcp(sport, seq + len(get), ack + w % 3, ACK, wnd=w)
+                        for w in (1500, 1000, 500, 1, 0, 1, 0, 3, 0, 65535, 0)]
+        self.on_conn(seconds, frames)
+
+    def kind_land(self, seconds, rate):
+        """From ourselves to ourselves; from groups, from nowhere, from port 0."""
+        f = [self.tcp(self.port, 1, src=self.vip4)]
+        for src in ("127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "10.61.1.255"):
+            f.append(self.tcp(4000, 1, src=src))
+        f.append(self.tcp(0, 1))
+        f.append(self.ip6(6, b"\x0f\xa0\0\x50" + bytes(16), src=self.vip6))
+        self.flood(f, seconds, rate)
+
+    def kind_options(self, seconds, rate):
+        """Every kind with every length, in 40 bytes; header lengths that are none."""
+        f = []
+        for kind in list(range(10)) + [19, 29, 30, 34, 69, 253, 255]:
+            for n in (0, 1, 2, 3, 4, 5, 9, 10, 11, 18, 26, 34, 40, 41, 255):
+                o = bytes([kind, n]) + bytes(self.r.randrange(256) for _ in range(38))
+                f.append(self.tcp(5000 + kind, 1, opts=o))
+                f.append(self.tcp(5000 + kind, 1, 1, ACK, opts=o))
+        for doff in range(16):
+            f.append(self.tcp(6000, 1, doff=doff))
+        for flags in range(256):  # null, xmas and all others
+            f.append(self.tcp(7000, 1, 1, flags, urg=flags))
+        self.flood(f, seconds, rate)
+
+    def kind_fragments(self, seconds, rate):
+        """Fragments: overlapping, tiny, beyond 64 KB; IPv6 with and without a first one."""
+        f = []
+        whole = self.tcp(8000, 1, data=b"x" * 100)[34:]
+        for off in (0, 1, 2, 8189, 3):
+            for more in (0, 0x2000):
+                f.append(self.ip4(6, whole[off * 8 % 64:][:48], frag=more | off, ident=7))
+        for off in (0, 8, 16, 0xfff8):
+            for more in (0, 1):
+                if off | more:
+                    f.append(self.ip6(44, struct.pack("!BBHI", 6, 0, off | more, 9) + bytes(40)))
+        f.append(self.ip6(44, struct.pack("!BBHI", 44, 0, 0, 9) * 6 + bytes(20)))
+        f.append(self.ip6(0, b"\x3c\0\1\4\0\0\0\0" + b"\x3c\0\1\4\0\0\0\0" * 8 + bytes(20)))
+        f.append(self.ip6(43, b"\6\0\0\1\0\0\0\0" + bytes(20)))
+        self.flood(f, seconds, rate)
+
+    def kind_icmp(self, seconds, rate):
+        """Frag-needed with every MTU, unreachables, quoting connections by guess."""
+        f = []
+        for p in range(32768, 61000, 7):
+            q = self.tcp(self.port, self.r.getrandbits(32), src=self.vip4, dst="10.61.1.1",
+                         dport=p)[14:42]
+            f.append(self.icmp4(3, 4, self.r.choice((0, 1, 68, 296, 576, 1280)), q))
+            f.append(self.icmp4(3, self.r.randrange(16), 0, q))
+            f.append(self.icmp4(self.r.choice((4, 5, 11, 12, 13, 17)), 0, 0, q))
+        f.append(self.icmp6(2, 0, struct.pack("!I", 68) + bytes(60)))
+        f.append(self.icmp6(134, 0, bytes(40)))
+        f.append(self.icmp6(137, 0, bytes(40)))
+        self.flood(f, seconds, rate)
+
+    def kind_arp(self, seconds, rate):
+        """Requests and replies of hosts that are not there, and for the ones that are."""
+        f = []
+        for i in range(3000):
+            sip = bytes([10, 61, 1, self.r.randrange(2, 255)])
+            if sip[3] in (10, 66):
+                continue
+            mac = b"\x02\x66" + bytes(self.r.randrange(256) for _ in range(4))
+            f.append(self.eth(0x0806, struct.pack("!HHBBH", 1, 0x800, 6, 4, 1 + i % 2) + mac + sip +
+                              bytes(6) + socket.inet_aton(self.vip4)))
+        self.flood(f, seconds, rate)
+
+    def kind_nd(self, seconds, rate):
+        f = []
+        for i in range(3000):
+            src = "fd61:1::%x:%x" % (self.r.randrange(1, 65536), self.r.randrange(65536))
+            lla = b"\x02\x66" + bytes(self.r.randrange(256) for _ in range(4))
+            v = socket.inet_pton(socket.AF_INET6, self.vip6 if i % 2 == 0 else src)
+            f.append(self.icmp6(135 + i % 2, 0, bytes([0x60 * (i % 2), 0, 0, 0]) + v +
+                                bytes([1 + i % 2, 1]) + lla, src=src))
+        self.flood(f, seconds, rate)
+
+
+def main():
+    kind, iface, mac, vip4, vip6, port, seconds = sys.argv[1:8]
+    a = Attack(iface, mac, vip4, vip6, int(port))
+    rate = float(sys.argv[8]) if len(sys.argv) > 8 else 0
+    getattr(a, "kind_" + kind)(float(seconds), rate)
+    print("sent %d" % a.sent)
+
+
+if __name__ == "__main__":
+    main()
