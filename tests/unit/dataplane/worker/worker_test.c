@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -98,6 +100,29 @@ step(uint32_t ms)
 	worker_iterate(lc);
 }
 
+/* So much address space beyond what is used; 0: as much as before. What is there must not matter. */
+static void
+limit_memory(uint64_t bytes)
+{
+	static struct rlimit before;
+	struct rlimit lim;
+	unsigned long pages = 0;
+	FILE *f;
+
+	if (bytes == 0) {
+		assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+		return;
+	}
+	f = fopen("/proc/self/statm", "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	lim = before;
+	lim.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
+	assert_int_equal(setrlimit(RLIMIT_AS, &lim), 0);
+}
+
 /* What there is no memory for is named, and what stood is taken down. */
 static void
 test_no_memory(void **state sl_unused)
@@ -105,6 +130,7 @@ test_no_memory(void **state sl_unused)
 	struct worker_spec s = spec;
 	struct port_err err = { .text = "" };
 
+	limit_memory(1u << 30);
 	s.tcp.max_conns = UINT32_MAX / 4;
 	assert_null(worker_new(&s, &err));
 	assert_non_null(strstr(err.text, "worker 0"));
@@ -112,6 +138,7 @@ test_no_memory(void **state sl_unused)
 	s = spec;
 	s.max_streams = UINT32_MAX / 4;
 	assert_null(worker_new(&s, &err));
+	limit_memory(0);
 	assert_non_null(strstr(err.text, "streams"));
 	assert_int_equal(rte_mempool_in_use_count(spec.lcore.pool), 0);
 }
