@@ -238,8 +238,8 @@ SL_CFG_GLOBAL(
 	{ "tune.tcp.retries", CONF_GLOBAL, 1, 1, kw_tcp_number, "<number>",
 		"timeouts without progress that end a connection (15)", P(f_retries) },
 	{ "tune.tcp.syn-cookies", CONF_GLOBAL, 1, 1, kw_tcp_cookies, "off|auto|always",
-		"when SYNs are answered without keeping an entry (auto: from three quarters of the "
-		"table on)", P(f_cookies) },
+		"when SYNs are answered without keeping an entry (auto: under pressure, "
+		"and from three quarters of the table on)", P(f_cookies) },
 	{ "tune.tcp.half-open", CONF_GLOBAL, 1, 1, kw_tcp_number, "<number>",
 		"entries of half-open connections per worker (4096)", P(f_half_open) },
 	{ "tune.tcp.timewait", CONF_GLOBAL, 1, 1, kw_tcp_time, "<time>",

@@ -63,7 +63,7 @@ enum tcp_cc_id { TCP_CC_NEWRENO, TCP_CC_WESTWOOD, TCP_CC_CUBIC, TCP_CC_NR };
 /* When a SYN is answered by a cookie, without keeping anything. */
 enum tcp_cookie_use {
 	TCP_COOKIES_OFF,  // a full table forgets its oldest entry
-	TCP_COOKIES_AUTO, // from three quarters of the half-open table on
+	TCP_COOKIES_AUTO, // from three quarters of the half-open table on, or under pressure
 	TCP_COOKIES_ALWAYS
 };
 

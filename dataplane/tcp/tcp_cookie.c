@@ -59,12 +59,13 @@ tcp_cookie_init(struct lcore *lc)
 }
 
 bool
-tcp_cookie_due(const struct tcp_lcore *tl)
+tcp_cookie_due(const struct lcore *lc)
 {
+	const struct tcp_lcore *tl = lc->tcp;
 	uint32_t most = tl->conf.max_half_open;
 
 	if (tl->conf.cookies == TCP_COOKIES_AUTO)
-		return tl->halfs.used >= most - most / 4;
+		return tl->halfs.used >= most - most / 4 || lc->pressure >= PRESSURE_COOKIES;
 	return tl->conf.cookies == TCP_COOKIES_ALWAYS;
 }
 

@@ -211,7 +211,7 @@ tcp_syn_input(
 		return;
 	}
 	// the sequence numbers of a tuple that was in TIME_WAIT must go on: no cookie
-	if (unlikely(tcp_cookie_due(tl)) && min_iss == NULL) {
+	if (unlikely(tcp_cookie_due(lc)) && min_iss == NULL) {
 		tcp_cookie_synack(lc, s);
 		rte_pktmbuf_free(m);
 		return;

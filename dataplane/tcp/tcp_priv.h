@@ -95,7 +95,7 @@ sl_tick tcp_half_age(struct lcore *lc, uint32_t budget);
 /* ---- tcp_cookie.c ---- */
 void tcp_cookie_init(struct lcore *lc);
 /* Is a SYN to be answered without an entry? */
-bool tcp_cookie_due(const struct tcp_lcore *tl);
+bool tcp_cookie_due(const struct lcore *lc);
 /* Answers the SYN. */
 void tcp_cookie_synack(struct lcore *lc, const struct tcp_seg *s);
 /* A segment of no connection: true if it brings a cookie of ours. *tc: the connection; NULL: full. */

@@ -77,6 +77,30 @@ test_threshold(void **state)
 	case_close(&sim);
 }
 
+/* And from the first level of pressure on, however empty the table is. */
+static void
+test_pressure(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	conf.cookies = TCP_COOKIES_AUTO;
+	case_open(&sim, &conf);
+	ep_listen(&sim, 0, 80, false, &s);
+	sim.host[0].lc->pressure = PRESSURE_COOKIES;
+	syn(&p, 20000, 0, 1460, 0, false);
+	assert_int_equal(sim_tcp(&sim, 0)->halfs.used, 0);
+	assert_int_equal(sent(), 1);
+	pup_send(&p, F_ACK, 0);
+	assert_true(s.accepted);
+	sim.host[0].lc->pressure = PRESSURE_NONE;
+	syn(&p, 20001, 0, 1460, 0, false);
+	assert_int_equal(sim_tcp(&sim, 0)->halfs.used, 1);
+	assert_int_equal(sent(), 1);
+	case_close(&sim);
+}
+
 /* What the SYN offered holds for the connection: MSS, window scale, SACK, timestamps. */
 static void
 test_options(void **state)
@@ -490,6 +514,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_threshold),
+		T(test_pressure),
 		T(test_options),
 		T(test_data_brings_it),
 		T(test_overtaken),
