@@ -105,6 +105,8 @@ def main():
     haproxy = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if haproxy is None:
         sys.exit("haproxy is not installed (scripts/setup installs it)")
+    with open(check, "rb") as f:
+        asan = b"__asan_init" in f.read()
     bad = ran = 0
     with tempfile.TemporaryDirectory() as tmp:
         for name, text in FILES.items():
@@ -113,6 +115,8 @@ def main():
                 f.write(text)
         for kind, lines in (("same", LINES), ("code", CODES), ("refused", REFUSED)):
             for args in [x.split() for x in lines.split("\n")]:
+                if asan and "-m" in args:
+                    continue  # the sanitizer's own memory is more than any limit
                 ran += 1
                 ha = run([haproxy] + args, tmp)
                 ports = ["-f", "ports.cfg"] if "-f" in args[:-1] else []

@@ -510,7 +510,7 @@ test_scarce(void **state sl_unused)
 static void
 test_no_mbuf(void **state sl_unused)
 {
-	struct rte_mbuf *m[POOL];
+	struct rte_mbuf *m[POOL + 1]; // and the refusal
 	int fd = dial(), n = 0;
 	uint64_t out = 0;
 
