@@ -404,15 +404,19 @@ def test_failing(net, how):
                         % int(FAIL_AT * 1000)))
     pid = daemon_pid(p)
     fds = len(os.listdir("/proc/%d/fd" % pid))
-    # the deadline is exact; what a loaded machine adds to a measured time is not ours
+    # the deadline is exact; what a loaded machine adds to a measured time is not ours: the median
+    # must be near it, a single one may be late
     slack = 0.02 + 0.15 * SLOW
+    all_took = []
     for _ in range(5):
         code, took = get(net)
         if how in ("refused", "half"):
             check(code == 502 and took < FAIL_AT, "%s: %d after %.3f s" % (how, code, took))
-        else:
-            check(code == 504 and FAIL_AT - 0.02 <= took <= FAIL_AT + slack,
-                  "%s: %d after %.3f s" % (how, code, took))
+            continue
+        all_took.append(took)
+        check(code == 504 and FAIL_AT - 0.02 <= took <= FAIL_AT + 2 * SLOW,
+              "%s: %d after %.3f s" % (how, code, took))
+    check(not all_took or sorted(all_took)[2] <= FAIL_AT + slack, "%s: %s" % (how, all_took))
     nothing_left(net, pid, fds)
     net.stop_sluice(p)
 
