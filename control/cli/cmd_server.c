@@ -201,7 +201,7 @@ number(struct cli_ctx *x, uint32_t i, uint64_t *n)
 {
 	if (i < x->n && sl_str_u64(x->arg[i], n) == 0 && *n < UINT32_MAX)
 		return true;
-	cli_msg(x, i < x->n ? "Integer value expected." : "Integer value expected.");
+	cli_msg(x, "Integer value expected.");
 	return false;
 }
 

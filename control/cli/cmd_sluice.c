@@ -83,18 +83,20 @@ do_memory(struct cli_ctx *x)
 static void
 do_lua(struct cli_ctx *x)
 {
-	cli_msg(x,
-		"# thread calls errors exhausted cancelled slices wakeups cpu_us running memory_kb");
+	cli_str(x, SL_STR("# thread"));
+#define X(sym, help) cli_printf(x, " %s", #sym);
+	SCRIPT_COUNTERS(X)
+#undef X
 	for (uint16_t t = 0; t < script_count(); t++) {
 		struct script_stats s;
 
 		script_get_stats(t, &s);
-		cli_printf(x,
-			"%u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-			" %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-			t, s.calls, s.errors, s.exhausted, s.cancelled, s.slices, s.wakeups,
-			s.cpu_us, s.running, s.memory_kb);
+		cli_printf(x, "\n%u", t);
+#define X(sym, help) cli_printf(x, " %" PRIu64, s.sym);
+		SCRIPT_COUNTERS(X)
+#undef X
 	}
+	cli_str(x, SL_STR("\n"));
 }
 
 // clang-format off

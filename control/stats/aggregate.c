@@ -20,6 +20,18 @@ stats_sum(struct lcore *const *lc, uint16_t n, enum lc_stat s)
 }
 
 uint64_t
+stats_accepts(struct lcore *const *lc, uint16_t n)
+{
+	return stats_sum(lc, n, STAT_TCP_ACCEPTS) + stats_sum(lc, n, STAT_HOST_ACCEPTS);
+}
+
+uint64_t
+stats_bytes_out(struct lcore *const *lc, uint16_t n)
+{
+	return stats_sum(lc, n, STAT_TX_BYTES) + stats_sum(lc, n, STAT_HOST_OUT);
+}
+
+uint64_t
 stats_sum_drop(struct lcore *const *lc, uint16_t n, enum drop d)
 {
 	uint64_t sum = 0;

@@ -52,7 +52,7 @@ fill_rates(const struct stats_src *s, struct field *f)
 	f[INF_MAXCONNRATE] = field_u32(s->rates->conn.max);
 	f[INF_SESSRATE] = field_u32(s->rates->conn.rate);
 	f[INF_MAXSESSRATE] = field_u32(s->rates->conn.max);
-	f[INF_TOTALBYTESOUT] = field_u64(stats_sum(s->lc, s->nlc, STAT_TX_BYTES));
+	f[INF_TOTALBYTESOUT] = field_u64(stats_bytes_out(s->lc, s->nlc));
 	f[INF_TOTALSPLICDEDBYTESOUT] = field_u64(0);
 	f[INF_BYTESOUTRATE] = field_u64(s->rates->bytes_out.rate);
 }
@@ -107,7 +107,7 @@ info_fill(const struct stats_src *s, struct field *f, struct info_texts *t)
 	f[INF_HARD_MAXCONN] = field_u32(s->model->global.maxconn);
 	f[INF_CURRCONNS] = field_u32(atomic_load_explicit(
 		(_Atomic(uint32_t) *)(uintptr_t)&s->bal->conns, memory_order_relaxed));
-	f[INF_CUMCONNS] = field_u32(stats_sum(s->lc, s->nlc, STAT_TCP_ACCEPTS));
+	f[INF_CUMCONNS] = field_u32(stats_accepts(s->lc, s->nlc));
 	f[INF_CUMREQ] = field_u32(stats_sum(s->lc, s->nlc, STAT_H1_REQUESTS));
 	fill_rates(s, f);
 	f[INF_IDLE_PCT] = field_u32(idle_percent(s));
@@ -118,7 +118,7 @@ info_fill(const struct stats_src *s, struct field *f, struct info_texts *t)
 	log_get_stats(s->log, &log);
 	f[INF_DROPPEDLOGS] = field_u32(log.lost_sink + log.lost_post +
 		stats_sum(s->lc, s->nlc, STAT_LOG_DROPPED));
-	f[INF_POOLUSED_BYTES] = f[INF_POOLALLOC_BYTES] = f[INF_MEMMAX_BYTES] = field_u64(0);
+	f[INF_POOLALLOC_BYTES] = field_u64(0);
 	f[INF_POOLUSED_BYTES] = field_u64(pool_bytes_used(s));
 	f[INF_POOLUSED_MB] = field_u32(pool_bytes_used(s) >> 20);
 }

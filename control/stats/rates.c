@@ -39,17 +39,14 @@ static void
 on_tick(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 {
 	struct rates *r = t->data;
-	uint64_t wall = (uint64_t)time(NULL), conn, req;
+	uint64_t wall = (uint64_t)time(NULL);
 
 	r->at = (r->at + 1) % (RATES_STEPS + 1);
 	look_set(r, STATS_PROXY, r->px, r->npx, wall);
 	look_set(r, STATS_SERVER, r->srv, r->nsrv, wall);
 	look_set(r, STATS_LISTENER, r->bind, r->nbind, wall);
-	conn = stats_sum(r->lc, r->nlc, STAT_TCP_ACCEPTS);
-	req = stats_sum(r->lc, r->nlc, STAT_H1_REQUESTS);
-	look(&r->conn, r->at, conn);
-	look(&r->req, r->at, req);
-	look(&r->bytes_out, r->at, stats_sum(r->lc, r->nlc, STAT_TX_BYTES));
+	look(&r->conn, r->at, stats_accepts(r->lc, r->nlc));
+	look(&r->bytes_out, r->at, stats_bytes_out(r->lc, r->nlc));
 }
 
 static struct rates_of *
@@ -104,7 +101,7 @@ static void
 clear(struct rates_of *of, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
-		of[i].sess.max = of[i].req.max = of[i].cur_max = of[i].queue_max = 0;
+		of[i].sess.max = of[i].req.max = of[i].cur_max = 0;
 }
 
 void
@@ -113,5 +110,5 @@ rates_clear_max(struct rates *r)
 	clear(r->px, r->npx);
 	clear(r->srv, r->nsrv);
 	clear(r->bind, r->nbind);
-	r->conn.max = r->req.max = r->bytes_out.max = 0;
+	r->conn.max = r->bytes_out.max = 0;
 }

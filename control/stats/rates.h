@@ -17,7 +17,7 @@ struct rate_window {
 };
 struct rates_of {
 	struct rate_window sess, req;
-	uint32_t cur_max, queue_max;
+	uint32_t cur_max;
 	uint64_t last_session; // wall seconds of the last growth of cum_conn; 0: none
 };
 struct rates {
@@ -28,7 +28,7 @@ struct rates {
 	uint32_t at;
 	struct rates_of *px, *srv, *bind;
 	uint32_t npx, nsrv, nbind;
-	struct rate_window conn, req, bytes_out; // of the process
+	struct rate_window conn, bytes_out; // of the process
 };
 
 struct rates *rates_new(struct ev_loop *ev, struct lcore *const *lc, uint16_t nlc, uint32_t npx,

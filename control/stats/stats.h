@@ -45,6 +45,9 @@ void stats_close(void);
 
 /* ---- aggregate.c: any thread, reads relaxed counters ---- */
 uint64_t stats_sum(struct lcore *const *lc, uint16_t n, enum lc_stat s);
+/* Connections accepted, and bytes sent, over ports and sockets of the host alike. */
+uint64_t stats_accepts(struct lcore *const *lc, uint16_t n);
+uint64_t stats_bytes_out(struct lcore *const *lc, uint16_t n);
 uint64_t stats_sum_drop(struct lcore *const *lc, uint16_t n, enum drop d);
 enum stats_set { STATS_PROXY, STATS_LISTENER, STATS_SERVER };
 /* Sum of a counter set over workers, as plain numbers. */

@@ -123,7 +123,7 @@ static void
 fill_upstream(struct field *f, const struct px_sums *c, const struct rates_of *r, bool http)
 {
 	f[ST_QCUR] = field_u32(0);
-	f[ST_QMAX] = field_u32(r->queue_max);
+	f[ST_QMAX] = field_u32(0);
 	f[ST_SCUR] = field_u32(c->cur_conn);
 	f[ST_SMAX] = field_u32(sl_max((uint64_t)r->cur_max, c->cur_conn));
 	f[ST_STOT] = field_u64(c->cum_conn);

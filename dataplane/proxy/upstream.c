@@ -202,13 +202,13 @@ take_idle(struct stream *s)
 	return true;
 }
 
-/* A connection of its own; the stream is attached at once, so that it hears how it goes. */
 static const struct ip_port *
 srv_addr_of(const struct stream *s)
 {
 	return srv_addr(&s->lc->bal_shared->srv[s->srv->slot], s->srv);
 }
 
+/* A connection of its own; the stream is attached at once, so that it hears how it goes. */
 static int
 open_http(struct stream *s, const struct ip_port *from)
 {
