@@ -78,15 +78,6 @@ fail(struct lexer *lx, const char *what, uint32_t at)
 	return -EINVAL;
 }
 
-static int
-hex_digit(char ch)
-{
-	if (ch >= '0' && ch <= '9')
-		return ch - '0';
-	ch = sl_lower(ch);
-	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
-}
-
 /* Behind the backslash at `at`; returns the bytes consumed after it. */
 static int
 escape(struct lexer *lx, uint32_t at, bool quoted)
@@ -113,8 +104,8 @@ escape(struct lexer *lx, uint32_t at, bool quoted)
 		put(&lx->out, '\t');
 		return 1;
 	case 'x':
-		hi = at + 2 < s.len ? hex_digit(s.p[at + 2]) : -1;
-		lo = at + 3 < s.len ? hex_digit(s.p[at + 3]) : -1;
+		hi = at + 2 < s.len ? sl_hex_value(s.p[at + 2]) : -1;
+		lo = at + 3 < s.len ? sl_hex_value(s.p[at + 3]) : -1;
 		if (hi < 0 || lo < 0)
 			return fail(lx, "truncated or invalid hexadecimal sequence", at);
 		put(&lx->out, (char)(hi * 16 + lo));

@@ -66,15 +66,6 @@ addr_in_net(const struct ip_addr *a, const struct ip_net *n)
 	return bits == 0 || ((a->b[bytes] ^ n->ip.b[bytes]) & mask) == 0;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sl_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -EINVAL;
-}
-
 int
 addr_parse_mac(struct sl_str s, uint8_t mac[6])
 {
@@ -83,7 +74,7 @@ addr_parse_mac(struct sl_str s, uint8_t mac[6])
 	if (s.len != 17 || (s.p[2] != ':' && s.p[2] != '-'))
 		return -EINVAL;
 	for (uint32_t i = 0; i < 6; i++) {
-		int hi = hex_digit(s.p[3 * i]), lo = hex_digit(s.p[3 * i + 1]);
+		int hi = sl_hex_value(s.p[3 * i]), lo = sl_hex_value(s.p[3 * i + 1]);
 
 		if (hi < 0 || lo < 0 || (i < 5 && s.p[3 * i + 2] != s.p[2]))
 			return -EINVAL;
@@ -132,9 +123,9 @@ parse_group(struct sl_str s)
 	if (s.len < 1 || s.len > 4)
 		return -EINVAL;
 	for (uint32_t i = 0; i < s.len; i++) {
-		int d = hex_digit(s.p[i]);
+		int d = sl_hex_value(s.p[i]);
 		if (d < 0)
-			return d;
+			return -EINVAL;
 		n = n * 16 + d;
 	}
 	return n;

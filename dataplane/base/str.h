@@ -53,3 +53,13 @@ sl_lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
+
+/* What a hexadecimal digit of either case is worth, or -1. */
+static inline int
+sl_hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = sl_lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}

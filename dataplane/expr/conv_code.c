@@ -13,15 +13,6 @@
 static const char upper_hex[] = "0123456789ABCDEF";
 static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sl_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool
 conv_hex(const struct txn_view *v sl_unused, struct sample *s, const struct arg *args sl_unused,
 	struct arena *mem, uintptr_t priv sl_unused)
@@ -48,7 +39,7 @@ conv_hex2i(const struct txn_view *v sl_unused, struct sample *s, const struct ar
 	if (s->s.len == 0)
 		return false;
 	for (uint32_t i = 0; i < s->s.len; i++) {
-		int d = hex_value(s->s.p[i]);
+		int d = sl_hex_value(s->s.p[i]);
 		if (d < 0)
 			return false;
 		n = n << 4 | (uint64_t)d;
@@ -139,8 +130,8 @@ conv_url_dec(const struct txn_view *v sl_unused, struct sample *s, const struct 
 	for (uint32_t i = 0; i < t.len; i++) {
 		char c = t.p[i];
 		if (c == '%') {
-			int hi = i + 2 < t.len ? hex_value(t.p[i + 1]) : -1;
-			int lo = i + 2 < t.len ? hex_value(t.p[i + 2]) : -1;
+			int hi = i + 2 < t.len ? sl_hex_value(t.p[i + 1]) : -1;
+			int lo = i + 2 < t.len ? sl_hex_value(t.p[i + 2]) : -1;
 			if (hi < 0 || lo < 0)
 				return false;
 			c = (char)(hi << 4 | lo);

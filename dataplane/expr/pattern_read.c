@@ -74,15 +74,6 @@ read_regex(struct pat_reader *r, struct sl_str w)
 }
 
 static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sl_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static int
 read_bin(struct pat_reader *r, struct sl_str w)
 {
 	struct pat_str *p = add_item(r);
@@ -94,7 +85,7 @@ read_bin(struct pat_reader *r, struct sl_str w)
 		return expr_error(r->e, w, "an even number of hex digits is expected, not '%.*s'",
 			SL_STR_ARG(w));
 	for (uint32_t i = 0; i < w.len / 2; i++) {
-		int hi = hex_digit(w.p[2 * i]), lo = hex_digit(w.p[2 * i + 1]);
+		int hi = sl_hex_value(w.p[2 * i]), lo = sl_hex_value(w.p[2 * i + 1]);
 		if (hi < 0 || lo < 0)
 			return expr_error(
 				r->e, w, "'%.*s' is not a series of hex digits", SL_STR_ARG(w));

@@ -14,27 +14,6 @@
 #define HDR_DIR  0x3u
 #define HDR_FULL 0x4u // whole fields
 
-/* Cuts one value off a list; commas in quoted strings do not count (RFC 9110 5.6.1). */
-static struct sl_str
-cut_value(struct sl_str *rest)
-{
-	struct sl_str all = *rest;
-	bool quoted = false;
-
-	for (uint32_t i = 0; i < all.len; i++) {
-		if (quoted && all.p[i] == '\\') {
-			i++;
-		} else if (all.p[i] == '"') {
-			quoted = !quoted;
-		} else if (!quoted && all.p[i] == ',') {
-			*rest = sl_str_make(all.p + i + 1, all.len - i - 1);
-			return sl_str_trim(sl_str_make(all.p, i));
-		}
-	}
-	*rest = SL_STR_NULL;
-	return sl_str_trim(all);
-}
-
 /* The next field of this name from *at on; an empty name is any. */
 static bool
 next_field(const struct http_msg *m, struct sl_str name, uint16_t *at, struct sl_str *value)
@@ -75,7 +54,7 @@ next_value(
 		*out = rest;
 		rest = SL_STR_NULL;
 	} else {
-		*out = cut_value(&rest);
+		*out = http_cut_value(&rest);
 	}
 	*pos = (uint64_t)at << 32 | (rest.p != NULL ? (uint32_t)(rest.p - start) + 1 : 0);
 	return true;
@@ -99,7 +78,7 @@ last_value(const struct http_msg *m, struct sl_str name, bool full, struct sl_st
 	if (full || sl_str_chr(field, ',') < 0)
 		return true;
 	do
-		*out = cut_value(&field);
+		*out = http_cut_value(&field);
 	while (field.p != NULL);
 	return true;
 }

@@ -83,22 +83,13 @@ fetch_ip(const struct txn_view *v sl_unused, const struct arg *args, struct samp
 	return true;
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = sl_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static const char *
 check_bin(const struct arg *args)
 {
 	if (args[0].s.len % 2 != 0)
 		return "an even number of hex digits is expected";
 	for (uint32_t i = 0; i < args[0].s.len; i++) {
-		if (hex_value(args[0].s.p[i]) < 0)
+		if (sl_hex_value(args[0].s.p[i]) < 0)
 			return "a series of hex digits is expected";
 	}
 	return NULL;
@@ -114,8 +105,8 @@ fetch_bin(const struct txn_view *v sl_unused, const struct arg *args, struct sam
 	if (p == NULL)
 		return false;
 	for (uint32_t i = 0; i < n; i++)
-		p[i] = (char)(hex_value(args[0].s.p[2 * i]) << 4 |
-			hex_value(args[0].s.p[2 * i + 1]));
+		p[i] = (char)(sl_hex_value(args[0].s.p[2 * i]) << 4 |
+			sl_hex_value(args[0].s.p[2 * i + 1]));
 	give_str(out, sl_str_make(p, n));
 	out->type = T_BIN;
 	return true;
