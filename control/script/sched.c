@@ -25,6 +25,8 @@
 #define AWAKE_US 10000 // naps instead of blocking after the last call
 #define ROUND    64    // new calls between two looks at the rings
 #define TIMERS   256   // and timers
+#define STOP_MS  500   // what all threads together have to end
+#define BACK_MS  50    // of it for one that was stuck
 #define RUNAWAY  10000 // CPU time since its last wait, us, from which on a run has its share only
 
 struct script_sched script_sched;
@@ -447,27 +449,49 @@ sched_thread_run(struct script_thread *t)
 	return rc;
 }
 
-/* One that is still in C when the process ends keeps what it has. */
+/*
+ * Whether it has ended, within what is left of *ms milliseconds. One that is still in C then is
+ * abandoned (control/script/watch.c): it keeps what it has.
+ */
 static bool
-comes_back(struct script_thread *t)
+ends(struct script_thread *t, int *ms)
 {
-	struct timespec ms = { .tv_nsec = 1000000 };
+	const struct timespec one = { .tv_nsec = 1000000 };
+	uint64_t slice;
 
-	if (!t->joinable || atomic_load(&t->slice) != SLICE_GONE)
-		return true;
-	for (int i = 0; i < 50 && !atomic_load(&t->exited); i++)
-		nanosleep(&ms, NULL);
-	return atomic_load(&t->exited);
+	// one that was abandoned before may be about to come back, but is not waited for
+	int least = atomic_load(&t->slice) == SLICE_GONE ? *ms - BACK_MS : 0;
+
+	for (; *ms > sl_max(least, 0) && !atomic_load(&t->exited); (*ms)--)
+		nanosleep(&one, NULL);
+	for (;;) {
+		if (atomic_load(&t->exited))
+			return true;
+		slice = atomic_load_explicit(&t->slice, memory_order_acquire);
+		if (slice == SLICE_GONE)
+			return false;
+		if ((slice & 1) == 0)
+			return true; // between two slices, where it sees that it shall end
+		if (atomic_compare_exchange_strong_explicit(&t->slice, &slice, SLICE_GONE,
+			    memory_order_acq_rel, memory_order_acquire))
+			return false;
+	}
+}
+
+static void
+ask_to_end(struct script_thread *t)
+{
+	atomic_store_explicit(&t->stop, true, memory_order_release);
+	waker_wake(&t->waker);
 }
 
 void
-sched_thread_free(struct script_thread *t)
+sched_thread_free(struct script_thread *t, int *ms)
 {
-	if (!comes_back(t))
-		return;
 	if (t->joinable) {
-		atomic_store_explicit(&t->stop, true, memory_order_release);
-		waker_wake(&t->waker);
+		ask_to_end(t);
+		if (!ends(t, ms))
+			return;
 		pthread_join(t->tid, NULL);
 	}
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
@@ -530,14 +554,19 @@ void
 script_stop(void)
 {
 	struct script_thread *next;
+	int ms = STOP_MS;
 
 	for (uint16_t i = 0; i < sched.n; i++) {
+		if (sched.thread[i] != NULL && sched.thread[i]->joinable)
+			ask_to_end(sched.thread[i]); // all at once
+	}
+	for (uint16_t i = 0; i < sched.n; i++) {
 		if (sched.thread[i] != NULL)
-			sched_thread_free(sched.thread[i]);
+			sched_thread_free(sched.thread[i], &ms);
 	}
 	for (struct script_thread *t = sched.abandoned; t != NULL; t = next) {
 		next = t->next;
-		sched_thread_free(t);
+		sched_thread_free(t, &ms);
 	}
 	free(sched.count);
 	memset(&sched, 0, sizeof(sched));

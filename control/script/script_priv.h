@@ -264,7 +264,11 @@ void task_retire(struct script_gen *g, struct script_thread *t);
 /* A thread for a place and a pair of rings, and what it ends with. */
 int sched_thread_new(uint16_t id, uint16_t pair, struct script_thread **out);
 int sched_thread_run(struct script_thread *t);
-void sched_thread_free(struct script_thread *t);
+/*
+ * Ends a thread, and frees it if that takes no longer than *ms milliseconds, which become less by what
+ * it took: one that is in C for longer keeps what it has.
+ */
+void sched_thread_free(struct script_thread *t, int *ms);
 /* A state is this thread's from now on. */
 void sched_own(struct script_thread *t, struct script_state *st);
 /* Closes a retired state on which nothing is active any more. */

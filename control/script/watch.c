@@ -107,7 +107,7 @@ successor(const struct script_thread *old, struct call_spare **sp)
 			call_spare_free(sp[w]);
 	}
 	if (t != NULL)
-		sched_thread_free(t);
+		sched_thread_free(t, &(int){ 0 }); // it never ran
 	return NULL;
 }
 

@@ -237,6 +237,24 @@ test_at_most(void **state sl_unused)
 	end(b);
 }
 
+/*
+ * The process ends while a thread is in C, before it was found: stopping waits a moment, not for ever.
+ * The last case: the thread stays where it is until the process is gone.
+ */
+static void
+test_stop(void **state sl_unused)
+{
+	struct bridge *b = start();
+
+	br_push(b, br_slot(b, 'a', "loop", false), 0); // this one ends by itself
+	block(b, 0, 1);
+	script_stop();
+	assert_int_equal(atomic_load(&probe.left), 0);
+	threads(2);
+	br_free(b);
+	unlink(load_kept);
+}
+
 int
 main(void)
 {
@@ -244,6 +262,7 @@ main(void)
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_not_stuck),
 		cmocka_unit_test(test_at_most),
+		cmocka_unit_test(test_stop),
 	};
 	const char *dup;
 
