@@ -77,6 +77,8 @@ class Proc:
             cmd = ["ip", "netns", "exec", ns] + cmd
         self.cmd = cmd
         self.logname = log
+        # what an earlier process wrote there is not this one's
+        self.log_from = os.path.getsize(log) if log and os.path.exists(log) else 0
         out = open(log, "ab") if log else subprocess.DEVNULL
         e = dict(os.environ)
         e.update(env or {})
@@ -91,6 +93,7 @@ class Proc:
 
     def log(self):
         with open(self.logname, "rb") as f:
+            f.seek(self.log_from)
             return f.read().decode("utf-8", "replace")
 
     def alive(self):
