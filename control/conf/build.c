@@ -262,6 +262,7 @@ build_px(struct conf *c, struct conf_px *px)
 		conf_balance_build(c, px);
 		conf_check_build(c, px);
 	}
+	conf_errors_build(c, px);
 	warn_timeouts(c, px);
 	warn_useless(c, px);
 	build_rules(c, px);

@@ -11,6 +11,7 @@
 SL_KW_SECTION(conf_global);
 SL_KW_SECTION(conf_proxy);
 SL_KW_SECTION(conf_port);
+SL_KW_SECTION(conf_errors);
 SL_KW_SECTION(conf_bind);
 SL_KW_SECTION(conf_server);
 
@@ -42,6 +43,8 @@ conf_init(const char **dup)
 		rc = registry_open(&tables.proxy, conf_proxy);
 	if (rc == 0)
 		rc = registry_open(&tables.port, conf_port);
+	if (rc == 0)
+		rc = registry_open(&tables.errors, conf_errors);
 	if (rc == 0)
 		rc = registry_open(&tables.bind, conf_bind);
 	if (rc == 0)
@@ -223,6 +226,7 @@ conf_dump_keywords(void (*line)(void *ctx, const char *text), void *ctx)
 		return;
 	dump_keywords(&d, "global", &tables.global);
 	dump_keywords(&d, "port", &tables.port);
+	dump_keywords(&d, "http-errors", &tables.errors);
 	dump_keywords(&d, "proxy", &tables.proxy);
 	dump_options(&d, "bind", &tables.bind);
 	dump_options(&d, "server", &tables.server);

@@ -25,6 +25,7 @@
 #define CONF_BACKEND   0x08u
 #define CONF_LISTEN    0x10u
 #define CONF_PORT      0x20u
+#define CONF_ERRORS    0x40u
 #define CONF_FE        (CONF_FRONTEND | CONF_LISTEN)
 #define CONF_BE        (CONF_BACKEND | CONF_LISTEN)
 #define CONF_PROXY     (CONF_FE | CONF_BE)
@@ -77,11 +78,12 @@ struct conf_opt {
 #define SL_CFG_GLOBAL(...) SL_KWTAB(conf_global, struct conf_kw, __VA_ARGS__)
 #define SL_CFG_PROXY(...)  SL_KWTAB(conf_proxy, struct conf_kw, __VA_ARGS__)
 #define SL_CFG_PORT(...)   SL_KWTAB(conf_port, struct conf_kw, __VA_ARGS__)
+#define SL_CFG_ERRORS(...) SL_KWTAB(conf_errors, struct conf_kw, __VA_ARGS__)
 #define SL_CFG_BIND(...)   SL_KWTAB(conf_bind, struct conf_opt, __VA_ARGS__)
 #define SL_CFG_SERVER(...) SL_KWTAB(conf_server, struct conf_opt, __VA_ARGS__)
 
 struct conf_tables {
-	struct registry global, proxy, port, bind, server;
+	struct registry global, proxy, port, errors, bind, server;
 };
 const struct conf_tables *conf_tables(void);
 
@@ -128,6 +130,23 @@ struct conf_hdr {
 	struct sl_str name, value;
 };
 
+/* A section "http-errors". */
+struct conf_errors {
+	struct conf_errors *next;
+	struct src_pos pos;
+	struct sl_str name;
+	const struct http_page *page[HTTP_ERRORS];
+};
+
+/* A line about pages: one for a status, or those of a section. */
+struct conf_page {
+	struct conf_page *next;
+	struct src_pos pos;
+	const struct http_page *page; // NULL: those of `group`
+	struct sl_str group;
+	uint32_t only; // bits of http_error_index(); 0: all that the section has
+};
+
 /* A proxy, or a defaults section (then p holds what proxies inherit). */
 struct conf_px {
 	struct conf_px *next;
@@ -145,6 +164,7 @@ struct conf_px {
 	struct src_pos httplog_pos;
 	struct sl_str chk_body;
 	struct conf_hdr *chk_hdr;
+	struct conf_page *pages; // the newest first
 	/* own */
 	bool has_id;
 	struct acl_scope *acls;
@@ -193,6 +213,7 @@ struct conf {
 	struct sl_str section_ident; // its name, or its kind
 	struct conf_px *px;
 	struct conf_port *port;
+	struct conf_errors *errors;
 
 	struct conf_px *proxies, **px_last;
 	/* The last proxy before the first "stats socket", whose own proxy takes the next number. */
@@ -201,6 +222,7 @@ struct conf {
 	struct conf_px *defaults;      // newest first
 	struct conf_px *anon_defaults; // the one that applies
 	struct conf_port *ports, **port_last;
+	struct conf_errors *errors_all;
 
 	struct script_gen *lua;
 	bool lua_configured;
@@ -306,6 +328,23 @@ const struct unsup *unsup_find(enum unsup_scope scope, const struct sl_str *word
 void unsup_tell(struct conf *c, const struct unsup *u, const char *kind);
 uint32_t unsup_count(void);
 const struct unsup *unsup_at(uint32_t i);
+
+/* ---- page.c ---- */
+/*
+ * A file as it is, at most a buffer's size, in the model's memory; `what` begins the messages. 0,
+ * -ENOMEM, or -EINVAL when it was told.
+ */
+int page_read(struct conf *c, const char *what, struct sl_str path, struct sl_str *out);
+/* An answer from a file; NULL: it was told why not. */
+const struct http_page *page_from_file(struct conf *c, const char *what, struct sl_str path);
+/* A redirection; NULL: no memory. */
+const struct http_page *page_to_location(struct conf *c, uint16_t status, struct sl_str url);
+
+/* ---- kw_errors.c ---- */
+void conf_errors_begin(struct conf *c, const struct sl_str *word, uint32_t n);
+const struct conf_errors *conf_errors_find(const struct conf *c, struct sl_str name);
+/* What the lines of a proxy come to, in its model. */
+void conf_errors_build(struct conf *c, struct conf_px *px);
 
 /* ---- rules.c ---- */
 /* What expressions of a proxy are compiled with; programs go to mem. */

@@ -71,6 +71,8 @@ section_rows(const struct conf *c)
 
 	if (c->section == CONF_GLOBAL)
 		return &t->global;
+	if (c->section == CONF_ERRORS)
+		return &t->errors;
 	return c->section == CONF_PORT ? &t->port : &t->proxy;
 }
 
@@ -99,7 +101,7 @@ known_unsupported(struct conf *c, const struct sl_str *word, uint32_t n)
 	const char *kind = "keyword";
 	const struct unsup *u;
 
-	if (c->section == CONF_PORT)
+	if (c->section == CONF_PORT || c->section == CONF_ERRORS)
 		return false;
 	if (scope == UNSUP_PROXY && n > 1 && sl_str_eq(word[0], SL_STR("option"))) {
 		scope = UNSUP_OPTION;

@@ -22,12 +22,48 @@ absent(void *ctx sl_unused, char kind, struct sl_str name)
 	return u != NULL ? u->why : NULL;
 }
 
+/* ---- files that rules answer with ---- */
+
+static const char *
+what_of(const struct conf *c)
+{
+	return c->what != NULL && c->what[0] != '\0' ? c->what : "rule";
+}
+
+static int
+rule_file(void *ctx, struct sl_str path, struct sl_str *out)
+{
+	return page_read(ctx, what_of(ctx), path, out);
+}
+
+static const struct http_page *
+rule_page(void *ctx, struct sl_str path)
+{
+	return page_from_file(ctx, what_of(ctx), path);
+}
+
+static const struct http_page *const *
+rule_pages(void *ctx, struct sl_str group)
+{
+	static const struct http_page *const later[HTTP_ERRORS];
+	struct conf *c = ctx;
+	const struct conf_errors *e = conf_errors_find(c, group);
+
+	if (c->section != 0)
+		return later; // the section may follow; what counts is compiled at the end
+	if (e == NULL)
+		conf_error(c, "unknown http-errors section '%.*s' referenced by an http reply.",
+			SL_STR_ARG(group));
+	return e != NULL ? e->page : NULL;
+}
+
 struct expr_comp
 conf_comp(struct conf *c, struct conf_px *px, struct arena *mem, enum eval_point point)
 {
 	c->diag = (struct expr_diag){ .error = conf_expr_error, .ctx = c, .absent = absent };
 	c->ext = (struct expr_extern){
-		.lookup = script_lookup, .nargs = script_action_nargs, .ctx = c->lua
+		.lookup = script_lookup, .nargs = script_action_nargs, .ctx = c->lua,
+		.file = rule_file, .page = rule_page, .pages = rule_pages, .file_ctx = c
 	};
 	return (struct expr_comp){
 		.mem = mem, .ext = &c->ext, .diag = &c->diag, .acls = px->acls, .point = point

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Section heads: global, defaults, frontend, backend, listen, port; and what a proxy inherits.
+ * Section heads: global, defaults, frontend, backend, listen, port, http-errors; and what a proxy inherits.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 2.1 and 4 ("from", the last
  * defaults section applies). The port section is sluice's own.
@@ -18,6 +18,7 @@ static const struct {
 	{ "backend", CONF_BACKEND, PX_CAP_BE },
 	{ "listen", CONF_LISTEN, PX_CAP_FE | PX_CAP_BE },
 	{ "port", CONF_PORT, 0 },
+	{ "http-errors", CONF_ERRORS, 0 },
 };
 
 static const char *
@@ -77,6 +78,7 @@ px_inherit(struct conf_px *px, const struct conf_px *from)
 	px->httplog_pos = from->httplog_pos;
 	px->chk_hdr = from->chk_hdr;
 	px->chk_body = from->chk_body;
+	px->pages = from->pages;
 }
 
 static struct conf_px *
@@ -231,6 +233,7 @@ conf_section_end(struct conf *c)
 	c->section_ident = SL_STR("");
 	c->px = NULL;
 	c->port = NULL;
+	c->errors = NULL;
 }
 
 int
@@ -253,6 +256,8 @@ conf_section_begin(struct conf *c, const struct sl_str *word, uint32_t n)
 		c->section_ident = sl_str_c(heads[i].name);
 		if (c->section == CONF_PORT) {
 			begin_port(c, word, n);
+		} else if (c->section == CONF_ERRORS) {
+			conf_errors_begin(c, word, n);
 		} else if (c->section == CONF_GLOBAL) {
 			if (n > 1)
 				conf_error(c, "'global' cannot handle unexpected argument '%.*s'.",

@@ -211,6 +211,8 @@ const struct registry *expr_convs(void);
 /* ---- programs ---- */
 
 /* Finds external functions (lua.NAME) while compiling; NULL members: none exist. */
+struct http_page;
+
 struct expr_extern {
 	/*
 	 * kind: 'f' fetch, 'c' converter, 'a' action. Returns an id >= 0 for the CALL, or
@@ -220,6 +222,15 @@ struct expr_extern {
 	/* Declared number of arguments of an action's id; NULL: any. */
 	int (*nargs)(void *ctx, int id);
 	void *ctx;
+	/*
+	 * What rules answer with: a file's bytes; an answer from a file; a table of answers by
+	 * http_error_index(), which is complete only when the rules are compiled for use. They tell their
+	 * own errors: -EINVAL, NULL.
+	 */
+	int (*file)(void *file_ctx, struct sl_str path, struct sl_str *out);
+	const struct http_page *(*page)(void *file_ctx, struct sl_str path);
+	const struct http_page *const *(*pages)(void *file_ctx, struct sl_str group);
+	void *file_ctx;
 };
 
 /* Receives compile errors: text says what is wrong with which word. */

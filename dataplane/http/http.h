@@ -145,6 +145,14 @@ int http_set_status(struct http_msg *m, uint16_t status, struct sl_str reason);
 struct sl_str http_path_only(const struct http_msg *m);
 struct sl_str http_query(const struct http_msg *m);
 
+/*
+ * The statuses that HAProxy 2.6 answers by itself, for which there may be pages of one's own: their
+ * place in a table, or -ENOENT; and back.
+ */
+#define HTTP_ERRORS 19
+int http_error_index(uint16_t status);
+uint16_t http_error_at(uint32_t i);
+
 /* ---- HTTP/1 heads ---- */
 
 /* Resume state of one head; zero-initialise. */

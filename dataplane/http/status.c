@@ -7,6 +7,8 @@
  */
 #include "dataplane/http/http.h"
 
+#include <errno.h>
+
 static const char *const method_names[HTTP_NR_METHODS] = {
 	[HTTP_OPTIONS] = "OPTIONS",
 	[HTTP_GET] = "GET",
@@ -90,4 +92,23 @@ http_reason(uint16_t status)
 			return reasons[i].reason;
 	}
 	return "Unknown";
+}
+
+static const uint16_t error_status[HTTP_ERRORS] = { 200, 400, 401, 403, 404, 405, 407, 408, 410, 413,
+	421, 422, 425, 429, 500, 501, 502, 503, 504 };
+
+int
+http_error_index(uint16_t status)
+{
+	for (uint32_t i = 0; i < HTTP_ERRORS; i++) {
+		if (error_status[i] == status)
+			return (int)i;
+	}
+	return -ENOENT;
+}
+
+uint16_t
+http_error_at(uint32_t i)
+{
+	return error_status[i];
 }

@@ -112,6 +112,20 @@ struct httpchk {
 	struct sl_str request;              // prebuilt bytes
 };
 
+/* An answer that is copied as it stands: from a file, or a redirection. */
+struct http_page {
+	uint16_t status;
+	bool silent; // an empty file: nothing is sent, the connection ends
+	bool http10;
+	bool close;      // the connection ends behind it
+	bool says_close; // by a field that is not in hdr: HAProxy counts its bytes
+	bool has_length; // else the end of the connection is the body's
+	struct sl_str reason;
+	const struct sl_str *hdr; // name, value, name, value...
+	uint32_t nhdr;            // pairs
+	struct sl_str body;
+};
+
 struct proxy {
 	struct src_pos pos;
 	struct sl_str name;
@@ -144,6 +158,7 @@ struct proxy {
 	const struct be_switch *switches;
 	uint32_t nswitches;
 	const struct proxy *default_be;
+	const struct http_page *page[HTTP_ERRORS]; // by http_error_index(); NULL: none of its own
 };
 
 /* A port section: fixed at start. */

@@ -32,14 +32,17 @@ run_allow(struct stream *s, const struct act *a, struct sample *args, uint32_t n
 
 /* ---- deny, return ---- */
 
-enum payload { PAYLOAD_NONE, PAYLOAD_ERRORFILE, PAYLOAD_STRING, PAYLOAD_FORMAT };
+enum payload { PAYLOAD_NONE, PAYLOAD_DEFAULT, PAYLOAD_PAGE, PAYLOAD_PAGES, PAYLOAD_STRING, PAYLOAD_FORMAT };
 
 struct flow {
 	uint16_t status; // 0: the action's default
 	enum payload payload;
+	const struct http_page *page;         // "errorfile"
+	const struct http_page *const *pages; // "errorfiles"
 	struct sl_str ctype;
 	struct sl_str string;
 	uint32_t body_arg; // which sample the format's value is
+	bool by_default; // "deny_status"
 	uint32_t nhdr;
 	struct sl_str hdr[MAX_REPLY_HDRS];
 	uint32_t hdr_arg[MAX_REPLY_HDRS];
@@ -76,6 +79,36 @@ parse_hdr(struct act_parse *p, struct flow *f, struct sl_str name, struct sl_str
 	return add_fmt(p, fmt, &f->hdr_arg[f->nhdr++]);
 }
 
+/* What is in files is read now; a format in a file is one in the configuration. */
+static int
+parse_file(struct act_parse *p, struct flow *f, struct sl_str word, struct sl_str value)
+{
+	const struct expr_extern *ext = p->comp->ext;
+	struct sl_str text;
+
+	if (ext == NULL || ext->file == NULL)
+		return bad(p, word, "there are no files here");
+	if (sl_str_eq(word, SL_STR("errorfile"))) {
+		f->payload = PAYLOAD_PAGE;
+		f->page = ext->page(ext->file_ctx, value);
+		return f->page != NULL ? 0 : -EINVAL;
+	}
+	if (sl_str_eq(word, SL_STR("errorfiles"))) {
+		f->payload = PAYLOAD_PAGES;
+		f->pages = ext->pages(ext->file_ctx, value);
+		return f->pages != NULL ? 0 : -EINVAL;
+	}
+	if (ext->file(ext->file_ctx, value, &text) < 0)
+		return -EINVAL;
+	if (sl_str_eq(word, SL_STR("lf-file"))) {
+		f->payload = PAYLOAD_FORMAT;
+		return add_fmt(p, text, &f->body_arg);
+	}
+	f->payload = PAYLOAD_STRING;
+	f->string = text;
+	return 0;
+}
+
 static int
 parse_payload(struct act_parse *p, struct flow *f, struct sl_str word, struct sl_str value)
 {
@@ -86,8 +119,24 @@ parse_payload(struct act_parse *p, struct flow *f, struct sl_str word, struct sl
 		f->string = arena_str(p->comp->mem, value);
 		return 0;
 	}
-	f->payload = PAYLOAD_FORMAT;
-	return add_fmt(p, value, &f->body_arg);
+	if (sl_str_eq(word, SL_STR("lf-string"))) {
+		f->payload = PAYLOAD_FORMAT;
+		return add_fmt(p, value, &f->body_arg);
+	}
+	return parse_file(p, f, word, value);
+}
+
+static bool
+is_payload(struct sl_str w)
+{
+	static const char *const names[] = { "string", "lf-string", "file", "lf-file", "errorfile",
+		"errorfiles" };
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(names); i++) {
+		if (sl_str_eq(w, sl_str_c(names[i])))
+			return true;
+	}
+	return false;
 }
 
 /* One keyword with its values, from word i on; returns the index behind, or -EINVAL. */
@@ -99,24 +148,24 @@ parse_word(struct act_parse *p, struct flow *f, uint32_t i)
 	int rc;
 
 	if (sl_str_eq(w, SL_STR("default-errorfiles"))) {
-		f->payload = PAYLOAD_ERRORFILE;
+		if (f->payload != PAYLOAD_NONE)
+			return bad(p, w, "only one payload may be given");
+		f->payload = PAYLOAD_DEFAULT;
 		return (int)i + 1;
 	}
 	if (left == 0)
 		return bad(p, w, "unknown argument, or its value is missing");
 	if (sl_str_eq(w, SL_STR("status")) || sl_str_eq(w, SL_STR("deny_status"))) {
+		f->by_default = f->by_default || w.p[0] == 'd';
 		rc = parse_status(p, f, p->word[i + 1]);
 	} else if (sl_str_eq(w, SL_STR("content-type"))) {
 		f->ctype = arena_str(p->comp->mem, p->word[i + 1]);
 		rc = 0;
-	} else if (sl_str_eq(w, SL_STR("string")) || sl_str_eq(w, SL_STR("lf-string"))) {
-		rc = parse_payload(p, f, w, p->word[i + 1]);
 	} else if (sl_str_eq(w, SL_STR("hdr")) && left >= 2) {
 		rc = parse_hdr(p, f, p->word[i + 1], p->word[i + 2]);
 		return rc < 0 ? rc : (int)i + 3;
-	} else if (sl_str_eq(w, SL_STR("file")) || sl_str_eq(w, SL_STR("lf-file")) ||
-		sl_str_eq(w, SL_STR("errorfile")) || sl_str_eq(w, SL_STR("errorfiles"))) {
-		return bad(p, w, "payloads from files are not supported yet");
+	} else if (is_payload(w)) {
+		rc = parse_payload(p, f, w, p->word[i + 1]);
 	} else {
 		return bad(p, w, "unknown argument");
 	}
@@ -138,9 +187,10 @@ parse_flow(struct act_parse *p, uintptr_t kind)
 	}
 	if ((f->payload == PAYLOAD_STRING || f->payload == PAYLOAD_FORMAT) && f->ctype.len == 0)
 		return bad(p, SL_STR("string"), "a payload needs 'content-type'");
-	if (kind == FLOW_DENY && f->payload == PAYLOAD_NONE)
-		f->payload = PAYLOAD_ERRORFILE;
-	if (f->payload == PAYLOAD_ERRORFILE && f->status != 0 && errfile_body(f->status).len == 0)
+	// as HAProxy: a page goes with "deny" alone and with "deny_status"; "status" asks for an empty answer
+	if (kind == FLOW_DENY && f->payload == PAYLOAD_NONE && (f->by_default || p->nword == 0))
+		f->payload = PAYLOAD_DEFAULT;
+	if (f->payload == PAYLOAD_DEFAULT && f->status != 0 && http_error_index(f->status) < 0)
 		return bad(p, SL_STR("status"), "there is no default page for this status");
 	p->data = f;
 	return 0;
@@ -155,30 +205,44 @@ answer(struct stream *s, const struct reply *r, const char req_term[2], const ch
 	return ACT_DONE;
 }
 
+/* An answer that is a page; a section without one for the status gives an empty answer. */
+static void
+from_pages(const struct stream *s, const struct flow *f, struct reply *r)
+{
+	int i = http_error_index(r->status);
+	const struct http_page *page = f->payload == PAYLOAD_PAGE ? f->page
+		: i >= 0                                         ? f->pages[i]
+								 : NULL;
+
+	if (f->payload == PAYLOAD_DEFAULT)
+		reply_page(s, r->status, r);
+	else if (page != NULL)
+		reply_from_page(r, r->status, page);
+}
+
 static enum act_ret
 run_flow(struct stream *s, const struct act *a, struct sample *args, uint32_t n)
 {
 	const struct flow *f = a->data;
 	bool deny = a->row->priv == FLOW_DENY;
 	struct sl_str hdr[2 * MAX_REPLY_HDRS];
-	struct reply r = { .status = f->status, .hdr = hdr };
+	struct reply r = { .status = f->status };
 
 	(void)n;
 	if (r.status == 0)
 		r.status = !deny ? 200 : stream_at_response(s) ? 502 : 403;
-	if (f->payload == PAYLOAD_ERRORFILE) {
-		r.body = errfile_body(r.status);
-		r.ctype = SL_STR("text/html");
-		r.no_cache = true;
-	} else if (f->payload != PAYLOAD_NONE) {
-		r.body = f->payload == PAYLOAD_STRING ? f->string : args[f->body_arg].s;
-		r.ctype = f->ctype;
-	}
-	if (f->payload != PAYLOAD_ERRORFILE) {
+	if (f->payload == PAYLOAD_DEFAULT || f->payload == PAYLOAD_PAGE || f->payload == PAYLOAD_PAGES) {
+		from_pages(s, f, &r);
+	} else {
+		if (f->payload != PAYLOAD_NONE) {
+			r.body = f->payload == PAYLOAD_STRING ? f->string : args[f->body_arg].s;
+			r.ctype = f->ctype;
+		}
 		for (uint32_t i = 0; i < f->nhdr; i++) {
 			hdr[2 * i] = f->hdr[i];
 			hdr[2 * i + 1] = args[f->hdr_arg[i]].s;
 		}
+		r.hdr = hdr;
 		r.nhdr = f->nhdr;
 	}
 	if (deny)
@@ -312,11 +376,13 @@ run_redirect(struct stream *s, const struct act *a, struct sample *args, uint32_
 
 SL_ACTIONS({ "allow", POINTS, NULL, run_allow, "stop evaluating this ruleset" },
 	{ "deny", POINTS, parse_flow, run_flow,
-		"[status <code>] [content-type <type>] [string <str>|lf-string <fmt>] [hdr <name> <fmt>]*: "
+		"[status|deny_status <code>] [content-type <type>] [string|lf-string|file|lf-file|"
+		"errorfile|errorfiles <arg>|default-errorfiles] [hdr <name> <fmt>]*: "
 		"refuse the request",
 		FLOW_DENY },
 	{ "return", POINTS, parse_flow, run_flow,
-		"[status <code>] [content-type <type>] [string <str>|lf-string <fmt>] [hdr <name> <fmt>]*: "
+		"[status <code>] [content-type <type>] [string|lf-string|file|lf-file|errorfile|"
+		"errorfiles <arg>|default-errorfiles] [hdr <name> <fmt>]*: "
 		"answer the request",
 		FLOW_RETURN },
 	{ "redirect", POINTS, parse_redirect, run_redirect,

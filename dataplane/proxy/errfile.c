@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Answers of our own: the default page of each status, and how an answer is sent.
+ * Answers of our own: the page of each status, and how an answer is sent.
  *
  * Runs on: the worker. Fields as HAProxy's: "content-length", "cache-control: no-cache",
  * "content-type: text/html"; the mux adds "connection: close" where the connection ends. An answer
@@ -41,6 +41,8 @@ errfile_body(uint16_t status)
 		return PAGE("404 Not Found", "There is nothing at this address.");
 	case 405:
 		return PAGE("405 Method Not Allowed", "This method is not allowed here.");
+	case 407:
+		return PAGE("407 Unauthorized", "The proxy asks for a user and a password.");
 	case 408:
 		return PAGE(
 			"408 Request Time-out", "The request did not arrive completely in time.");
@@ -48,6 +50,12 @@ errfile_body(uint16_t status)
 		return PAGE("410 Gone", "What was here is gone for good.");
 	case 413:
 		return PAGE("413 Content Too Large", "The request's body is too large.");
+	case 421:
+		return PAGE("421 Misdirected Request", "This site is not served here.");
+	case 422:
+		return PAGE("422 Unprocessable Content", "The request makes no sense.");
+	case 425:
+		return PAGE("425 Too Early", "The request came before the handshake's end.");
 	case 429:
 		return PAGE("429 Too Many Requests", "Too many requests came in a short time.");
 	case 431:
@@ -86,7 +94,7 @@ add_fields(struct http_msg *m, const struct reply *r, bool has_body)
 	char num[24];
 	int rc = 0;
 
-	if (has_body) {
+	if (has_body && r->length == REPLY_LEN_ADDED) {
 		sl_buf_init(&b, num, sizeof(num));
 		sl_buf_u64(&b, r->body.len);
 		rc = http_hdr_add(m, SL_STR("content-length"), sl_buf_str(&b));
@@ -114,10 +122,11 @@ fields_size(const struct reply *r)
 static int
 build(struct stream *s, const struct reply *r, struct http_msg *m)
 {
-	struct sl_str reason = r->reason.len > 0 ? r->reason : reason_of(r->status);
+	uint16_t status = r->written != 0 ? r->written : r->status;
+	struct sl_str reason = r->reason.len > 0 ? r->reason : reason_of(status);
 	uint32_t cap = fields_size(r) + reason.len;
 	char *mem = arena_alloc(&s->arena, cap);
-	bool bodiless = r->status == 204 || r->status == 304;
+	bool bodiless = status == 204 || status == 304;
 
 	if (mem == NULL)
 		return -ENOMEM;
@@ -126,9 +135,13 @@ build(struct stream *s, const struct reply *r, struct http_msg *m)
 	m->len = 0;
 	m->cap = cap;
 	m->flags |= HTTP_F_OWNED;
-	m->framing = bodiless ? HTTP_BODY_NONE : HTTP_BODY_LENGTH;
+	if (r->http10)
+		m->flags |= HTTP_F_10;
+	m->framing = bodiless                       ? HTTP_BODY_NONE
+		: r->length == REPLY_LEN_NONE ? HTTP_BODY_CLOSE
+					      : HTTP_BODY_LENGTH;
 	m->content_length = r->body.len;
-	if (http_set_status(m, r->status, reason) < 0)
+	if (http_set_status(m, status, reason) < 0)
 		return -ENOSPC;
 	return add_fields(m, r, !bodiless);
 }
@@ -145,17 +158,22 @@ reply_send(struct stream *s, const struct reply *r)
 	s->log.status = r->status;
 	if (mux_conn(muxs_mux(s->cs)) == NULL)
 		return -EPIPE;
+	if (r->silent) {
+		s->flags |= ST_F_RES_SENT | ST_F_RES_DONE;
+		s->phase = ST_REPLY;
+		return 0;
+	}
 	rc = build(s, r, &m);
 	if (rc < 0)
 		return rc;
 	muxs_rx_discard(lc, s->cs);
 	chain_init(&body);
-	if (m.framing == HTTP_BODY_LENGTH && (s->flags & ST_F_HEAD) == 0 && r->body.len > 0)
+	if (m.framing != HTTP_BODY_NONE && (s->flags & ST_F_HEAD) == 0 && r->body.len > 0)
 		rc = chain_copy_in(lc, &body, r->body.p, r->body.len);
 	if (rc < 0)
 		return rc;
 	s->flags |= ST_F_RES_SENT | ST_F_RES_DONE;
-	stream_count_out(s, h1_counted_size(&m) + body.len);
+	stream_count_out(s, h1_counted_size(&m) + body.len + r->uncounted);
 	s->phase = ST_REPLY;
 	return muxs_send_head(lc, s->cs, &m, &body, true, close || !muxs_rx_done(s->cs));
 }
@@ -186,16 +204,54 @@ reply_send_bare(struct stream *s, struct conn *c, const struct reply *r)
 	return conn_send(lc, c, &out);
 }
 
+void
+reply_from_page(struct reply *r, uint16_t status, const struct http_page *page)
+{
+	*r = (struct reply){ .status = status,
+		.written = page->status,
+		.reason = page->reason,
+		.body = page->body,
+		.hdr = page->hdr,
+		.nhdr = page->nhdr,
+		.close = page->close,
+		.http10 = page->http10,
+		.silent = page->silent,
+		.uncounted = page->says_close ? sizeof("connectionclose") - 1 : 0,
+		.length = page->has_length ? REPLY_LEN_IN_HDR : REPLY_LEN_NONE };
+}
+
+/* As HAProxy: the backend's goes before the frontend's. */
+static const struct http_page *
+page_for(const struct stream *s, uint16_t status)
+{
+	int i = http_error_index(status);
+
+	if (i < 0)
+		return NULL;
+	if (s->be != NULL && s->be->page[i] != NULL)
+		return s->be->page[i];
+	return s->fe->page[i];
+}
+
+void
+reply_page(const struct stream *s, uint16_t status, struct reply *r)
+{
+	const struct http_page *page = page_for(s, status);
+
+	if (page != NULL) {
+		reply_from_page(r, status, page);
+		return;
+	}
+	*r = (struct reply){ .status = status, .body = errfile_body(status), .no_cache = true };
+	if (r->body.len > 0)
+		r->ctype = SL_STR("text/html");
+}
+
 int
 reply_default(struct stream *s, uint16_t status)
 {
-	struct reply r = {
-		.status = status,
-		.body = errfile_body(status),
-		.no_cache = true,
-	};
+	struct reply r;
 
-	if (r.body.len > 0)
-		r.ctype = SL_STR("text/html");
+	reply_page(s, status, &r);
 	return reply_send(s, &r);
 }

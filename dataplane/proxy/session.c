@@ -76,6 +76,15 @@ set_timer(struct session *ses, uint32_t ms)
 	wheel_arm(&ses->lc->wheel, &ses->timer, tick_add_ifset(ses->lc->now, ms));
 }
 
+/* HAProxy looks for no other page where there is no request: only whether there shall be none. */
+static bool
+is_silent(const struct proxy *fe, uint16_t status)
+{
+	const struct http_page *page = fe->page[http_error_index(status)];
+
+	return page != NULL && page->silent;
+}
+
 /* Nothing came: an answer and a record without a request. */
 static void
 end_unused(struct session *ses, uint16_t status, const char term[2])
@@ -89,7 +98,7 @@ end_unused(struct session *ses, uint16_t status, const char term[2])
 	s->log.first_wall_us = ses->accept_wall_us;
 	s->log.status = status;
 	txn_set_term(s, term);
-	if (status == 408 && ses->mx != NULL) {
+	if (status == 408 && ses->mx != NULL && !is_silent(ses->fe, status)) {
 		// no stream on the connection yet: the answer goes out by itself
 		struct reply r = { .status = status,
 			.no_cache = true,

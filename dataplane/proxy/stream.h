@@ -272,6 +272,7 @@ extern const struct conn_handler tcp_mode_server;
 struct sl_str errfile_body(uint16_t status);
 struct reply {
 	uint16_t status;
+	uint16_t written;     // 0: the status; else what the head says, while the status is what is logged
 	struct sl_str reason; // empty: the usual one
 	struct sl_str ctype; // empty: none
 	struct sl_str body;
@@ -279,7 +280,15 @@ struct reply {
 	uint32_t nhdr;            // pairs
 	bool no_cache;
 	bool close;
+	bool http10;
+	bool silent; // nothing is sent
+	uint8_t uncounted; // bytes of fields that HAProxy counts here, though the mux writes them
+	enum { REPLY_LEN_ADDED, REPLY_LEN_IN_HDR, REPLY_LEN_NONE } length; // NONE: ends with the connection
 };
+/* The answer of a page, for a status that is logged whatever the page says. */
+void reply_from_page(struct reply *r, uint16_t status, const struct http_page *page);
+/* The page that the backend or the frontend has for a status, else the usual one. */
+void reply_page(const struct stream *s, uint16_t status, struct reply *r);
 /* Sends an answer of our own and ends the exchange; the caller then calls stream_end(). */
 int reply_send(struct stream *s, const struct reply *r);
 /* As reply_send(), on a connection that has no stream; closing is the caller's. */

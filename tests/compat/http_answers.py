@@ -93,6 +93,32 @@ backend bytes2
 backend bytes_dead
     mode tcp
     server s {srv}:9
+frontend pages
+    bind {vip}:87
+    timeout http-request 1s
+    errorfile 503 {pages}/measured.http
+    errorfile 502 {pages}/unmeasured.http
+    errorfile 403 {pages}/old.http
+    errorfile 404 {pages}/old-measured.http
+    errorfile 500 {pages}/nothing.http
+    errorfile 410 /dev/null
+    errorfile 408 /dev/null
+    errorloc 405 http://x/405
+    errorloc303 429 http://x/429
+    http-request deny if {{ path /p403 }}
+    http-request deny deny_status 404 if {{ path /p404 }}
+    http-request deny deny_status 405 if {{ path /p405 }}
+    http-request deny deny_status 410 if {{ path /p410 }}
+    http-request deny deny_status 429 if {{ path /p429 }}
+    http-request deny deny_status 500 if {{ path /p500 }}
+    http-request deny deny_status 502 if {{ path /p502 }}
+    http-request deny deny_status 503 if {{ path /p503 }}
+    http-request deny status 503 if {{ path /empty503 }}
+    http-request return status 200 errorfile {pages}/old.http if {{ path /old }}
+    http-request return status 503 default-errorfiles if {{ path /default }}
+    http-request return status 200 content-type a/b file {pages}/measured.http if {{ path /file }}
+    use_backend dead if {{ path_end /dead }}
+    default_backend be
 listen nobackend
     bind {vip}:86
 """
@@ -285,6 +311,16 @@ for p in ("/deny", "/deny429", "/own", "/lf", "/own204", "/old", "/prefix/a?b", 
     case("rule-head-" + p[1:].split("?")[0].replace("/", "-"), [(lambda key, p=p: req(p, method="HEAD")), get("ok")], 82)
     case("rule-post-" + p[1:].split("?")[0].replace("/", "-"),
          [(lambda key, p=p: req(p, "Content-Length: 3", method="POST", body="abc")), get("ok")], 82)
+for p in ("/p403", "/p404", "/p405", "/p410", "/p429", "/p500", "/p502", "/p503", "/empty503", "/old",
+          "/default", "/file", "/x/dead"):
+    name = "page-" + p[1:].replace("/", "-")
+    case(name, [(lambda key, p=p: req(p)), get("ok")], 87)
+    case(name + "-10", [(lambda key, p=p: req(p, version="1.0")), get("ok")], 87)
+    case(name + "-keep10", [(lambda key, p=p: req(p, "Connection: keep-alive", version="1.0")), get("ok")], 87)
+    case(name + "-head", [(lambda key, p=p: req(p, method="HEAD")), get("ok")], 87)
+    case(name + "-post", [(lambda key, p=p: req(p, "Content-Length: 3", method="POST", body="abc")),
+                          get("ok")], 87)
+case("page-408", raw("GET / HTTP/1.1\r\nHost"), 87)
 case("rule-fields", get("fields", "X-Del: 1", "x-del: 2", "X-Set: mine"), 82)
 case("rule-404", [get("404"), get("ok")], 82)
 case("rule-500", [get("500"), get("ok")], 82)
@@ -432,7 +468,8 @@ def messages(text, asked_head=False):  # asked_head: the first of them answers a
             body, text = text[:n], text[n:]
         elif first.startswith("HTTP/1."):
             body, text = text, ""
-        if "content-type: text/html" in fields and "cache-control: no-cache" in fields:
+        if "content-type: text/html" in fields and "cache-control: no-cache" in fields and \
+                "content-length" in find:
             # a page of the proxy's own: the wording differs, its length is right
             if body and not (len(body) == n and body.startswith("<html><body><h1>" + first[9:12])):
                 out.append("a page that is not as long as it says")
@@ -443,7 +480,8 @@ def messages(text, asked_head=False):  # asked_head: the first of them answers a
 
 
 def show(name, r):
-    head = name.startswith(("head-", "rule-head-")) and not name.startswith("head-1") and \
+    head = (name.startswith(("head-", "rule-head-")) or
+                                                     (name.startswith("page-") and name.endswith("-head"))) and not name.startswith("head-1") and \
         name not in ("head-40k", "head-end")
     return {"answer": messages(r.get("got", ""), head), "end": r.get("end"),
             "server saw": [messages(x) for x in r.get("seen", [])]}

@@ -25,7 +25,8 @@ def ask(net, name):
 def test_http_answers(net):
     net.start(["/usr/bin/python3", os.path.join(ROOT, "tests/compat/http_origin.py"), "8001"], ns=net.s)
     net.wait_port(net.s, "::", 8001)
-    conf = answers.CONF.format(vip=VIP4, vip6=VIP6, srv=SRV4, srv6=SRV6)
+    conf = answers.CONF.format(vip=VIP4, vip6=VIP6, srv=SRV4, srv6=SRV6,
+                               pages=os.path.join(ROOT, "tests/compat/pages"))
     net.kernel_dp(offloads=False)
     haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:" + os.environ["PATH"])
     p = net.start([haproxy, "-db", "-f", net.write("haproxy.cfg", conf)], ns=net.d, log=net.file("haproxy.log"))

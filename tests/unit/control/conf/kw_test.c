@@ -262,6 +262,18 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "redirect", "prefix /y", "location / code 999", "'999'"),
 	ROW("proxy", "redirect", "scheme https", "", "expects location|prefix|scheme"),
 
+	ROW("proxy", "errorfile", "503 /dev/null", "503", "expects <code> <file>"),
+	ROW("proxy", "errorfile", "408 /dev/null", "999 /dev/null", "status code '999' not handled"),
+	ROW("proxy", "errorfile", NULL, "503 /nonexistent/x", "error opening file '/nonexistent/x'"),
+	ROW("proxy", "errorloc", "503 /busy", "x /busy", "status code 'x' not handled"),
+	ROW("proxy", "errorloc302", "503 /busy", "503", "expects <code> <url>"),
+	ROW("proxy", "errorloc303", "503 /busy", "503 /busy x", SURPLUS),
+	ROW("proxy", "errorfiles", NULL, "nowhere", "unknown http-errors section 'nowhere'"),
+	ROW("proxy", "errorfiles", NULL, "nowhere 999", "status code '999' not handled"),
+	ROW("http-errors", "errorfile", "503 /dev/null", "503 /nonexistent/x", "error opening file"),
+	ROW("http-errors", "errorfile", NULL, "999 /dev/null", "status code '999' not handled"),
+	ROW("http-errors", "errorloc", NULL, "503 /x", "unknown keyword 'errorloc' in 'http-errors' section"),
+
 	ROW("bind", "name", "x", "", "'name' : missing value"),
 	ROW("bind", "maxconn", "5", "x", NUM),
 	ROW("bind", "id", "5", "0", RANGE),
@@ -305,6 +317,8 @@ make(char *out, size_t size, const struct kw_case *k, const char *args)
 		snprintf(out, size, "global\n %s %s\n" PROXY, k->name, args);
 	else if (strcmp(k->kind, "proxy") == 0)
 		snprintf(out, size, PROXY " %s %s\n%s", k->name, args, b);
+	else if (strcmp(k->kind, "http-errors") == 0)
+		snprintf(out, size, "http-errors pages\n %s %s\n" PROXY " errorfiles pages\n", k->name, args);
 	else if (strcmp(k->kind, "bind") == 0)
 		snprintf(out, size, PROXY " bind [::]:81 %s %s\n", k->name, args);
 	else if (strcmp(k->kind, "server") == 0)
@@ -398,7 +412,8 @@ struct missing {
 static void
 look_for(void *ctx, const char *text)
 {
-	static const char *const kinds[] = { "global", "port", "proxy", "bind", "server" };
+	static const char *const kinds[] = { "global", "port", "http-errors", "proxy", "bind",
+		"server" };
 	struct missing *m = ctx;
 	struct sl_str rest = sl_str_c(text), kind = sl_str_cut(&rest, '\t'),
 		      name = sl_str_cut(&rest, '\t');
