@@ -338,7 +338,8 @@ random_edits(void **state sl_unused)
 	rand_seed(&r, 17);
 	for (int round = 0; round < 300; round++) {
 		make(&o,
-			(round & 1) != 0
+			round % 3 == 0 ? "GET /p HTTP/1.0\r\nHost: h\r\nA: 1\r\nb: 2\r\nA: 3\r\nc: 4\r\n\r\n"
+			: round % 3 == 1
 				? "GET /p?q HTTP/1.0\r\nHost: h\r\nA:1\r\nb: \t2\r\nA: 3\r\n\r\n"
 				: "GET http://h/p HTTP/1.0\r\nHost: h\r\nA: 1\r\nb:2 \r\n\r\n");
 		for (int op = 0; op < 30; op++) {
@@ -347,7 +348,7 @@ random_edits(void **state sl_unused)
 
 			if (sl_str_ieq(name, SL_STR("host")) && value.len == 0)
 				continue;
-			switch (rand_below(&r, 6)) {
+			switch (rand_below(&r, 7)) {
 			case 0:
 				if (!sl_str_ieq(name, SL_STR("host")))
 					(void)http_hdr_add(&o.m, name, value);
@@ -364,6 +365,12 @@ random_edits(void **state sl_unused)
 				break;
 			case 4:
 				(void)http_set_path(&o.m, SL_STR("/some/path"));
+				break;
+			case 5:
+				// a Host that is empty is none, and would not be parsed again
+				if (o.m.nhdr > 0 && value.len > 0)
+					(void)http_hdr_set_at(&o.m,
+						(uint16_t)rand_below(&r, o.m.nhdr), value);
 				break;
 			default:
 				(void)http_set_query(&o.m, value);
