@@ -24,7 +24,6 @@ struct daemon {
 	int ready_fd;  // -D: the foreground process waits for a byte; -1
 	struct ev_loop *ev;
 	struct log *log;
-	cpu_set_t allowed;
 	struct thread_plan plan;
 	struct port_spec spec[PORT_MAX];
 	bool huge;

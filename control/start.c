@@ -9,7 +9,6 @@
  */
 #include <rte_eal.h>
 #include <rte_launch.h>
-#include <rte_lcore.h>
 #include <rte_random.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,7 +214,7 @@ size_up(struct daemon *d)
 		return -EINVAL;
 	}
 	pools = eal_memory_mb(d->model->nports, (uint32_t)n, d->mbufs);
-	if (eal_fits_huge(pools, g->dpdk_eal))
+	if (eal_fits_huge(d->plan.node_mb, d->plan.nnodes, g->dpdk_eal))
 		pools = 0;
 	need = tables_mb(d, g->maxconn, &m);
 	if (need + pools > there) {
@@ -242,11 +241,8 @@ size_up(struct daemon *d)
 static int
 plan_up(struct daemon *d)
 {
-	int rc = thread_allowed(&d->allowed);
+	int rc = threads_place(d);
 
-	if (rc < 0)
-		return fail(d, rc, "cannot read which CPUs this process may use");
-	rc = thread_plan(&d->model->global, &d->allowed, &d->plan, &d->err);
 	return rc < 0 ? rc : size_up(d);
 }
 
@@ -325,7 +321,7 @@ listen_down(struct daemon *d)
 /* ---- DPDK ---- */
 
 static void
-port_spec_of(struct port_spec *s, const struct port_conf *c)
+port_spec_of(struct port_spec *s, const struct port_conf *c, int node)
 {
 	*s = (struct port_spec){ .name = c->name,
 		.device = c->device,
@@ -338,6 +334,7 @@ port_spec_of(struct port_spec *s, const struct port_conf *c)
 		.neighs = c->neighs,
 		.nneighs = c->nneighs,
 		.offload = c->offload,
+		.node = node,
 		.mtu = c->mtu,
 		.vlan = c->vlan };
 }
@@ -388,6 +385,8 @@ eal_up(struct daemon *d)
 		.nworkers = d->plan.nworkers,
 		.pool_mbufs = d->mbufs,
 		.worker_cpu = d->plan.worker_cpu,
+		.node_mb = d->plan.node_mb,
+		.nnodes = d->plan.nnodes,
 		.main_cpu = d->plan.main_cpu,
 		.extra = m->global.dpdk_eal,
 		.file_prefix = d->clean.prefix };
@@ -396,7 +395,7 @@ eal_up(struct daemon *d)
 	if (m->nports > PORT_MAX)
 		return fail(d, -E2BIG, "too many 'port' sections: 16 at most");
 	for (uint32_t i = 0; i < m->nports; i++)
-		port_spec_of(&d->spec[i], &m->ports[i]);
+		port_spec_of(&d->spec[i], &m->ports[i], d->plan.port_node[i]);
 	// telemetry would follow it, and dpdk-telemetry.py would look elsewhere
 	unsetenv("RUNTIME_DIRECTORY");
 	umask(077); // of EAL's files and its telemetry socket
@@ -425,9 +424,8 @@ ports_up(struct daemon *d)
 	if (d->ports == NULL)
 		return fail(d, -ENOMEM, "no memory for the ports");
 	for (uint16_t w = 0; w < d->plan.nworkers; w++) {
-		unsigned lcore = w + 1u;
-
-		d->pool[w] = pool_create(w, d->mbufs, (int)rte_lcore_to_socket_id(lcore), &d->err);
+		// not rte_lcore_to_socket_id(): that is the node of the CPU with the lcore's number
+		d->pool[w] = pool_create(w, d->mbufs, d->plan.worker_node[w], &d->err);
 		if (d->pool[w] == NULL)
 			return -ENOMEM;
 	}
@@ -494,7 +492,7 @@ workers_up(struct daemon *d)
 			.nlcores = d->plan.nworkers,
 			.nscripts = (uint16_t)m->global.script_threads,
 			.nspare = SCRIPT_SPARE,
-			.socket = (int)rte_lcore_to_socket_id(w + 1u),
+			.socket = d->plan.worker_node[w],
 			.seed = rte_rand(),
 			.pool = d->pool[w],
 			.pool_size = d->mbufs,

@@ -1,151 +1,71 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Thread roles and CPU placement: workers first, main beside them, scripts on what is left.
+ * Thread roles and CPU placement: what the machine is (topology.c) goes into the plan (place.c),
+ * which is said, and kept for whoever starts threads.
  *
- * Runs on: main, before EAL starts (EAL's own helper threads inherit main's affinity, so it has to
- * be set before). Follows: cpu-map of HAProxy, of which the first free CPU of each mask is taken.
- * Not here: starting workers (EAL), starting script threads (control/script).
+ * Runs on: main, before EAL starts. Not here: starting workers (EAL), starting script threads
+ * (control/script).
  */
 #include "control/threads.h"
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
-#define MAP_CPUS ((int)(SL_ARRAY_SIZE(((struct cpu_map *)0)->mask) * 64))
+#include "control/daemon.h"
+#include "control/place.h"
 
-static bool
-map_has(const struct cpu_map *m, int cpu)
-{
-	return cpu < MAP_CPUS && (m->mask[cpu / 64] >> (cpu % 64) & 1) != 0;
-}
-
-/* "0-3,8": the CPUs of a set as taskset writes them. */
 static void
-cpus_format(const cpu_set_t *set, char *out, uint32_t size)
+say_plan(struct daemon *d, const struct topology *t, const struct place_port *pp, uint32_t n)
 {
-	struct sl_buf b;
+	char text[400];
 
-	sl_buf_init(&b, out, size);
-	for (int i = 0; i < CPU_SETSIZE; i++) {
-		int last = i;
-
-		if (!CPU_ISSET(i, set))
-			continue;
-		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, set))
-			last++;
-		if (b.len > 0)
-			sl_buf_char(&b, ',');
-		sl_buf_u64(&b, (uint64_t)i);
-		if (last > i) {
-			sl_buf_char(&b, '-');
-			sl_buf_u64(&b, (uint64_t)last);
-		}
-		i = last;
+	place_format(&d->plan, t, text, sizeof(text));
+	daemon_say(d, SL_NOTICE, "placement: %s", text);
+	for (uint32_t i = 0; i < n; i++) {
+		if (place_far(&d->model->global, t, pp, n, i, &d->plan, text, sizeof(text)))
+			daemon_say(d, SL_WARNING, "%s", text);
 	}
 }
 
-/* The first CPU of the worker's map that is allowed, preferably one that no worker has. */
-static int
-pick_mapped(const struct cpu_map *m, const cpu_set_t *allowed, const cpu_set_t *taken)
+/* How much of which node EAL shall take, and where the rings of ports lie. */
+static void
+plan_memory(struct daemon *d, const struct topology *t, const struct place_port *pp, uint32_t n)
 {
-	int shared = -ENOENT;
+	uint32_t mbufs = d->model->global.mbufs != 0 ? d->model->global.mbufs : pool_mbufs(n);
 
-	for (int i = 0; i < MAP_CPUS && i < CPU_SETSIZE; i++) {
-		if (!map_has(m, i) || !CPU_ISSET(i, allowed))
-			continue;
-		if (!CPU_ISSET(i, taken))
-			return i;
-		if (shared < 0)
-			shared = i;
-	}
-	return shared;
-}
-
-/* n-th CPU of the order in which automatic workers take them: 2nd, 3rd, … last, 1st, 2nd … */
-static int
-pick_auto(const cpu_set_t *allowed, uint32_t n)
-{
-	uint32_t count = (uint32_t)CPU_COUNT(allowed);
-	uint32_t want = (n + 1) % count;
-
-	for (int i = 0; i < CPU_SETSIZE; i++) {
-		if (CPU_ISSET(i, allowed) && want-- == 0)
-			return i;
-	}
-	return 0;
-}
-
-/* Main: the first CPU that no worker has, else the last worker's, which is the least special. */
-static uint16_t
-pick_main(const cpu_set_t *allowed, const cpu_set_t *taken, const struct thread_plan *p)
-{
-	for (int i = 0; i < CPU_SETSIZE; i++) {
-		if (CPU_ISSET(i, allowed) && !CPU_ISSET(i, taken))
-			return (uint16_t)i;
-	}
-	return p->worker_cpu[p->nworkers - 1];
-}
-
-static int
-place_worker(const struct global_conf *g, const cpu_set_t *allowed, const cpu_set_t *taken,
-	uint32_t w, struct port_err *err)
-{
-	char list[128];
-	int cpu;
-
-	if (!g->cpu_map[w].set)
-		return pick_auto(allowed, w);
-	cpu = pick_mapped(&g->cpu_map[w], allowed, taken);
-	if (cpu >= 0)
-		return cpu;
-	cpus_format(allowed, list, sizeof(list));
-	snprintf(err->text, sizeof(err->text),
-		"'cpu-map' of thread %u names no CPU that this process may use (it may use: %s); "
-		"change the line, or start it on more CPUs (taskset, cpuset)",
-		w + 1, list);
-	return -EINVAL;
+	d->plan.nnodes = t->nnodes;
+	place_memory(
+		&d->plan, t, pp, n, eal_pool_mb(mbufs), EAL_PORT_MB, EAL_BASE_MB, d->plan.node_mb);
+	for (uint32_t i = 0; i < n; i++)
+		d->plan.port_node[i] = (int16_t)place_memory_node(t, pp[i].node);
 }
 
 int
-thread_plan(const struct global_conf *g, const cpu_set_t *allowed, struct thread_plan *out,
-	struct port_err *err)
+threads_place(struct daemon *d)
 {
-	uint32_t n = g->nbthread != 0 ? g->nbthread : 1;
-	cpu_set_t taken;
+	const struct model *m = d->model;
+	uint32_t n = sl_min(m->nports, (uint32_t)PORT_MAX);
+	struct place_port pp[PORT_MAX];
+	struct topology *t = malloc(sizeof(*t));
+	int rc = t == NULL ? -ENOMEM : topology_read(t);
 
-	memset(out, 0, sizeof(*out));
-	CPU_ZERO(&taken);
-	if (n > LCORE_MAX || CPU_COUNT(allowed) == 0) {
-		snprintf(err->text, sizeof(err->text),
-			"'nbthread %u': between 1 and %d workers are possible", n, LCORE_MAX);
-		return -EINVAL;
+	if (rc < 0) {
+		snprintf(d->err.text, sizeof(d->err.text),
+			"cannot read which CPUs this process may use");
+		free(t);
+		return rc;
 	}
-	out->nworkers = (uint16_t)n;
-	for (uint32_t w = 0; w < n; w++) {
-		int cpu = place_worker(g, allowed, &taken, w, err);
-
-		if (cpu < 0)
-			return cpu;
-		out->shared |= CPU_ISSET(cpu, &taken);
-		CPU_SET(cpu, &taken);
-		out->worker_cpu[w] = (uint16_t)cpu;
+	for (uint32_t i = 0; i < n; i++)
+		pp[i] = (struct place_port){ .name = m->ports[i].name,
+			.node = topology_device_node("/sys", m->ports[i].device) };
+	rc = place_plan(&m->global, t, pp, n, &d->plan, &d->err);
+	if (rc == 0) {
+		plan_memory(d, t, pp, n);
+		say_plan(d, t, pp, n);
 	}
-	out->main_cpu = pick_main(allowed, &taken, out);
-	for (int i = 0; i < CPU_SETSIZE; i++) {
-		if (CPU_ISSET(i, allowed) && !CPU_ISSET(i, &taken))
-			CPU_SET(i, &out->script);
-	}
-	if (CPU_COUNT(&out->script) == 0) { // nothing is left: anywhere, at the lowest weight
-		out->shared = true;
-		out->script = *allowed;
-	}
-	return 0;
-}
-
-int
-thread_allowed(cpu_set_t *out)
-{
-	return sched_getaffinity(0, sizeof(*out), out) == 0 ? 0 : -errno;
+	free(t);
+	return rc;
 }
 
 int

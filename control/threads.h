@@ -12,20 +12,22 @@
 struct thread_plan {
 	uint16_t nworkers;
 	uint16_t worker_cpu[LCORE_MAX];
+	int16_t worker_node[LCORE_MAX]; // of its memory; -1: anywhere
 	uint16_t main_cpu;
-	cpu_set_t script; // where script threads may run
+	cpu_set_t script; // where script threads and io may run
 	bool shared;      // a worker has to share its CPU
+	/* Hugepages: what each node gives; where the rings of each port lie, -1: anywhere. */
+	uint16_t nnodes;
+	uint32_t node_mb[EAL_NODES];
+	int16_t port_node[PORT_MAX];
 };
 
+struct daemon;
 /*
- * Places nbthread workers, main and the script threads on the CPUs of `allowed`: by cpu-map where
- * it is set, else workers from the second CPU upwards and the first one last, so that main keeps a
- * CPU for itself as long as there are enough. 0, or -EINVAL with a text.
+ * Reads the machine's topology, plans (place.h) and says what was decided, with a warning for each
+ * port that is far from a worker. Fills d->plan. 0 or -Exxx with a text.
  */
-int thread_plan(const struct global_conf *g, const cpu_set_t *allowed, struct thread_plan *out,
-	struct port_err *err);
-/* CPUs this process may use now. 0 or -Exxx. */
-int thread_allowed(cpu_set_t *out);
+int threads_place(struct daemon *d);
 /* The calling thread from now on; threads it starts inherit it. 0 or -Exxx. */
 int thread_pin(uint16_t cpu);
 int thread_pin_set(const cpu_set_t *cpus);

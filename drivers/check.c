@@ -300,25 +300,38 @@ check_memory_mb(void)
 	return kb / 1024;
 }
 
+/* Free pages of a node; the machine's where the kernel does not count by node. */
+static uint64_t
+free_pages(int node)
+{
+	char path[128];
+	unsigned long long n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path),
+		"/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/free_hugepages", node);
+	f = fopen(path, "re");
+	if (f == NULL && node == 0)
+		f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%llu", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n;
+}
+
 uint64_t
-check_hugepages_mb(void)
+check_hugepages_mb(int node)
 {
 	FILE *f = fopen("/proc/mounts", "re");
 	char line[1024];
 	bool mounted = false;
-	uint64_t n = 0;
 
 	if (f == NULL)
 		return 0;
 	while (fgets(line, sizeof(line), f) != NULL)
 		mounted |= strstr(line, " hugetlbfs ") != NULL;
 	fclose(f);
-	f = mounted ? fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re")
-		    : NULL;
-	if (f == NULL)
-		return 0;
-	if (fgets(line, sizeof(line), f) != NULL)
-		n = strtoull(line, NULL, 10);
-	fclose(f);
-	return n * 2;
+	return mounted ? free_pages(node) * 2 : 0;
 }

@@ -67,8 +67,8 @@ uint16_t check_channels(struct sl_str device);
  */
 uint16_t check_split(struct sl_str device, uint16_t nworkers);
 int check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err);
-uint64_t check_memory_mb(void);    // available
-uint64_t check_hugepages_mb(void); // free and mounted
+uint64_t check_memory_mb(void);        // available
+uint64_t check_hugepages_mb(int node); // free there, and mounted
 
 /* ---- caps.c ---- */
 /* Picks offloads and RSS: fills p->offloads, p->mode, p->nqueues and conf. */

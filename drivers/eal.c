@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "dataplane/base/log.h"
 #include "drivers/drv.h"
+
+SL_LOG_TYPE("drivers");
 
 #define ARGS_MAX 128
 #define TEXT_MAX 8192
@@ -91,6 +94,31 @@ add_devices(struct args *a, const struct eal_spec *s)
 		add(a, "--no-pci");
 }
 
+/* By node where it comes from hugepages: EAL would share it out by the numbers of its lcores. */
+static void
+add_memory(struct args *a, const struct eal_spec *s, uint32_t need, bool huge)
+{
+	char text[256];
+	struct sl_buf b;
+
+	// the user's own choice
+	if (sl_str_find(s->extra, SL_STR("--socket-mem"), false) >= 0 ||
+		sl_str_starts(s->extra, SL_STR("-m "), false) ||
+		sl_str_find(s->extra, SL_STR(" -m "), false) >= 0)
+		return;
+	if (!huge || s->node_mb == NULL) {
+		add(a, "-m");
+		add(a, "%u", need);
+		return;
+	}
+	sl_buf_init(&b, text, sizeof(text));
+	for (uint16_t i = 0; i < s->nnodes; i++)
+		sl_buf_printf(&b, i > 0 ? ",%u" : "%u", s->node_mb[i]);
+	a->full |= b.full;
+	add(a, "--socket-mem");
+	add_str(a, sl_buf_str(&b));
+}
+
 /* Blanks separate the user's own arguments. */
 static void
 add_extra(struct args *a, struct sl_str extra)
@@ -114,20 +142,66 @@ add_logging(struct args *a, const struct eal_spec *s)
 		add(a, "--no-telemetry");
 }
 
+/* The first node that gives less than is asked of it; -1: none. */
+static int
+node_lacking(const uint32_t *node_mb, uint16_t nnodes)
+{
+	for (uint16_t i = 0; i < nnodes; i++) {
+		if (node_mb[i] > 0 && check_hugepages_mb(i) < node_mb[i])
+			return i;
+	}
+	return -1;
+}
+
 bool
-eal_fits_huge(uint32_t need_mb, struct sl_str extra)
+eal_fits_huge(const uint32_t *node_mb, uint16_t nnodes, struct sl_str extra)
 {
 	// dpdk-eal "--no-huge" of the user wins
-	return check_hugepages_mb() >= need_mb &&
+	return node_lacking(node_mb, nnodes) < 0 &&
 		sl_str_find(extra, SL_STR("--no-huge"), false) < 0;
+}
+
+/*
+ * Without hugepages, where some were meant to be used: a NIC on PCI needs them (its driver finds
+ * memory by physical page), other devices do without.
+ */
+static int
+check_huge(const struct eal_spec *s, const uint32_t *node_mb, uint16_t nnodes, struct port_err *err)
+{
+	int node = node_lacking(node_mb, nnodes);
+	uint64_t there = node >= 0 ? check_hugepages_mb(node) : 0;
+
+	if (node < 0 || sl_str_find(s->extra, SL_STR("--no-huge"), false) >= 0)
+		return 0;
+	for (uint32_t i = 0; i < s->nports; i++) {
+		if (!pmd_is_virtual(s->ports[i].device))
+			return port_fail(err, -ENOMEM,
+				"port '%.*s': device '%.*s' needs hugepages: node %d shall give %u "
+				"MiB, %llu MiB are free there: run 'sluice-setup hugepages'",
+				SL_STR_ARG(s->ports[i].name), SL_STR_ARG(s->ports[i].device), node,
+				node_mb[node], (unsigned long long)there);
+	}
+	for (int i = 0; i < nnodes; i++) {
+		if (check_hugepages_mb(i) > 0)
+			LOG(WARNING,
+				"hugepages are there, but node %d has %llu MiB of %u free: going "
+				"without ('sluice-setup hugepages' gives what is missing)",
+				node, (unsigned long long)there, node_mb[node]);
+	}
+	return 0;
 }
 
 static int
 check_memory(const struct eal_spec *s, uint32_t need, bool *huge, struct port_err *err)
 {
+	const uint32_t *node_mb = s->node_mb != NULL ? s->node_mb : &need;
+	uint16_t nnodes = s->node_mb != NULL ? s->nnodes : 1;
 	uint64_t there = check_memory_mb();
+	int rc = check_huge(s, node_mb, nnodes, err);
 
-	*huge = eal_fits_huge(need, s->extra);
+	if (rc < 0)
+		return rc;
+	*huge = eal_fits_huge(node_mb, nnodes, s->extra);
 	if (!*huge && there < need)
 		return port_fail(err, -ENOMEM,
 			"%u MiB are needed for the packet buffers of %u threads, %llu MiB are there: "
@@ -153,8 +227,8 @@ static struct args *eal_args; // EAL keeps pointers into it
 int
 eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 {
-	uint32_t need = eal_memory_mb(s->nports, s->nworkers,
-		s->pool_mbufs != 0 ? s->pool_mbufs : pool_mbufs(s->nports));
+	uint32_t need = eal_memory_mb(
+		s->nports, s->nworkers, s->pool_mbufs != 0 ? s->pool_mbufs : pool_mbufs(s->nports));
 	struct args *a;
 	int rc = check_devices(s, err);
 
@@ -167,8 +241,7 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 		return port_fail(err, -ENOMEM, "no memory");
 	add(a, "sluice");
 	add_lcores(a, s);
-	add(a, "-m");
-	add(a, "%u", need);
+	add_memory(a, s, need, *huge);
 	// the daemon has locked its prefix; tests run side by side
 	if (s->in_test)
 		add(a, "--file-prefix=%s%d", s->file_prefix, (int)getpid());

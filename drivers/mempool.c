@@ -41,12 +41,15 @@ pool_mbuf_bytes(void)
 }
 
 uint32_t
+eal_pool_mb(uint32_t mbufs)
+{
+	return (uint32_t)(((uint64_t)mbufs + 1) * pool_mbuf_bytes() >> 20) + 2;
+}
+
+uint32_t
 eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs)
 {
-	uint64_t pool = (uint64_t)(pool_mbufs + 1) * pool_mbuf_bytes();
-
-	// 64 MiB for EAL's own tables and the drivers' queues
-	return (uint32_t)(nworkers * ((pool >> 20) + 2)) + nports * 4 + 64;
+	return nworkers * eal_pool_mb(pool_mbufs) + nports * EAL_PORT_MB + EAL_BASE_MB;
 }
 
 /*

@@ -7,6 +7,7 @@
  * start → RSS table → multicast → link.
  */
 #include <rte_dev.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
@@ -206,16 +207,20 @@ fill_spec(struct ports *ps, struct port *p, const struct port_spec *s, struct po
 }
 
 static int
-setup_queues(struct port *p, struct rte_mempool *const *pools, struct port_err *err)
+setup_queues(struct port *p, const struct port_spec *s, struct rte_mempool *const *pools,
+	struct port_err *err)
 {
+	// where the device is, unless that node has no memory; without hugepages it is all one
+	unsigned int node = (unsigned int)(rte_eal_has_hugepages() ? s->node : p->socket);
+
 	for (uint16_t q = 0; q < p->nqueues; q++) {
 		const struct port_queue *pq = &p->q[q];
 		int rc = rte_eth_rx_queue_setup(
-			pq->ethdev, pq->queue, p->rx_desc, (unsigned int)p->socket, NULL, pools[q]);
+			pq->ethdev, pq->queue, p->rx_desc, node, NULL, pools[q]);
 
 		if (rc == 0)
 			rc = rte_eth_tx_queue_setup(
-				pq->ethdev, pq->queue, p->tx_desc, (unsigned int)p->socket, NULL);
+				pq->ethdev, pq->queue, p->tx_desc, node, NULL);
 		if (rc < 0)
 			return port_fail(err, rc,
 				"port '%s': queue %u of device '%s' failed (%s): does the "
@@ -269,7 +274,7 @@ configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *
 	p->rx_desc = RX_DESC;
 	p->tx_desc = TX_DESC;
 	rte_eth_dev_adjust_nb_rx_tx_desc(p->ethdev, &p->rx_desc, &p->tx_desc);
-	rc = setup_queues(p, pools, err);
+	rc = setup_queues(p, s, pools, err);
 	if (quirks & PMD_Q_FILL)
 		p->rx_desc = sl_max(p->rx_desc, (uint16_t)FILL_DESC);
 	return rc;

@@ -110,9 +110,14 @@ struct port_spec {
 	uint16_t mtu; // 0: 1500
 	uint16_t vlan;
 	uint8_t offload; // enum port_offload
+	int node;        // NUMA node of its rings; -1: anywhere
 };
 
 /* ---- EAL ---- */
+#define EAL_NODES   16 // NUMA nodes
+#define EAL_BASE_MB 64 // of EAL's own tables and the drivers' state
+#define EAL_PORT_MB 4  // of the rings of a port
+
 struct eal_spec {
 	const struct port_spec *ports;
 	uint32_t nports;
@@ -120,6 +125,8 @@ struct eal_spec {
 	uint32_t pool_mbufs; // of each worker; 0: pool_mbufs(nports)
 	const uint16_t *worker_cpu; // one CPU per worker
 	uint16_t main_cpu;          // of the main lcore
+	const uint32_t *node_mb;    // hugepages that each NUMA node shall give; NULL: any node
+	uint16_t nnodes;
 	struct sl_str extra;        // dpdk-eal "…"
 	const char *file_prefix;    // "sluice"
 	bool in_test;               // quiet, --no-telemetry
@@ -130,10 +137,15 @@ struct eal_spec {
  * exists, /dev/net/tun, capabilities, veth peer offloads, memory needed against memory there), runs
  * rte_eal_init(). *huge says which profile was taken.
  */
-/* Will so many MiB come from hugepages? Then they are no part of the memory that is free. */
-bool eal_fits_huge(uint32_t need_mb, struct sl_str extra);
 int eal_start(const struct eal_spec *s, bool *huge, struct port_err *err);
 void eal_stop(void);
+/*
+ * Does every node have the hugepages that are asked of it (MiB by node)? Then they are no part of
+ * the memory that is free.
+ */
+bool eal_fits_huge(const uint32_t *node_mb, uint16_t nnodes, struct sl_str extra);
+/* MiB of a pool of so many buffers. */
+uint32_t eal_pool_mb(uint32_t mbufs);
 /* MiB that EAL needs for pools of so many buffers and the queues of the ports. */
 uint32_t eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs);
 
