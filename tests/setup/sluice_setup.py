@@ -1,0 +1,411 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""sluice-setup on invented machines: every message that it has, and every way there and back.
+
+A message that no test has seen fails the run, as does a command that is no stub.
+"""
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from machine import REPO, Machine  # noqa: E402
+
+seen = []
+NIC = "0000:3b:00.0"
+PORT = "global\n    nbthread 1\nport lan\n    device %s\n    address 192.0.2.10/24\n" % NIC
+
+
+class Failed(Exception):
+    pass
+
+
+def check(cond, text):
+    if not cond:
+        raise Failed(text)
+
+
+def run(m, rc, *args):
+    got, out = m.run(*args)
+    seen.append(out)
+    check("stub " not in out and "command not found" not in out and "unbound" not in out, out)
+    check(got == rc, "sluice-setup %s: exit %d, expected %d:\n%s" % (" ".join(args), got, rc, out))
+    return out
+
+
+def says(out, *texts):
+    for t in texts:
+        check(t in out, "%r is not in:\n%s" % (t, out))
+
+
+# ---- check: one row for each cause. (name, what is wrong with a good machine, what must be said) ----
+
+def good():
+    """A machine on which check has nothing to say about a port on PCI."""
+    m = Machine(nodes=2, pages=150)
+    m.mount_huge()
+    m.nic(NIC, "vfio-pci", node=0, group=1)
+    m.put("var/lib/sluice/setup/state", "bind %s e1000e\n" % NIC)
+    m.conf(PORT)
+    return m
+
+
+def over(kind, iface="ens2", extra="", **kw):
+    """A machine with a port over an interface of the kernel."""
+    def make(m):
+        m.iface(iface, **kw)
+        m.conf("port lan\n    device net_%s0,iface=%s%s\n    address 192.0.2.10/24\n" % (kind, iface, extra))
+    return make
+
+
+def add(text):
+    return lambda m: m.conf(m.get("etc/sluice/sluice.cfg") + text)
+
+
+def both(*makers):
+    def make(m):
+        for f in makers:
+            f(m)
+    return make
+
+
+def unlink(*names):
+    return lambda m: [os.unlink(m.path(n)) for n in names]
+
+
+def tun(m):  # no test may need to make a device node: any character device will do
+    m.link("dev/net/tun", "/dev/null")
+
+
+NOT_BOUND = "belongs to the kernel's driver e1000e\n      -> sluice-setup bind " + NIC
+ROWS = [
+    # name, change, exit code, texts
+    ("nothing", lambda m: None, 0, ["0 faults, 0 warnings"]),
+    ("no configuration", unlink("etc/sluice/sluice.cfg"), 0, ["only the machine is looked at",
+                                                              "has no port section"]),
+    # hugepages "needed"
+    ("no hugepages", lambda m: m.pages(0, 0, 0), 1,
+     ["node 0 has 0 MiB of hugepages free, a port on PCI needs 110\n      -> sluice-setup hugepages 0=110"]),
+    ("hugepages on the wrong node", lambda m: (m.pages(0, 54, 54), m.pages(1, 500, 500)), 1,
+     ["node 0 has 108 MiB of hugepages free"]),
+    ("hugepages for more workers", both(add("global\n    nbthread 4\n"), lambda m: m.pages(0, 60, 60)), 1,
+     ["needs 232", "hugepages 0=232"]),
+    ("tune.mbufs counts", both(add("global\n    tune.mbufs 100000\n"), lambda m: None), 1, ["needs 308"]),
+    ("hugepages not mounted", lambda m: m.put("proc/mounts", ""), 1, ["no hugetlbfs is mounted\n      -> dpdk-hugepages.py --mount"]),
+    ("no hugepages without PCI", both(over("af_xdp"), lambda m: (m.pages(0, 0, 0), m.pages(1, 0, 0))), 0,
+     ["node 1 has 0 MiB of hugepages free, of 110: sluice goes without, and dpdk-dumpcap cannot attach"]),
+    ("--no-huge", add('    dpdk-eal "--no-huge"\n'), 0, ["has --no-huge: hugepages are not used"]),
+    # --in-memory
+    ("--in-memory", add('    dpdk-eal "--in-memory"\n'), 0, ["has --in-memory: dpdk-dumpcap", "--file-prefix=NAME"]),
+    ("--in-memory --no-huge", add('    dpdk-eal "--in-memory --no-huge"\n'), 1, ["DPDK refuses that"]),
+    # RUNTIME_DIRECTORY
+    ("telemetry elsewhere", lambda m: m.put("run/other/dpdk/rte/dpdk_telemetry.v2", ""), 0,
+     ["at /run/other/dpdk/rte/dpdk_telemetry.v2", "env -u RUNTIME_DIRECTORY"]),
+    # root
+    ("no rights", lambda m: m.put("proc/self/status", "CapEff:\t0000000000000000\n"), 1,
+     ["without CAP_NET_ADMIN CAP_NET_RAW CAP_IPC_LOCK CAP_BPF"]),
+    ("one right missing", lambda m: m.put("proc/self/status", "CapEff:\t000001ffffffdfff\n"), 1,
+     ["without CAP_NET_RAW: "]),
+    # memlock
+    ("memlock", lambda m: setattr(m, "memlock", "8192"), 0, ["only 8192 KiB", "ulimit -l unlimited"]),
+    # TAP
+    ("TAP", both(tun, over("tap", up=False), lambda m: m.put("running", "")), 0, ["TAP takes a system call for each packet"]),
+    ("TAP remote", both(tun, over("tap", extra=",remote=eth1")), 1, ["with 'remote='", "leave 'remote=' out"]),
+    ("TAP persist", both(tun, over("tap", extra=",persist")), 0, ["'persist' leaves"]),
+    ("TAP left over", both(tun, over("tap", iface="slx0")), 0, ["slx0 is there though sluice does not run", "ip link del slx0"]),
+    ("no tun", over("tap"), 1, ["no /dev/net/tun\n      -> modprobe tun"]),
+    ("container without tun", both(over("tap"), lambda m: m.put(".dockerenv", "")), 1,
+     ["--device /dev/net/tun --cap-add NET_ADMIN"]),
+    # AF_XDP
+    ("AF_XDP driver", both(over("af_xdp"), unlink("usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/librte_net_af_xdp.so.23")), 1,
+     ["driver for AF_XDP is not installed\n      -> apt-get install librte-net-af-xdp23"]),
+    ("bpffs", both(over("af_xdp"), lambda m: m.put("proc/mounts", "hugetlbfs /h hugetlbfs rw 0 0\n")), 0,
+     ["bpffs is not mounted", "mount -t bpf bpf /sys/fs/bpf"]),
+    ("XDP program left", over("af_xdp", link="2: ens2: <UP> mtu 1500 xdp qdisc mq\n    prog/xdp id 7\n"), 1,
+     ["has an XDP program though sluice does not run", "ip link set dev ens2 xdp off"]),
+    ("XDP program of ours", both(over("af_xdp", link="2: ens2: <UP> mtu 1500 xdp qdisc mq\n    prog/xdp id 7\n"),
+                                 lambda m: m.put("running", "")), 0, ["0 faults"]),
+    ("veth offloads", both(over("af_xdp", iface="vp0", link="3: vp0@vp1: <UP> mtu 1500 \\    veth numtxqueues 1\n"),
+                           lambda m: (m.iface("vp1"), m.put("ethtool.vp1", "tx-checksumming: on\n"))), 1,
+     ["vp1, the other end of vp0", "ethtool -K vp1 tx off tso off gso off"]),
+    ("veth without offloads", both(over("af_xdp", iface="vp0", link="3: vp0@vp1: <UP> mtu 1500 \\    veth numtxqueues 1\n"),
+                                   lambda m: (m.iface("vp1"), m.put("ethtool.vp1", "tx-checksumming: off\n"))), 0, ["0 faults"]),
+    ("kernel answers too", over("af_xdp", addrs=["192.0.2.5/24"]), 1,
+     ["ens2 has addresses of its own", "ip addr flush dev ens2"]),
+    ("kernel's IPv6", both(over("af_xdp"), lambda m: m.put("proc/sys/net/ipv6/conf/ens2/disable_ipv6", "0\n")), 0,
+     ["the kernel speaks IPv6 on ens2", "sysctl -w net.ipv6.conf.ens2.disable_ipv6=1"]),
+    ("no interface", both(over("af_xdp"), lambda m: m.conf("port a\n device net_af_xdp0,iface=nix\n")), 1,
+     ["there is no interface nix"]),
+    # AF_PACKET
+    ("AF_PACKET", over("af_packet"), 0, ["the kernel sees each packet too"]),
+    ("AF_PACKET mtu", both(over("af_packet"), lambda m: m.put("sys/class/net/ens2/mtu", "9000\n")), 0,
+     ["ens2 has an MTU of 9000", "ip link set dev ens2 mtu 1500"]),
+    # addresses
+    ("server at 127.0.0.1", add("backend b\n    server s 127.0.0.1:8000\n"), 0,
+     ["sluice.cfg:7: a server at 127.0.0.1 is reached over the kernel's sockets"]),
+    ("Redis in another namespace", both(add("global\n    lua-load /x.lua\n"), lambda m: m.link("proc/self/ns/net", "net:[2]")), 0,
+     ["scripts connect to 127.0.0.1 of this network namespace"]),
+    ("route conflict", lambda m: m.put("ip/root.192.0.2.10_24", "192.0.2.0/24 dev eth0 proto kernel\n"), 0,
+     ["a route to the network of 192.0.2.10/24 on eth0"]),
+    ("port 80 in use", both(add("frontend f\n    bind 192.0.2.10:80\n"), lambda m: m.put("ss.listen", "LISTEN 0 511 *:80 *:*\n")), 0,
+     ["no conflict for addresses of a port section"]),
+    # the machine
+    ("few CPUs", add("global\n    nbthread 4\n"), 0, ["4 workers on 4 CPUs", "'nbthread 3'"]),
+    ("busy-polling on few CPUs", add("global\n    nbthread 4\n    busy-polling\n"), 1, ["busy-polling with 4 workers on 4 CPUs"]),
+    ("clock", lambda m: m.put("sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet\n"), 0,
+     ["the kernel's clock is hpet, not tsc"]),
+    ("not Debian 12", lambda m: m.put("etc/os-release", "ID=fedora\nVERSION_ID=39\n"), 0, ["this is fedora 39"]),
+    ("packages", unlink("bin/ethtool", "bin/dpdk-devbind.py"), 1,
+     ["tools are missing: dpdk ethtool", "apt-get install --no-install-recommends dpdk ethtool"]),
+    ("dpdk-dev", unlink("bin/dpdk-telemetry.py"), 0, ["come with the package dpdk-dev (314 packages"]),
+    ("dpdk.service frees", lambda m: m.put("etc/dpdk/dpdk.conf", "NR_2M_PAGES=64\n"), 0,
+     ["lets dpdk.service free hugepages", "echo FREE_PREVIOUS_ALLOCATIONS=0 >>"]),
+    # PCI
+    ("no such device", add("port b\n    device 0000:77:00.0\n"), 1, ["there is no PCI device 0000:77:00.0"]),
+    ("not bound", lambda m: m.nic(NIC, "e1000e", iface="ens1", group=1), 1, [NOT_BOUND]),
+    ("PCI driver", unlink("usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/librte_net_e1000.so.23"), 1,
+     ["apt-get install librte-net-e1000-23"]),
+    ("mlx5 needs its driver", lambda m: m.nic(NIC, "mlx5_core", iface="ens1", group=1), 1,
+     ["mlx5_core works together with DPDK, nothing is to be bound", "apt-get install librte-net-mlx5-23"]),
+    ("no IOMMU", lambda m: (unlink("sys/bus/pci/devices/%s/iommu_group" % NIC)(m), m.nic(NIC, "e1000e", iface="ens1")), 1,
+     ["is behind no IOMMU", "intel_iommu=on iommu=pt", "--af-xdp ens1"]),
+    ("no IOMMU, AMD", lambda m: (unlink("sys/bus/pci/devices/%s/iommu_group" % NIC)(m), m.nic(NIC, "e1000e"),
+                                 m.put("proc/cpuinfo", "processor : 0\nvendor_id : AuthenticAMD\nprocessor : 1\n")), 1,
+     ["amd_iommu=on iommu=pt"]),
+    ("bound without IOMMU", unlink("sys/bus/pci/devices/%s/iommu_group" % NIC), 1, ["--iova-mode=pa"]),
+    ("bonding", both(add("port b\n    device net_bonding0,mode=1,slave=0000:3b:00.0\n"),
+                     unlink("usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/librte_net_bond.so.23")), 1, ["librte-net-bond23"]),
+    ("the management NIC", both(lambda m: m.nic(NIC, "e1000e", iface="ens1", group=1),
+                                lambda m: m.put("ip/default4", "default via 192.0.2.1 dev ens1 proto dhcp\n")), 1,
+     ["is ens1, and the default route goes through it: a port must be a card of its own"]),
+]
+
+
+def test_check():
+    for name, change, rc, texts in ROWS:
+        m = good()
+        try:
+            change(m)
+            says(run(m, rc, "check"), *texts)
+            # what the command says holds elsewhere too: nothing of it was run
+            check(not re.search("addr flush|link set|modprobe|devbind|hugepages", m.get("calls") or ""), m.get("calls"))
+        except Failed as e:
+            raise Failed("check, %s: %s" % (name, e))
+        finally:
+            m.close()
+
+
+def two_nics(**kw):
+    m = Machine(nodes=2, **kw)
+    m.nic("0000:3b:00.0", "e1000e", iface="ens1", node=0, group=1)
+    m.nic("0000:af:00.0", "virtio-pci", iface="ens2", node=1, group=2, virtio=True)
+    m.addrs("ens1", "192.0.2.5/24", "2001:db8::5/64")
+    m.put("etc/dpdk/interfaces", "# comment\n")
+    return m
+
+
+def test_bind_and_undo():
+    """There, again, and back: driver, addresses, link, files."""
+    m = two_nics()
+    out = run(m, 0, "bind", "ens1")
+    says(out, "e1000e -> vfio-pci", "binds it at boot")
+    check(m.get("ip/addr.ens1") == "", "the kernel keeps the addresses")
+    check(os.readlink(m.path("sys/bus/pci/devices/0000:3b:00.0/driver")).endswith("vfio-pci"), out)
+    says(m.get("etc/dpdk/interfaces"), "# comment\n", "pci\t0000:3b:00.0\tvfio-pci\n")
+    check("modprobe vfio-pci" in m.get("calls"), "the module is not loaded")
+    before = m.get("var/lib/sluice/setup/state"), m.get("etc/dpdk/interfaces")
+    says(run(m, 0, "bind", "3B:00.0"), "is bound to vfio-pci", "binds it at boot")
+    check(before == (m.get("var/lib/sluice/setup/state"), m.get("etc/dpdk/interfaces")), "bind is not idempotent")
+    says(run(m, 0, "status"), "vfio-pci", "DPDK's", "undo would take back:", "addr 0000:3b:00.0 ens1 192.0.2.5/24")
+    says(run(m, 0, "config", "0000:3b:00.0"), "device 0000:3b:00.0", "address 192.0.2.5/24", "address 2001:db8::5/64",
+         "On NUMA node 0")
+    says(run(m, 0, "undo"), "vfio-pci -> e1000e", "ens1 has 192.0.2.5/24 again", "ens1 has 2001:db8::5/64 again",
+         "/etc/dpdk/interfaces is as it was")
+    check(os.readlink(m.path("sys/bus/pci/devices/0000:3b:00.0/driver")).endswith("e1000e"), "driver")
+    check(m.get("etc/dpdk/interfaces") == "# comment\n", "interfaces")
+    check(m.get("sys/class/net/ens1/operstate") == "up\n", "the interface stays down")
+    says(m.get("ip/addr.ens1"), "inet 192.0.2.5/24", "2001:db8::5/64")
+    check(not os.path.exists(m.path("var/lib/sluice/setup")), "state is left")
+    says(run(m, 0, "undo"), "there is nothing to undo")
+    says(run(m, 0, "status"), "there is nothing to undo")
+    m.close()
+
+
+def test_unbind():
+    m = two_nics()
+    run(m, 0, "bind", "ens1", "ens2")
+    says(run(m, 0, "unbind", "0000:af:00.0"), "vfio-pci -> virtio-pci")
+    check("0000:af" not in m.get("etc/dpdk/interfaces") and "0000:3b" in m.get("etc/dpdk/interfaces"), "interfaces")
+    check("0000:af" not in m.get("var/lib/sluice/setup/state"), "state")
+    says(run(m, 0, "unbind", "ens2"), "is bound to virtio-pci")
+    m.put("stuck", "")
+    says(run(m, 1, "unbind", "0000:3b:00.0"), "is still bound to vfio-pci: is sluice running?\n      -> systemctl stop sluice")
+    m.close()
+    # bound by somebody else, before us: the kernel chooses
+    m = Machine()
+    m.nic(NIC, "vfio-pci", group=1)
+    m.put("sys/bus/pci/drivers_probe", "")
+    says(run(m, 0, "unbind", NIC), "vfio-pci -> the kernel")
+    check(m.get("sys/bus/pci/drivers_probe") == NIC + "\n", "the kernel was not asked")
+    m.close()
+
+
+def test_bind_refuses():
+    rows = [
+        ("default route", lambda m: m.put("ip/default4", "default via 192.0.2.1 dev ens1\n"),
+         ["and the default route goes through it: this machine would not be reached any more", "bind --force"]),
+        ("IPv6 default route", lambda m: m.put("ip/default6", "default via fe80::1 dev ens1\n"), ["the default route"]),
+        ("through a VLAN", lambda m: (m.put("ip/default4", "default via 192.0.2.1 dev ens1.5\n"),
+                                      m.link("sys/class/net/ens1/upper_ens1.5", "/")), ["the default route"]),
+        ("through a bridge", lambda m: (m.put("ip/default4", "default via 192.0.2.1 dev br0\n"),
+                                        m.link("sys/class/net/ens1/master", "../br0")), ["the default route"]),
+        ("this SSH connection", lambda m: (m.env.update(SSH_CONNECTION="198.51.100.7 5555 192.0.2.5 22"),
+                                           m.put("ip/get.198.51.100.7", "198.51.100.7 via 192.0.2.1 dev ens1 src 192.0.2.5\n")),
+         ["this SSH connection goes through it"]),
+        ("an SSH session, under sudo", lambda m: m.put("ss.est", "0 0 192.0.2.5:22 198.51.100.7:5555\n"),
+         ["an SSH session goes through it"]),
+        ("an SSH session over IPv6", lambda m: m.put("ss.est", "0 0 [2001:db8::5]:22 [2001:db8::7]:5555\n"),
+         ["an SSH session goes through it"]),
+        ("shared group", lambda m: m.nic("0000:3b:00.1", "e1000e", group=1),
+         ["shares its IOMMU group with 0000:3b:00.1", "bind 0000:3b:00.0 0000:3b:00.1"]),
+        ("no vfio", lambda m: m.put("no-vfio-pci", ""), ["has no vfio-pci", "apt-get install linux-image-amd64"]),
+        ("devbind fails", lambda m: m.put("stuck", ""), ["did not bind 0000:3b:00.0", "dmesg | grep"]),
+        ("no devbind", unlink("bin/dpdk-devbind.py"), ["dpdk-devbind.py is missing\n      -> apt-get install dpdk"]),
+        ("not root", lambda m: m.env.update(STUB_UID="1000"), ["only root may do that\n      -> sudo sluice-setup bind"]),
+    ]
+    for name, change, texts in rows:
+        m = two_nics()
+        try:
+            change(m)
+            says(run(m, 1, "bind", "ens1"), *texts)
+            check(os.readlink(m.path("sys/bus/pci/devices/0000:3b:00.0/driver")).endswith("e1000e") or
+                  name == "devbind fails", "it was bound")
+            check(name == "devbind fails" or "addr flush" not in (m.get("calls") or ""), "addresses were taken")
+        except Failed as e:
+            raise Failed("bind, %s: %s" % (name, e))
+        finally:
+            m.close()
+    m = two_nics()
+    m.put("ip/default4", "default via 192.0.2.1 dev ens1\n")
+    says(run(m, 0, "bind", "--force", "ens1"), "e1000e -> vfio-pci")
+    m.close()
+    # a bridge in the group may stay with the kernel
+    m = two_nics()
+    m.nic("0000:3a:00.0", "pcieport", group=1, cls="0x060400")
+    says(run(m, 0, "bind", "ens1"), "e1000e -> vfio-pci")
+    m.close()
+
+
+def test_bind_names():
+    m = two_nics()
+    m.nic("0000:00:1f.0", "lpc_ich", cls="0x060100", group=3)
+    m.iface("tun0")
+    says(run(m, 1, "bind", "0000:00:1f.0"), "is no network card (class 0x060100)")
+    says(run(m, 1, "bind", "nix"), "neither an interface nor a PCI address")
+    says(run(m, 1, "bind", "0000:99:00.0"), "there is no PCI device 0000:99:00.0")
+    says(run(m, 1, "bind", "tun0"), "tun0 is no PCI device: nothing has to be bound\n      -> sluice-setup config tun0")
+    says(run(m, 2, "bind"), "sluice-setup bind [--force]")
+    says(run(m, 2), "sluice-setup check")
+    m.close()
+
+
+def test_bifurcated():
+    m = Machine()
+    m.nic(NIC, "mlx5_core", iface="ens1", group=1)
+    m.put("ip/default4", "default via 192.0.2.1 dev ens1\n")  # it stays the kernel's: no harm
+    m.put("usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/librte_net_mlx5.so.23", "")
+    says(run(m, 0, "bind", "ens1"), "mlx5_core works together with DPDK: nothing is to be bound")
+    check("devbind" not in (m.get("calls") or ""), "it was bound")
+    says(run(m, 0, "config", "ens1"), "nothing is bound", "device " + NIC)
+    m.close()
+
+
+def test_no_iommu():
+    m = Machine()
+    m.nic(NIC, "virtio-pci", iface="ens1", virtio=True)
+    out = run(m, 1, "bind", "ens1")
+    says(out, "behind no IOMMU", "intel_iommu=on", "--af-xdp ens1", "This kernel has no no-IOMMU mode")
+    says(run(m, 1, "bind", "--noiommu", "ens1"), "this kernel has no no-IOMMU mode (CONFIG_VFIO_NOIOMMU)")
+    m.put("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "N\n")
+    says(run(m, 1, "bind", "ens1"), "3. Accept it", "bind --noiommu " + NIC)
+    says(run(m, 0, "bind", "--noiommu", "ens1"), "no-IOMMU mode is on", "--iova-mode=pa")
+    check(m.get("sys/module/vfio/parameters/enable_unsafe_noiommu_mode") == "Y\n", "parameter")
+    says(run(m, 0, "undo"), "no-IOMMU mode is off", "vfio-pci -> virtio-pci")
+    check(m.get("sys/module/vfio/parameters/enable_unsafe_noiommu_mode") == "N\n", "parameter")
+    m.close()
+
+
+def free(m, node):
+    return int(m.get("sys/devices/system/node/node%d/hugepages/hugepages-2048kB/free_hugepages" % node))
+
+
+def test_hugepages():
+    m = two_nics()
+    m.put("etc/dpdk/dpdk.conf", "# mine\nNR_1G_PAGES=0\n")
+    m.conf("global\n    nbthread 2\nport a\n    device 0000:af:00.0\n")
+    m.pages(1, 20, 4)  # 16 are somebody else's
+    says(run(m, 0, "hugepages"), "hugetlbfs is mounted now", "node 1: 150 MiB are free now", "reserves them at boot")
+    check(free(m, 0) == 0 and free(m, 1) == 75, "pages: %d %d" % (free(m, 0), free(m, 1)))
+    says(m.get("etc/dpdk/dpdk.conf"), "# mine\n", 'NR_2M_PAGES="0 91"\n', "FREE_PREVIOUS_ALLOCATIONS=0\n")
+    before = m.get("etc/dpdk/dpdk.conf"), m.get("var/lib/sluice/setup/state")
+    says(run(m, 0, "hugepages"), "node 1: 150 MiB are free, 150 are needed", "reserves them at boot")
+    check(before == (m.get("etc/dpdk/dpdk.conf"), m.get("var/lib/sluice/setup/state")), "not idempotent")
+    says(run(m, 0, "hugepages", "0=10", "1=10"), "node 0: 10 MiB are free now", "node 1: 150 MiB are free, 10 are needed")
+    says(m.get("etc/dpdk/dpdk.conf"), 'NR_2M_PAGES="5 91"\n')
+    out = run(m, 0, "undo")
+    says(out, "node 1 has 20 pages", "node 0 has 0 pages", "not mounted any more", "/etc/dpdk/dpdk.conf is as it was")
+    check(m.get("etc/dpdk/dpdk.conf") == "# mine\nNR_1G_PAGES=0\n", m.get("etc/dpdk/dpdk.conf"))
+    check((free(m, 0), free(m, 1)) == (0, 4), "pages")
+    m.put("max.0", "7")
+    says(run(m, 1, "hugepages", "0=100"), "only 14 of 100 MiB could be reserved: memory is fragmented", "hugepages=50")
+    says(run(m, 1, "hugepages", "7=100"), "there is no NUMA node 7")
+    says(run(m, 2, "hugepages", "x"), "sluice-setup hugepages")
+    m.close()
+    m = two_nics()  # no file before: none after
+    run(m, 0, "hugepages", "0=10")
+    run(m, 0, "undo")
+    check(m.get("etc/dpdk/dpdk.conf") is None, "a file is left")
+    m.close()
+    m = Machine(nodes=0)
+    says(run(m, 1, "hugepages"), "the kernel has no pages of 2 MiB")
+    m.close()
+
+
+def test_config():
+    m = two_nics()
+    says(run(m, 0, "config", "ens2"), "# Bind it first: sluice-setup bind ens2", "port ens2\n    device 0000:af:00.0\n",
+         "address 192.0.2.10/24", "On NUMA node 1")
+    says(run(m, 0, "config", "--af-xdp", "ens2"), "device net_af_xdp0,iface=ens2", "ip addr flush dev ens2")
+    m.iface("dummy0")
+    says(run(m, 0, "config", "dummy0"), "device net_af_xdp0,iface=dummy0")
+    run(m, 0, "bind", "ens2")
+    says(run(m, 1, "config", "--af-xdp", "0000:af:00.0"), "AF_XDP needs the kernel's driver\n      -> sluice-setup unbind 0000:af:00.0")
+    says(run(m, 2, "config"), "sluice-setup config")
+    m.close()
+
+
+def test_all_messages_seen():
+    """Last: what the scripts can say has been said."""
+    text = "\n".join(seen)
+    missing = []
+    for name in ("sluice-setup", "setup.d/common.sh", "setup.d/check.sh"):
+        with open(os.path.join(REPO, "scripts", name)) as f:
+            source = f.read()
+        for msg in re.findall(r'\b(?:warn|fault|note|die) "((?:[^"\\]|\\.|\$\([^()]*\))*)"', source):
+            if msg.startswith("$"):
+                msg = re.sub(r"^\$\w+|^\$\{[^}]*\}", "", msg)
+            parts = [p for p in re.split(r"\$\{[^}]*\}|\$\([^()]*\)|\$\w+|\\.", msg.split("$(")[0]) if p.strip()]
+            if not re.search(".*".join(re.escape(p) for p in parts), text):
+                missing.append("%s: %s" % (name, msg))
+    check(not missing, "no test has seen:\n" + "\n".join(missing))
+
+
+failed = 0
+for fn in [f for n, f in list(globals().items()) if n.startswith("test_")]:
+    try:
+        fn()
+        print("ok     " + fn.__name__)
+    except Failed as e:
+        failed += 1
+        print("FAILED %s: %s" % (fn.__name__, e))
+sys.exit(failed > 0)
