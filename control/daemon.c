@@ -15,8 +15,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "control/script/script.h"
@@ -70,6 +68,7 @@ soft_stop(struct running *r)
 		return;
 	r->soft = true;
 	stats_set_stopping(d->stats);
+	daemon_tell_systemd(d, "STOPPING=1\n");
 	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last connection has");
 	io_thread_run(d->iot, unlisten, d->host);
 	for (uint16_t w = 0; w < d->nlc; w++) {
@@ -93,6 +92,7 @@ on_signal(struct ev_loop *ev, struct ev_signal *s, int events sl_unused)
 		return;
 	default:
 		alarm(STOP_ALARM_S);
+		daemon_tell_systemd(r->d, "STOPPING=1\n");
 		r->code = 128 + s->signum;
 		ev_break(ev, EVBREAK_ALL);
 	}
@@ -202,29 +202,6 @@ go_background(struct daemon *d)
 	d->ready_fd = -1;
 }
 
-/* sd_notify(3) in a few lines: one datagram to a path, or to a name of the abstract namespace. */
-static void
-tell_systemd(struct daemon *d, const char *text)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	size_t len = path != NULL ? strlen(path) : 0;
-	int fd;
-
-	if (!d->opt->notify || len == 0 || len >= sizeof(un.sun_path))
-		return;
-	memcpy(un.sun_path, path, len);
-	if (path[0] == '@')
-		un.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 ||
-		sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&un,
-			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-		daemon_say(d, SL_WARNING, "NOTIFY_SOCKET: %s", strerror(errno));
-	if (fd >= 0)
-		close(fd);
-}
-
 /* The sum that size_up() found to fit. */
 static void
 say_memory(struct daemon *d)
@@ -265,7 +242,7 @@ say_ready(struct daemon *d)
 		strcmp(d->clean.prefix, "sluice") == 0 ? "" : ", telemetry -f ",
 		strcmp(d->clean.prefix, "sluice") == 0 ? "" : d->clean.prefix);
 	log_flush(d->log, 100);
-	tell_systemd(d, "READY=1\n");
+	daemon_tell_systemd(d, "READY=1\n");
 	if (d->ready_fd >= 0)
 		go_background(d);
 }

@@ -21,6 +21,7 @@ struct daemon {
 	struct model *model;
 	struct parent_spec clean;
 	bool parented; // a parent process cleans up
+	int notify_fd; // the service manager's socket (notify.h); -1
 	int ready_fd;  // -D: the foreground process waits for a byte; -1
 	struct ev_loop *ev;
 	struct log *log;
@@ -60,5 +61,7 @@ int daemon_start(struct daemon *d);
 void daemon_stop(struct daemon *d);
 /* daemon.c: signals, links, log; returns the exit code. */
 int daemon_run(struct daemon *d);
+/* notify.c: "READY=1\n" and the like to the service manager, if there is one (-Ws). */
+void daemon_tell_systemd(struct daemon *d, const char *text);
 /* One line in HAProxy's form to stderr and, once it is open, to the log. */
 void daemon_say(struct daemon *d, enum sl_level level, const char *fmt, ...) sl_printf(3, 4);

@@ -14,6 +14,8 @@
 
 #include "control/conf/conf.h"
 #include "control/daemon.h"
+#include "control/notify.h"
+#include "control/priv.h"
 
 #define EAL_RUN_ROOT "/var/run/dpdk"
 
@@ -68,6 +70,29 @@ run_root(struct parent_spec *s, char *out, size_t size)
 	return 0;
 }
 
+/* A daemon that gave its rights up cannot remove its sockets from folders of root. */
+static void
+add_sockets(struct daemon *d)
+{
+	const struct model *m = d->model;
+
+	for (uint32_t i = 0; i < m->nbinds; i++) {
+		const struct host_sock *hs = addr_host_sock(&m->binds[i]->addr.ip);
+
+		if (hs != NULL && hs->fd < 0 && hs->name[0] == '/')
+			parent_add_socket(&d->clean, hs->name);
+	}
+	for (uint32_t i = 0; i < m->global.ncli_binds; i++) {
+		const struct cli_bind *b = &m->global.cli_binds[i];
+		char path[PARENT_SOCKET];
+
+		if (b->kind == CLI_BIND_UNIX && b->path.len < sizeof(path)) {
+			snprintf(path, sizeof(path), "%.*s", SL_STR_ARG(b->path));
+			parent_add_socket(&d->clean, path);
+		}
+	}
+}
+
 static int
 prepare_clean(struct daemon *d)
 {
@@ -78,6 +103,7 @@ prepare_clean(struct daemon *d)
 
 	for (uint32_t i = 0; i < d->model->nports; i++)
 		parent_add_device(s, d->model->ports[i].device);
+	add_sockets(d);
 	if (rc == 0)
 		rc = parent_take_prefix(s, root, want);
 	if (rc < 0) {
@@ -172,6 +198,11 @@ serve(struct daemon *d)
 	if (rc < 0)
 		return 1;
 	signal(SIGPIPE, SIG_IGN);
+	priv_early();
+	rc = notify_open(d->opt->notify, &d->notify_fd);
+	if (rc < 0)
+		daemon_say(d, SL_WARNING, "NOTIFY_SOCKET=%s: %s", getenv("NOTIFY_SOCKET"),
+			strerror(-rc));
 	rc = daemon_start(d);
 	if (rc >= 0) {
 		rc = daemon_run(d);
@@ -196,7 +227,7 @@ die_by(int sig)
 int
 main(int argc, char **argv)
 {
-	static struct daemon d = { .ready_fd = -1, .clean = { .run_lock = -1 } };
+	static struct daemon d = { .ready_fd = -1, .notify_fd = -1, .clean = { .run_lock = -1 } };
 	struct options opt = { 0 };
 	char *pidfile = NULL;
 	int rc = options_parse(argc, argv, &opt);

@@ -11,6 +11,8 @@
 
 #define PARENT_MAX_LINKS 32
 #define PARENT_PREFIX    32
+#define PARENT_SOCKETS   64
+#define PARENT_SOCKET    108 // bytes of a path, as the kernel has them
 
 /* A network interface that the daemon will use, and how it was found. */
 struct parent_link {
@@ -30,10 +32,14 @@ struct parent_spec {
 	const char *pidfile; // removed at the end; NULL: none
 	struct parent_link link[PARENT_MAX_LINKS];
 	uint32_t nlinks;
+	char socket[PARENT_SOCKETS][PARENT_SOCKET]; // files of unix sockets
+	uint32_t nsockets;
 };
 
 /* Adds the interface that a device string ("net_tap0,iface=x") names, if it is of such a kind. */
 void parent_add_device(struct parent_spec *s, struct sl_str device);
+/* A unix socket that the daemon will make: it is removed at the end. Those beyond 64 stay. */
+void parent_add_socket(struct parent_spec *s, const char *path);
 /*
  * Chooses the file prefix `want`, or want-PID if a living process holds its run-time folder, and
  * locks that folder until the process (and its parent) is gone. 0 or -Exxx.

@@ -5,7 +5,7 @@
  * Runs on: main, after the configuration was loaded and the parent forked. A step that fails puts a
  * sentence into d->err that names the thing and what to change; what stood before it is undone in
  * reverse. Order: parse -> size -> listening sockets -> EAL -> ports -> shared state -> workers -> io
- * -> scripts -> telemetry -> checks -> launch.
+ * -> scripts -> telemetry -> checks -> rights given up -> launch.
  */
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -18,6 +18,7 @@
 
 #include "control/daemon.h"
 #include "control/io/sock.h"
+#include "control/priv.h"
 #include "control/script/script.h"
 #include "control/stats/stats.h"
 
@@ -769,6 +770,7 @@ static const struct step {
 	{ "telemetry", stats_up, stats_down },
 	{ "health checks", checks_up, checks_down },
 	{ "runtime API", cli_up, cli_down },
+	{ "rights", priv_up, NULL },
 	{ "launch", launch_up, launch_down },
 };
 

@@ -235,6 +235,8 @@ struct global_conf {
 	uint32_t maxconn;
 	uint32_t mbufs; // packet buffers of each worker; 0: by the ports
 	bool busy_polling, daemon, quiet;
+	uint32_t uid, gid;       // to run as; 0: unchanged
+	struct sl_str chroot;    // empty: none
 	struct sl_str pidfile;
 	struct sl_str dpdk_eal;     // extra arguments
 	struct cpu_map cpu_map[64]; // per worker

@@ -13,7 +13,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -242,6 +244,38 @@ test_prefix(void **state)
 	close(fd);
 }
 
+/* Sockets of a daemon that could not remove them; one at which somebody else listens by now stays. */
+static void
+test_sockets(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int live = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/dead", f->root);
+	assert_int_equal(bind(dead, (struct sockaddr *)&un, sizeof(un)), 0);
+	close(dead);
+	parent_add_socket(&f->s, un.sun_path);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/live", f->root);
+	assert_int_equal(bind(live, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(live, 1), 0);
+	parent_add_socket(&f->s, un.sun_path);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/kept", f->huge);
+	touch(f->huge, "kept"); // a file is no socket
+	parent_add_socket(&f->s, un.sun_path);
+	parent_clean(&f->s);
+	assert_false(there(f->root, "dead"));
+	assert_true(there(f->root, "live"));
+	assert_true(there(f->huge, "kept"));
+	close(live);
+	parent_clean(&f->s);
+	assert_false(there(f->root, "live"));
+	for (int i = 0; i < 2 * PARENT_SOCKETS; i++) // beyond the bound: no harm
+		parent_add_socket(&f->s, un.sun_path);
+	assert_int_equal(f->s.nsockets, PARENT_SOCKETS);
+}
+
 static void
 test_devices(void **state sl_unused)
 {
@@ -285,6 +319,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_forwards, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_parent_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_prefix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
 		cmocka_unit_test(test_devices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

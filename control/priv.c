@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Rights: given up after ports, sockets and files are open, before the first packet.
+ *
+ * Runs on: main, while workers wait to be launched. Follows: HAProxy's user, group, uid, gid and
+ * chroot (configuration manual 3.1); 0 for an id means unchanged. setresuid() and its like reach all
+ * threads (glibc); that clears their capabilities, because only the calling thread keeps its own.
+ * Not here: what the service's unit forbids in advance.
+ */
+#include "control/priv.h"
+
+#include <cap-ng.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "control/daemon.h"
+
+sl_printf(3, 4) static int fail(struct port_err *err, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+void
+priv_early(void)
+{
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+static int
+enter_chroot(struct sl_str dir, struct port_err *err)
+{
+	char path[512];
+
+	if ((size_t)snprintf(path, sizeof(path), "%.*s", SL_STR_ARG(dir)) >= sizeof(path))
+		return fail(err, -ENAMETOOLONG, "'chroot': the name is too long");
+	if (chroot(path) == 0 && chdir("/") == 0)
+		return 0;
+	return fail(err, -errno,
+		"Cannot chroot(%s) (%s): make the folder, or start as root ('chroot' in the global "
+		"section)",
+		path, strerror(errno));
+}
+
+static int
+change_ids(const struct global_conf *g, struct port_err *err)
+{
+	gid_t gid = g->gid;
+	uid_t uid = g->uid;
+
+	if (geteuid() == 0 && (uid != 0 || gid != 0) && setgroups(gid != 0, &gid) != 0)
+		return fail(err, -errno, "Cannot leave the groups of root (%s)",
+			strerror(errno));
+	if (gid != 0 && setresgid(gid, gid, gid) != 0)
+		return fail(err, -errno,
+			"Cannot set gid %u (%s): start as root, or leave 'group' out", gid,
+			strerror(errno));
+	if (uid != 0 && setresuid(uid, uid, uid) != 0)
+		return fail(err, -errno,
+			"Cannot set uid %u (%s): start as root, or leave 'user' out", uid,
+			strerror(errno));
+	return 0;
+}
+
+int
+priv_drop(const struct global_conf *g, pid_t parent, struct port_err *err)
+{
+	bool root = geteuid() == 0;
+	int rc = 0;
+
+	if (g->chroot.len > 0)
+		rc = enter_chroot(g->chroot, err);
+	if (rc < 0 || (g->uid == 0 && g->gid == 0))
+		return rc;
+	if (root && g->uid != 0)
+		prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+	rc = change_ids(g, err);
+	if (rc < 0 || !root || g->uid == 0)
+		return rc;
+	prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+	capng_clear(CAPNG_SELECT_CAPS);
+	capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return fail(err, -EPERM, "Cannot give up the capabilities of root");
+	if (parent != 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (getppid() != parent) // died meanwhile
+			raise(SIGTERM);
+	}
+	return 0;
+}
+
+int
+priv_up(struct daemon *d)
+{
+	const struct global_conf *g = &d->model->global;
+	int rc = priv_drop(g, d->parented ? getppid() : 0, &d->err);
+	bool chrooted = rc == 0 && g->chroot.len > 0;
+	const struct passwd *pw;
+
+	if (rc < 0 || (g->uid == 0 && g->gid == 0 && !chrooted))
+		return rc;
+	pw = chrooted ? NULL : getpwuid(geteuid()); // its files are out of sight
+	daemon_say(d, SL_NOTICE, "runs as uid %u%s%s%s, gid %u%s%.*s", geteuid(),
+		pw != NULL ? " (" : "", pw != NULL ? pw->pw_name : "", pw != NULL ? ")" : "",
+		getegid(), chrooted ? ", in " : "", chrooted ? (int)g->chroot.len : 0,
+		chrooted ? g->chroot.p : "");
+	return 0;
+}
+
+/*
+ * TAPs and XDP programs (NET_ADMIN, BPF and, on older kernels, SYS_ADMIN), files of root and of the
+ * user (DAC_OVERRIDE, FOWNER), signals to the user's process (KILL).
+ */
+void
+priv_parent(void)
+{
+	static const unsigned int keep[] = { CAP_NET_ADMIN, CAP_BPF, CAP_SYS_ADMIN,
+		CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_KILL };
+
+	priv_early();
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (size_t i = 0; i < SL_ARRAY_SIZE(keep); i++) {
+		// without it (a container) nothing can be kept
+		if (prctl(PR_CAPBSET_READ, keep[i], 0, 0, 0) == 1)
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, keep[i]);
+	}
+	capng_apply(CAPNG_SELECT_CAPS); // if it fails, it may do more than it needs
+}
