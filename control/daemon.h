@@ -21,6 +21,7 @@ struct daemon {
 	struct model *model;
 	struct parent_spec clean;
 	bool parented; // a parent process cleans up
+	bool leave;    // rights are gone: what needs them at the end is left to the parent
 	int notify_fd; // the service manager's socket (notify.h); -1
 	int ready_fd;  // -D: the foreground process waits for a byte; -1
 	struct ev_loop *ev;

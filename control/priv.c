@@ -110,6 +110,7 @@ priv_up(struct daemon *d)
 
 	if (rc < 0 || (g->uid == 0 && g->gid == 0 && !chrooted))
 		return rc;
+	d->leave = d->ports->leave = d->parented && g->uid != 0;
 	pw = chrooted ? NULL : getpwuid(geteuid()); // its files are out of sight
 	daemon_say(d, SL_NOTICE, "runs as uid %u%s%s%s, gid %u%s%.*s", geteuid(),
 		pw != NULL ? " (" : "", pw != NULL ? pw->pw_name : "", pw != NULL ? ")" : "",

@@ -411,9 +411,9 @@ eal_up(struct daemon *d)
 }
 
 static void
-eal_down(struct daemon *d sl_unused)
+eal_down(struct daemon *d)
 {
-	eal_stop();
+	eal_stop(d->leave);
 }
 
 static int

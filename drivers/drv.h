@@ -31,6 +31,7 @@ void toeplitz_make_key(uint8_t key[PORT_RSS_KEY], bool fixed);
 #define PMD_Q_WIRE       0x08u // null device behind a wire
 #define PMD_Q_REFUSE     0x10u // cannot work; see `text`
 #define PMD_Q_FILL       0x20u // holds a second ring of buffers (fill ring)
+#define PMD_Q_KERNEL     0x80u // closing it changes an interface of the kernel: needs rights
 #define PMD_Q_OTHER_MAC  0x40u // its address is the kernel's end of the device: take another
 
 struct pmd_quirk {

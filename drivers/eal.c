@@ -275,9 +275,10 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 }
 
 void
-eal_stop(void)
+eal_stop(bool leave)
 {
-	rte_eal_cleanup();
+	if (!leave)
+		rte_eal_cleanup();
 	free(eal_args);
 	eal_args = NULL;
 }

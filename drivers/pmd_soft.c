@@ -101,10 +101,12 @@ check_refuse(const struct port_spec *s, uint16_t nworkers sl_unused, struct port
 
 // clang-format off
 static const struct pmd_quirk quirks[] = {
-	{ "net_af_xdp", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_SINGLE_SEG | PMD_Q_FILL,
+	{ "net_af_xdp", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_SINGLE_SEG | PMD_Q_FILL |
+			PMD_Q_KERNEL,
 		args_af_xdp, check_af_xdp, NULL },
 	{ "net_af_packet", PMD_Q_SOFT | PMD_Q_NO_RSS, args_af_packet, check_af_packet, NULL },
-	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC, NULL, check_tap, NULL },
+	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC | PMD_Q_KERNEL, NULL, check_tap,
+		NULL },
 	{ "net_memif", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "net_pcap", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "net_null", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },

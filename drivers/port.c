@@ -377,6 +377,7 @@ void
 port_stop(struct ports *ps, struct port *p)
 {
 	struct sl_str dev = sl_str_c(p->device);
+	bool leave = ps->leave && (pmd_quirk(dev)->quirks & PMD_Q_KERNEL) != 0;
 
 	atomic_store(&p->link_up, false);
 	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
@@ -384,7 +385,7 @@ port_stop(struct ports *ps, struct port *p)
 		rte_eth_dev_stop(p->q[i].ethdev);
 	if (pmd_quirk(dev)->quirks & PMD_Q_WIRE)
 		wire_unbind(p);
-	for (uint16_t i = 0; i < p->ndevs; i++) {
+	for (uint16_t i = 0; i < p->ndevs && !leave; i++) {
 		struct rte_eth_dev_info info;
 		bool removable =
 			pmd_is_virtual(dev) && rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0;

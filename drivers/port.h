@@ -89,6 +89,7 @@ struct ports {
 	struct port port[PORT_MAX];
 	uint16_t n;
 	uint16_t nworkers;
+	bool leave; // no rights to close devices of the kernel: whoever ends the process cleans up
 	uint16_t payload_mss; // the one payload unit: min over ports and families, less timestamps
 };
 
@@ -138,7 +139,8 @@ struct eal_spec {
  * rte_eal_init(). *huge says which profile was taken.
  */
 int eal_start(const struct eal_spec *s, bool *huge, struct port_err *err);
-void eal_stop(void);
+/* leave: nothing of EAL's is closed, the process ends and its parent cleans up (no rights left). */
+void eal_stop(bool leave);
 /*
  * Does every node have the hugepages that are asked of it (MiB by node)? Then they are no part of
  * the memory that is free.

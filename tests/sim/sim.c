@@ -106,7 +106,7 @@ sim_stop(void)
 		rte_mempool_free(pools[i]);
 		wire_free(wires[i]);
 	}
-	eal_stop();
+	eal_stop(false);
 }
 
 void

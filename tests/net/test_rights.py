@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The daemon without root's rights: what it may still do, what it serves, and what is left of it."""
+import glob
+import os
+import random
+import re
+import signal
+import stat
+import time
+
+from lib import VIP4, check, sh, wait_for
+
+# A user that every Debian has.
+USER = "global\n    user nobody\n    group nogroup\n"
+CONF = """
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 10s
+    timeout server 10s
+frontend web
+    bind %s:80
+    bind unix@%s/web.sock mode 666
+    http-request return status 200 content-type text/plain string "own" if { path /own }
+    default_backend be
+backend be
+    server b1 10.61.2.1:8001 check inter 300ms
+"""
+
+
+def conf(net, pmd="af_xdp", extra=""):
+    return (net.sluice_head(pmd) + USER + "    stats socket %s/cli.sock mode 600 level admin\n" % net.dir + extra +
+            CONF % (VIP4, net.dir))
+
+
+def daemon(p):
+    """The child of the parent that was started: its pid."""
+    _, out = sh(["pgrep", "-P", str(p.pid)])
+    return int(out.split()[0])
+
+
+def threads(pid):
+    out = []
+    for f in glob.glob("/proc/%d/task/*/status" % pid):
+        with open(f) as t:
+            s = t.read()
+        field = lambda k: re.search(r"^%s:\s*(.*)$" % k, s, re.M).group(1).split()  # noqa: E731
+        out.append({"main": int(field("Pid")[0]) == pid, "name": field("Name")[0], "uid": set(field("Uid")),
+                    "gid": set(field("Gid")), "eff": int(field("CapEff")[0], 16), "nnp": field("NoNewPrivs")[0],
+                    "groups": set(field("Groups")) if re.search(r"^Groups:\s*\d", s, re.M) else set()})
+    return out
+
+
+def test_user(net, pmd):
+    """All threads run as the user without capabilities; ports, checks, sockets of the host serve."""
+    net.nginx([("b1", 8001)])
+    p = net.sluice(conf(net, pmd))
+    check("runs as uid 65534 (nobody), gid 65534" in p.log(), p.log())
+    pid = daemon(p)
+    ts = threads(pid)
+    check(len(ts) >= 5, ts)
+    for t in ts:
+        check(t["uid"] == {"65534"} and t["gid"] == {"65534"} and t["groups"] <= {"65534"} and t["nnp"] == "1", t)
+        # a thread that main makes later has what main has; there is none here
+        check(t["eff"] == (1 << 10 if t["main"] else 0), t)
+    par = threads(p.pid)[0]
+    check(par["uid"] == {"0"} and par["nnp"] == "1" and par["eff"] & ~(1 << 1 | 1 << 3 | 1 << 5 | 1 << 12 | 1 << 21 | 1 << 39) == 0,
+          par)
+    check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
+    wait_for("the backend", lambda: net.curl("http://%s/name" % VIP4, ok=False)[1].strip() == "b1", 10)
+    _, out = sh(["curl", "-s", "--unix-socket", net.file("web.sock"), "http://x/own"])
+    check(out == "own", out)
+    # only root reaches telemetry and the runtime API
+    for path in ("/var/run/dpdk/%s/dpdk_telemetry.v2" % net.prefix, net.file("cli.sock")):
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        check(mode & 0o077 == 0, "%s has mode %o" % (path, mode))
+    check(net.telemetry("/ethdev/list"), "telemetry")
+    net.stop_sluice(p)
+    check(not os.path.exists(net.file("web.sock")) and not os.path.exists(net.file("cli.sock")), "a socket is left")
+    check("not permitted" not in p.log() and "denied" not in p.log(), p.log()[-2000:])
+
+
+test_user.cases = [{"pmd": "af_xdp"}, {"pmd": "af_packet"}]
+
+
+def test_user_tap(net):
+    """A TAP, whose driver also acts at the end."""
+    p = net.sluice("""global
+    dpdk-eal "--file-prefix=%s"
+    user nobody
+    group nogroup
+port lan
+    device net_tap0,iface=slxr0
+    address 10.61.9.10/24
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 10s
+    timeout server 10s
+frontend web
+    bind 10.61.9.10:80
+    http-request return status 200 content-type text/plain string "own"
+""" % net.prefix)
+    sh(["ip", "-n", net.d, "addr", "add", "10.61.9.1/24", "dev", "slxr0"])
+    check(sh(["curl", "-sS", "http://10.61.9.10/"], ns=net.d)[1] == "own", "own")
+    check(all(t["uid"] == {"65534"} for t in threads(daemon(p))), "a thread is still root")
+    net.stop_sluice(p)
+    check("slxr0" not in sh(["ip", "-n", net.d, "link"])[1], "the TAP is left")
+    check("not permitted" not in p.log() and "denied" not in p.log(), p.log())
+
+
+def test_chroot(net):
+    """With another root: it serves, and systemd still hears of it."""
+    empty = net.file("empty")
+    os.mkdir(empty)
+    p = net.sluice(conf(net, "af_packet", "    chroot %s\n" % empty))
+    check(", in %s" % empty in p.log(), p.log())
+    check(os.readlink("/proc/%d/root" % daemon(p)) == empty, "root")
+    check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
+    net.stop_sluice(p)
+    check(not os.path.exists(net.file("web.sock")), "a socket is left")
+    p = net.sluice(conf(net, "af_packet", "    chroot %s/none\n" % empty), ready=False)
+    check(p.wait(20) == 1 and "Cannot chroot(%s/none)" % empty in p.log(), p.log())
+    net.left_behind()
+
+
+def test_kill_anywhere(net):
+    """kill -9 at 20 moments of set-up and traffic: nothing is left, and the next start works."""
+    net.nginx([("b1", 8001)])
+    rnd = random.Random(5)
+    text = conf(net)
+    p = net.sluice(text)  # how long a start takes here
+    begin = time.monotonic()
+    net.stop_sluice(p)
+    p = net.sluice(text)
+    whole = time.monotonic() - begin
+    net.stop_sluice(p)
+    for i in range(20):
+        p = net.sluice(text, ready=False)
+        try:
+            wait_for("the daemon", lambda: sh(["pgrep", "-P", str(p.pid)], ok=False)[1].strip() or not p.alive(), 10)
+            if i % 2 == 1:  # under traffic
+                wait_for("ready", lambda: " ready" in p.log(), 20)
+                net.curl("http://%s/own" % VIP4)
+            time.sleep(rnd.random() * (whole if i % 2 == 0 else 0.05))
+            os.kill(daemon(p), signal.SIGKILL)
+        except (ProcessLookupError, IndexError):
+            pass
+        p.wait(20)
+        net.left_behind()
+        check(not os.path.exists(net.file("web.sock")) and not os.path.exists(net.file("cli.sock")), "a socket is left")
+    p = net.sluice(text)
+    check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
+    net.stop_sluice(p)
+
+
+test_kill_anywhere.long = True
