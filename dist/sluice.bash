@@ -1,0 +1,59 @@
+# bash completion for sluice and sluice-setup                       -*- shell-script -*-
+
+_sluice()
+{
+	local cur prev words cword
+	_init_completion || return
+	case $prev in
+	-f | -p | --)
+		_filedir
+		return
+		;;
+	-C)
+		_filedir -d
+		return
+		;;
+	-cc | -L | -n | -N | -m) return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W '-f -v -vv -c -cc -V -d -db -D -W -Ws -q -dW -dK -C -L -n -N -m -p -h --' -- "$cur"))
+	else
+		_filedir
+	fi
+}
+complete -F _sluice sluice sluice-check
+
+_sluice_setup_nics()
+{
+	local d
+	for d in /sys/class/net/*/device; do
+		d=${d%/device}
+		echo "${d##*/}"
+	done
+	for d in /sys/bus/pci/devices/*; do
+		[[ -r $d/class && $(<"$d/class") == 0x02* ]] && echo "${d##*/}"
+	done
+}
+
+_sluice_setup()
+{
+	local cur prev words cword
+	_init_completion -n : || return
+	if [ "$cword" -eq 1 ]; then
+		COMPREPLY=($(compgen -W 'check hugepages bind unbind status undo config' -- "$cur"))
+		return
+	fi
+	if [ "$prev" = -f ]; then
+		_filedir
+		return
+	fi
+	case ${words[1]} in
+	check) COMPREPLY=($(compgen -W '-f' -- "$cur")) ;;
+	hugepages) COMPREPLY=($(compgen -W '-f' -- "$cur")) ;;
+	bind) COMPREPLY=($(compgen -W "--force --noiommu $(_sluice_setup_nics)" -- "$cur")) ;;
+	unbind) COMPREPLY=($(compgen -W "$(_sluice_setup_nics)" -- "$cur")) ;;
+	config) COMPREPLY=($(compgen -W "--af-xdp $(_sluice_setup_nics)" -- "$cur")) ;;
+	esac
+	__ltrim_colon_completions "$cur"
+}
+complete -F _sluice_setup sluice-setup
