@@ -56,6 +56,20 @@ struct daemon {
 	struct port_err err; // why a step failed
 };
 
+/* ---- the steps of start.c: 0 or -Exxx with a sentence in d->err ---- */
+#define CHECK_CONNS 1024u // of main: health checks
+int daemon_fail(struct daemon *d, int rc, const char *text);
+/* size.c: placement of threads, and what maxconn takes against what is there. */
+int plan_up(struct daemon *d);
+/* listen.c */
+int listen_up(struct daemon *d);
+void listen_down(struct daemon *d);
+/* dpdk.c */
+int eal_up(struct daemon *d);
+void eal_down(struct daemon *d);
+int ports_up(struct daemon *d);
+void ports_down(struct daemon *d);
+
 /* start.c: everything up to running workers, or nothing. 0 or -Exxx with a message printed. */
 int daemon_start(struct daemon *d);
 /* Takes down what stands, in reverse. */

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Listening sockets of the host: opened on main, before anything that takes long or gives up rights;
+ * accepted from on the io thread.
+ *
+ * Runs on: main.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "control/daemon.h"
+
+#define BACKLOG_MAX 65535u
+
+static int
+listen_one(struct daemon *d, const struct listen_addr *b, int *out)
+{
+	uint32_t backlog = b->backlog;
+	struct io_listen_opts o = { .v6only = b->v6only,
+		.has_mode = b->has_mode,
+		.mode = (mode_t)b->mode,
+		.uid = (uid_t)b->uid,
+		.gid = (gid_t)b->gid };
+	char text[160];
+	struct sl_buf t;
+
+	if (backlog == 0)
+		backlog = b->fe->maxconn != 0 ? b->fe->maxconn : d->model->global.maxconn;
+	o.backlog = (int)sl_min(backlog, BACKLOG_MAX);
+	*out = io_listen_open(&b->addr, &o);
+	if (*out >= 0)
+		return 0;
+	sl_buf_init(&t, text, sizeof(text));
+	addr_format_port(&t, &b->addr);
+	snprintf(d->err.text, sizeof(d->err.text),
+		"[%s:%u] : Starting %s %.*s: cannot bind socket (%s) for [%.*s]%s", b->pos.file,
+		b->pos.line, (b->fe->caps & PX_CAP_BE) != 0 ? "proxy" : "frontend",
+		SL_STR_ARG(b->fe->name), strerror(-*out), SL_STR_ARG(sl_buf_str(&t)),
+		*out == -EADDRNOTAVAIL && d->model->nports > 0
+			? "; it is the address of no port section either"
+			: "");
+	return *out;
+}
+
+int
+listen_up(struct daemon *d)
+{
+	const struct model *m = d->model;
+
+	d->listen_fd = malloc(sizeof(int) * (m->nbinds + 1));
+	if (d->listen_fd == NULL)
+		return daemon_fail(d, -ENOMEM, "no memory for listeners");
+	for (uint32_t i = 0; i < m->nbinds; i++)
+		d->listen_fd[i] = -1;
+	for (uint32_t i = 0; i < m->nbinds; i++) {
+		int rc = m->binds[i]->addr.host ? listen_one(d, m->binds[i], &d->listen_fd[i]) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static void
+unlink_path(const struct listen_addr *b)
+{
+	const struct host_sock *hs = addr_host_sock(&b->addr.ip);
+
+	if (hs != NULL && hs->fd < 0 && hs->name[0] != '\0')
+		unlink(hs->name);
+}
+
+void
+listen_down(struct daemon *d)
+{
+	for (uint32_t i = 0; d->listen_fd != NULL && i < d->model->nbinds; i++) {
+		if (d->listen_fd[i] >= 0)
+			close(d->listen_fd[i]);
+		unlink_path(d->model->binds[i]);
+	}
+	free(d->listen_fd);
+	d->listen_fd = NULL;
+}
+
