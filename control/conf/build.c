@@ -150,6 +150,7 @@ build_binds(struct conf *c, struct conf_px *px)
 	px->p->binds = out;
 	for (const struct conf_bind *b = px->binds; b != NULL; b = b->next) {
 		*out = b->a;
+		out->model = c->m;
 		out->slot = c->m->nbinds++;
 		out++;
 	}

@@ -55,6 +55,21 @@ idle_get(struct lcore *lc, const struct server *srv)
 	return NULL;
 }
 
+/* Opened before the server moved, by command or with a reload? */
+static bool
+is_elsewhere(const struct lcore *lc, const struct server *srv, struct mux *mx)
+{
+	const struct ip_port *now = atomic_load_explicit(
+		&srv_run_of(lc, srv)->addr, memory_order_acquire);
+	struct ip_port local, remote;
+	struct conn *c = mux_conn(mx);
+
+	if (likely(now == NULL) || c == NULL)
+		return false;
+	conn_addrs(c, &local, &remote);
+	return !addr_port_eq(&remote, now);
+}
+
 void
 idle_put(struct lcore *lc, const struct server *srv, struct mux *mx)
 {
@@ -64,7 +79,7 @@ idle_put(struct lcore *lc, const struct server *srv, struct mux *mx)
 
 	if (b->idle_max > 0 && gauge_get(&s->count) >= b->idle_max)
 		close_oldest(lc, s);
-	if (b->idle_max > 0 && srv_is_up(lc, srv))
+	if (b->idle_max > 0 && srv_is_up(lc, srv) && !is_elsewhere(lc, srv, mx))
 		e = pool_new(&b->entries);
 	if (e == NULL) {
 		mux_close(lc, mx, false);

@@ -79,18 +79,26 @@ take_for(struct lcore *lc, const struct bal_wait *w)
 
 /*
  * The first that can be served; its token is taken. Who is bound to a server by a hash does not hold
- * up those behind; elsewhere what the first cannot get, nobody can.
+ * up those behind; elsewhere what the first cannot get, nobody can, but who sees another generation of
+ * the backend, with other servers.
  */
 static struct bal_wait *
 next_served(struct lcore *lc, struct bal_queue *q, const struct server **srv)
 {
+	const struct proxy *full = NULL;
+
 	sl_list_foreach(n, &q->list) {
 		struct bal_wait *w = sl_list_entry(n, struct bal_wait, node);
 
+		if (w->be == full)
+			continue;
 		*srv = take_for(lc, w);
 		if (*srv != NULL)
 			return w;
-		if (w->be->lb != LB_HASH)
+		if (w->be->lb == LB_HASH)
+			continue;
+		full = w->be;
+		if (sl_list_entry(q->list.prev, struct bal_wait, node)->be == full)
 			break;
 	}
 	return NULL;

@@ -105,9 +105,15 @@ conn_listen(
 	struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h, void *cookie)
 {
 	struct conn_lcore *cl = lc->conn;
+	struct conn_listener *had = conn_find_listener(cl, addr);
 	uint32_t i = 0;
 	int rc = 0;
 
+	if (had != NULL) {
+		had->h = h;
+		had->cookie = cookie;
+		return 0;
+	}
 	while (i < CONN_LISTENERS && cl->listener[i].h != NULL)
 		i++;
 	if (i == CONN_LISTENERS)

@@ -68,6 +68,7 @@ struct conn {
 int conn_attach(struct lcore *lc, uint32_t max_conns, uint32_t max_host);
 size_t conn_memory(uint32_t max_conns, uint32_t max_host); // bytes that it will take
 void conn_detach(struct lcore *lc);
+/* Again for the same address: handler and cookie are replaced, and nothing that is half-way is lost. */
 int conn_listen(
 	struct lcore *lc, const struct ip_port *addr, const struct conn_handler *h, void *cookie);
 int conn_unlisten(struct lcore *lc, const struct ip_port *addr);

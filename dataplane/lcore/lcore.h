@@ -76,6 +76,14 @@ enum pressure {
 	PRESSURE_SHED,    // 14/16: idle connections are closed, requests refused
 };
 
+/* What of a generation of the configuration is in use on a worker; by model->place. */
+#define LCORE_GENERATIONS 64u
+struct lcore_gen {
+	counter conns;   // client connections that hold its objects
+	counter streams; // requests in flight
+	counter slots;   // calls at script threads, also those that nobody waits for any more
+};
+
 struct lcore {
 	/* ==== owner: only this lcore touches these ==== */
 	uint64_t now_us; // monotonic, cached once per loop iteration; virtual in simulators
@@ -87,6 +95,7 @@ struct lcore {
 	bool stopping; // no new connections
 	bool quit;     // leave the loop
 	bool busy_polling; // never nap
+	bool following;    // px_follow() has work: no nap
 	sl_tick ticked; // last net_tick()
 	sl_tick gauged; // last time the gauges were written
 	const struct model *model; // of this loop iteration
@@ -123,6 +132,7 @@ struct lcore {
 	struct px_counters *bind_cnt; // by listener slot
 	struct px_counters *srv_cnt;  // by server slot
 	uint32_t npx_cnt, nbind_cnt, nsrv_cnt;
+	struct lcore_gen gen[LCORE_GENERATIONS];
 	_Atomic(uint64_t) quiescent; // loop epoch; UINT64_MAX while offline (napping)
 
 	/* ==== others write, owner reads ==== */

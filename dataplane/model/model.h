@@ -47,13 +47,16 @@ struct src_pos {
 /* Every worker has a place for each; addresses of "any" that stand for both families count twice. */
 #define MODEL_MAX_BINDS 255u
 
+struct model;
 struct listen_addr {
 	struct src_pos pos;
+	const struct model *model; // whose it is
 	struct sl_str name;
 	const struct proxy *fe;
 	struct ip_port addr; // any address of the family: all addresses of all ports
 	uint32_t maxconn;    // 0: the frontend's
 	uint32_t slot;       // index of its counters
+	uint32_t since;      // generation in which it got this slot; 0: at start
 	/* of a socket of the host */
 	uint32_t backlog; // 0: maxconn
 	bool v6only, has_mode;
@@ -67,6 +70,8 @@ struct server {
 	const struct proxy *be;
 	uint32_t id;   // within the backend, from 1
 	uint32_t slot; // index into run-time server slots and counters, stable over reloads
+	uint32_t since; // generation in which it got this slot; 0: at start
+	uint32_t moved; // generation in which its address changed last; 0: never
 	struct ip_port addr;
 	uint16_t weight;  // 0..256
 	uint32_t maxconn; // 0: none
@@ -132,6 +137,7 @@ struct proxy {
 	uint32_t id;   // as HAProxy's uuid, from 1... in order
 	uint32_t slot;    // index of its run-time state, and of its counters as a frontend
 	uint32_t be_slot; // of its counters as a backend: another one in "listen"
+	uint32_t since, be_since; // generations in which it got these slots; 0: at start
 	uint32_t caps; // PX_CAP_*
 	enum px_mode mode;
 	uint32_t options; // PX_O_*
@@ -228,6 +234,9 @@ struct cli_bind {
 	enum cli_level level;
 };
 
+/* Generations that may live at a time; each has a place, for what workers count of it. */
+#define MODEL_GENERATIONS 64u
+
 /* The global section. */
 struct global_conf {
 	uint32_t nbthread;       // 1..64
@@ -269,6 +278,8 @@ struct global_conf {
 
 struct model {
 	uint32_t generation;
+	uint16_t place;   // below MODEL_GENERATIONS; no two that live have the same
+	uint32_t changed; // the latest of its objects' `since` and `moved`
 	struct global_conf global;
 	const struct port_conf *ports;
 	uint32_t nports;

@@ -329,6 +329,7 @@ launch(struct lcore *lc, struct call_pair *p, struct call_slot *slot, struct str
 	}
 	x->dirty = true;
 	lc->calls_out++;
+	counter_inc(&lc->gen[slot->model->place].slots);
 	stat_inc(lc, STAT_LUA_CALLS);
 	s->call.slot = slot;
 	s->call.seq = slot->seq;
@@ -562,6 +563,7 @@ call_done(struct lcore *lc, struct call_slot *slot)
 	bool again;
 
 	lc->calls_out--;
+	counter_dec(&lc->gen[slot->model->place].slots);
 	if (s != NULL && (s->call.slot != slot || s->call.seq != slot->seq))
 		s = NULL; // it gave up waiting, or the stream is another by now
 	if (s == NULL) {
@@ -683,6 +685,8 @@ give_up(struct lcore *lc, struct call_pair *old, struct call_pair *succ)
 		struct stream *s = slot->busy ? stream_lookup(lc, slot->stream) : NULL;
 
 		lc->calls_out -= slot->busy;
+		if (slot->busy) // main keeps the generation as long as its thread is stuck
+			counter_dec(&lc->gen[slot->model->place].slots);
 		if (s != NULL && s->call.slot == slot && s->call.seq == slot->seq &&
 			!atomic_load_explicit(&slot->taken, memory_order_acquire))
 			enqueue(next, s);

@@ -150,7 +150,8 @@ int
 reply_send(struct stream *s, const struct reply *r)
 {
 	struct lcore *lc = s->lc;
-	bool close = r->close || (s->fe->options & PX_O_CLOSE) != 0 || lc->stopping;
+	bool close = r->close || (s->fe->options & PX_O_CLOSE) != 0 || lc->stopping ||
+		s->ses->last;
 	struct http_msg m;
 	struct chain body;
 	int rc;

@@ -37,6 +37,16 @@ void px_detach(struct lcore *lc);
 /* Opens the listeners of the published model, closes those it no longer has. 0 or -Exxx. */
 int px_listen(struct lcore *lc, const struct model *m);
 void px_unlisten_all(struct lcore *lc);
+/*
+ * Before px_listen() with another generation: what is kept by slot begins anew where the slot has
+ * another owner since, or another address. served: lc->served of the one before.
+ */
+void px_adopt(struct lcore *lc, const struct model *m, uint64_t served);
+/*
+ * While lc->following, once per loop: moves idle connections to the generation of now and ends those
+ * of generations that are to end, a few at a time. True: there is more to do.
+ */
+bool px_follow(struct lcore *lc);
 /* Soft stop: no new connections, kept ones end with their request, idle kept ones now. */
 void px_stop(struct lcore *lc);
 /* Messages from script threads (CALL_DONE), from main (SERVER_STATE) and workers (SRV_TOKEN). */

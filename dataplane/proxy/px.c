@@ -245,12 +245,15 @@ open_listener(struct lcore *lc, const struct listen_addr *b)
 	struct px_listener *l = find_listener(lc->px, &b->addr);
 	int rc;
 
-	if (l != NULL && l->http == http) {
-		l->bind = b; // the next connections belong to the new generation
-		return 0;
+	if (l != NULL) {
+		// the next connections belong to the new generation, also those half-way here
+		l->bind = b;
+		if (l->http == http)
+			return 0;
+		l->http = http;
+		return lc->px->net->listen(
+			lc, &b->addr, http ? &http_listener : &tcp_listener, l);
 	}
-	if (l != NULL)
-		close_listener(lc, l);
 	l = free_listener(lc->px);
 	if (l == NULL)
 		return -ENOSPC;
@@ -260,11 +263,21 @@ open_listener(struct lcore *lc, const struct listen_addr *b)
 	return rc;
 }
 
+const struct listen_addr *
+px_bind_now(struct lcore *lc, const struct ip_port *addr, enum px_mode mode)
+{
+	const struct px_listener *l = find_listener(lc->px, addr);
+
+	return l != NULL && l->http == (mode == PX_HTTP) ? l->bind : NULL;
+}
+
 int
 px_listen(struct lcore *lc, const struct model *m)
 {
 	struct px_lcore *px = lc->px;
 	int first = 0;
+
+	px_follow_start(lc);
 
 	for (uint32_t i = 0; i < px->nlst; i++) {
 		bool still = false;
@@ -312,6 +325,10 @@ px_main_message(struct lcore *lc, const struct xmsg *m)
 	}
 	if ((m->w[0] & 0xffff) == XMSG_SCRIPT_MOVED) {
 		call_moved(lc, m);
+		return;
+	}
+	if ((m->w[0] & 0xffff) == XMSG_GEN_END) {
+		px_end(lc, (uint32_t)m->w[1]);
 		return;
 	}
 	if ((m->w[0] & 0xffff) != XMSG_SERVER_STATE || slot >= lc->bal_shared->nslots)

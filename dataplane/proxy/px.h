@@ -41,6 +41,8 @@ struct px_lcore {
 	struct px_listener lst[PX_MAX_LISTENERS];
 	uint32_t nlst;
 	uint32_t shed_at; // next session that px_shed() looks at
+	uint32_t follow_at; // and px_follow()
+	uint64_t ending;    // generations by place whose connections are ended
 	uint32_t unique;
 	uint32_t *be_conns; // by proxy slot: streams at this backend, of this worker
 	uint32_t nproxies;
@@ -65,6 +67,32 @@ void session_stream_ended(struct session *ses, bool alive);
 /* No more requests: ends a connection that waits for its next one. */
 void session_stop(struct session *ses);
 void *session_accept(struct lcore *lc, void *cookie, struct conn *c);
+
+/* Between requests: belongs to the generation that is served now, if that has its address. */
+void session_move(struct session *ses);
+static inline void
+session_follow(struct session *ses)
+{
+	if (unlikely(ses->bind->model != ses->lc->model))
+		session_move(ses);
+}
+/* By order of main, whatever it does; may be gone afterwards. */
+void session_kill(struct session *ses);
+
+/* ---- follow.c ---- */
+static inline void
+px_follow_start(struct lcore *lc)
+{
+	lc->px->follow_at = 0;
+	lc->following = lc->px->sessions.used > 0;
+}
+/* XMSG_GEN_END */
+void px_end(struct lcore *lc, uint32_t place);
+
+/* ---- px.c ---- */
+/* The bind of an address in the model that is served now; NULL: none, or of another mode. */
+const struct listen_addr *px_bind_now(
+	struct lcore *lc, const struct ip_port *addr, enum px_mode mode);
 
 /* ---- shed.c ---- */
 /* Answers 503 under pressure; true: the stream has ended. */

@@ -122,8 +122,64 @@ session_free(struct session *ses)
 	limits_give(lc, ses->bind);
 	counter_dec(&px_cnt(lc, ses->fe)->cur_conn);
 	counter_dec(&lc->bind_cnt[ses->bind->slot].cur_conn);
+	counter_dec(&lc->gen[ses->bind->model->place].conns);
 	arena_reset(&ses->arena);
 	pool_free(&px->sessions, ses);
+}
+
+/*
+ * Another generation of the configuration: a connection whose address still has a bind there belongs
+ * to it from its next request on. One whose bind is gone ends with its next answer, so that no request
+ * that is under way meets a closed door.
+ */
+sl_cold void
+session_move(struct session *ses)
+{
+	const struct listen_addr *old = ses->bind;
+	struct lcore *lc = ses->lc;
+	const struct listen_addr *b = px_bind_now(lc, &old->addr, old->fe->mode);
+	struct bal_shared *sh = lc->bal_shared;
+
+	ses->last = b == NULL;
+	if (b == NULL || b == old)
+		return;
+	// it is there already, so no limit refuses it
+	atomic_fetch_add(&sh->px[b->fe->slot].conns, 1);
+	if (b->maxconn != 0)
+		atomic_fetch_add(&sh->bind[b->slot].conns, 1);
+	atomic_fetch_sub(&sh->px[old->fe->slot].conns, 1);
+	if (old->maxconn != 0)
+		atomic_fetch_sub(&sh->bind[old->slot].conns, 1);
+	counter_inc(&px_cnt(lc, b->fe)->cur_conn);
+	counter_dec(&px_cnt(lc, old->fe)->cur_conn);
+	counter_inc(&lc->bind_cnt[b->slot].cur_conn);
+	counter_dec(&lc->bind_cnt[old->slot].cur_conn);
+	counter_inc(&lc->gen[b->model->place].conns);
+	counter_dec(&lc->gen[old->model->place].conns);
+	ses->bind = b;
+	ses->fe = b->fe;
+	if (unlikely(ses->src.ip.family == ADDR_UNIX))
+		ses->src.port = (uint16_t)(b - b->fe->binds + 1);
+}
+
+void
+session_kill(struct session *ses)
+{
+	struct stream *s = ses->stream;
+
+	if (s != NULL) {
+		char term[2] = { 'K', txn_phase_letter(s) };
+
+		stream_enter(s);
+		txn_fail(s, 0, term);
+		stream_leave(s);
+	} else if (ses->mx != NULL) {
+		struct mux *mx = ses->mx;
+
+		ses->mx = NULL;
+		mux_close(ses->lc, mx, false);
+		session_free(ses);
+	}
 }
 
 static void
@@ -171,7 +227,7 @@ compact_vars(struct session *ses)
 void
 session_stream_ended(struct session *ses, bool alive)
 {
-	const struct px_timeouts *t = &ses->fe->timeout;
+	const struct px_timeouts *t;
 
 	ses->stream = NULL;
 	if (!alive) {
@@ -180,6 +236,8 @@ session_stream_ended(struct session *ses, bool alive)
 	}
 	compact_vars(ses);
 	ses->idle_us = ses->lc->now_us;
+	session_follow(ses);
+	t = &ses->fe->timeout;
 	if (ses->lc->stopping && mux_is_idle(ses->mx)) {
 		mux_close(ses->lc, ses->mx, false);
 		session_free(ses);
@@ -211,9 +269,11 @@ on_open(struct lcore *lc, void *owner, struct mux *mx, struct muxs *ms)
 {
 	struct session *ses = owner;
 	sl_tick first_exp = ses->timer.deadline;
-	struct stream *s = stream_new(lc, ses);
+	struct stream *s;
 
 	(void)mx;
+	session_follow(ses);
+	s = stream_new(lc, ses);
 	if (s == NULL)
 		return NULL;
 	s->cs = ms;
@@ -300,6 +360,7 @@ session_new(struct lcore *lc, const struct listen_addr *b, struct conn *c)
 	counter_inc(&px_cnt(lc, ses->fe)->cur_conn);
 	counter_inc(&lc->bind_cnt[b->slot].cum_conn);
 	counter_inc(&lc->bind_cnt[b->slot].cur_conn);
+	counter_inc(&lc->gen[b->model->place].conns);
 	return ses;
 }
 

@@ -20,7 +20,7 @@ stream_new(struct lcore *lc, struct session *ses)
 	s->lc = lc;
 	s->px = px;
 	s->ses = ses;
-	s->model = lc->model;
+	s->model = ses->bind->model;
 	s->fe = s->be = ses->fe;
 	s->side = &px->side[pool_index(&px->streams, s)];
 	s->unique = px->unique++;
@@ -41,6 +41,7 @@ stream_new(struct lcore *lc, struct session *ses)
 	};
 	ses->stream = s;
 	counter_add(&lc->gauge_streams, 1);
+	counter_inc(&lc->gen[s->model->place].streams);
 	return s;
 }
 
@@ -140,6 +141,7 @@ stream_leave(struct stream *s)
 		return;
 	if (s->phase == ST_DEAD) {
 		counter_dec(&lc->gauge_streams);
+		counter_dec(&lc->gen[s->model->place].streams);
 		pool_free(&s->px->streams, s);
 	} else {
 		stream_rearm(s);

@@ -36,6 +36,7 @@ struct session {
 	uint64_t accept_us, accept_wall_us;
 	uint64_t idle_us; // end of the last answer; accept for the first request
 	uint32_t nreq;
+	bool last; // its bind is gone: the next answer is the last
 	struct ip_port src, dst;
 };
 

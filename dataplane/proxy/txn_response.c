@@ -28,7 +28,7 @@ txn_response_interim(struct stream *s)
 static bool
 wants_close(const struct stream *s)
 {
-	return (s->fe->options & PX_O_CLOSE) != 0 || s->lc->stopping;
+	return (s->fe->options & PX_O_CLOSE) != 0 || s->lc->stopping || s->ses->last;
 }
 
 /*

@@ -21,7 +21,7 @@ worker_idle_us(const struct lcore *lc)
 {
 	uint32_t ms = wheel_next_ms(&lc->wheel);
 
-	if (lc->calls_out > 0 || net_pending(lc) > 0)
+	if (lc->calls_out > 0 || lc->following || net_pending(lc) > 0)
 		return 0;
 	// up to the next millisecond of the wheel, or of net's tick
 	ms = sl_min(ms, (uint32_t)NET_TICK_MS);
@@ -53,6 +53,7 @@ nap(struct lcore *lc, uint32_t us)
 	epoch_offline(lc);
 	waker_wait(&lc->waker, us);
 	epoch_online(lc);
+	worker_serve(lc); // nothing of the model before may be looked at any more
 }
 
 void

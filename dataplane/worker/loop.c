@@ -116,6 +116,7 @@ worker_serve(struct lcore *lc)
 {
 	if (likely(lc->model == NULL || lc->served == lc->model->generation + 1ull))
 		return;
+	px_adopt(lc, lc->model, lc->served);
 	lc->served = lc->model->generation + 1ull;
 	if (!lc->stopping)
 		px_listen(lc, lc->model);
@@ -140,6 +141,8 @@ worker_iterate(struct lcore *lc)
 	lcore_pressure(lc);
 	if (unlikely(lc->pressure == PRESSURE_SHED))
 		px_shed(lc);
+	if (unlikely(lc->following))
+		found += px_follow(lc);
 	tcp_run_output(lc);
 	net_flush(lc);
 	found += net_pending(lc);

@@ -222,7 +222,7 @@ t_listen(struct lcore *lc sl_unused, const struct ip_port *addr, const struct co
 	void *cookie)
 {
 	for (uint32_t i = 0; i < FAKE_LISTENERS; i++) {
-		if (the_net->listener[i].open)
+		if (the_net->listener[i].open && !same(&the_net->listener[i].addr, addr))
 			continue;
 		the_net->listener[i].open = true;
 		the_net->listener[i].addr = *addr;

@@ -131,7 +131,7 @@ init_proxies(struct px_env *e)
 	e->be2.slot = e->be2.be_slot = 2;
 	e->be2.servers = e->srv2;
 	e->bind = (struct listen_addr){
-		.name = SL_STR("bind"), .fe = &e->fe, .addr = addr_of("10.0.0.1", 80)
+		.model = &e->model, .name = SL_STR("bind"), .fe = &e->fe, .addr = addr_of("10.0.0.1", 80)
 	};
 }
 

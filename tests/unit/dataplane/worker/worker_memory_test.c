@@ -256,7 +256,7 @@ init_model(void)
 		.default_be = &w.be,
 		.binds = &w.bind,
 		.nbinds = 1 };
-	w.bind = (struct listen_addr){ .fe = &w.fe, .addr = { .ip = any, .port = 80 } };
+	w.bind = (struct listen_addr){ .model = &w.model, .fe = &w.fe, .addr = { .ip = any, .port = 80 } };
 	w.srv = (struct server){ .name = SL_STR("s"), .be = &w.be, .id = 1, .weight = 1 };
 	w.srv.addr = (struct ip_port){ .ip = { .b = { 10, 0, 0, 2 }, .family = ADDR_V4 },
 		.port = 8001 };
