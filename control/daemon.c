@@ -3,7 +3,8 @@
  * The event loop of main: signals, links, log records, and how the daemon ends.
  *
  * Runs on: main. SIGTERM and SIGINT end at once (143 and 130 as HAProxy's shell-visible codes);
- * SIGUSR1 stops accepting and ends when the last client has gone; SIGHUP is noted. An alarm ends a
+ * SIGUSR1 stops accepting and ends when the last client has gone; SIGHUP and
+ * SIGUSR2 reload. An alarm ends a
  * shutdown that hangs: the parent cleans up either way.
  */
 #include "control/daemon.h"
@@ -29,7 +30,7 @@
 struct running {
 	struct daemon *d;
 	struct ev_signal sig[5];
-	struct ev_timer log, link, watch;
+	struct ev_timer log, link, watch, hard;
 	uint32_t link_changes[PORT_MAX], conflicts[PORT_MAX]; // told so far
 	double conflict_next[PORT_MAX];
 	bool soft; // stopping, streams may end
@@ -59,14 +60,30 @@ unlisten(struct io_loop *l sl_unused, void *ctx)
 	io_host_unlisten_all(ctx);
 }
 
+/* "hard-stop-after": a soft stop has lasted long enough. */
+static void
+on_hard_stop(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
+{
+	struct running *r = t->data;
+
+	daemon_say(r->d, SL_WARNING, "'hard-stop-after': ends, whatever is left");
+	r->code = 0;
+	ev_break(ev, EVBREAK_ALL);
+}
+
 static void
 soft_stop(struct running *r)
 {
 	struct daemon *d = r->d;
+	uint32_t hard_ms = d->model->global.hard_stop_ms;
 
 	if (r->soft)
 		return;
 	r->soft = true;
+	if (hard_ms != 0) {
+		ev_timer_set(&r->hard, hard_ms / 1000., 0.);
+		ev_timer_start(d->ev, &r->hard);
+	}
 	stats_set_stopping(d->stats);
 	daemon_tell_systemd(d, "STOPPING=1\n");
 	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last connection has");
@@ -88,7 +105,10 @@ on_signal(struct ev_loop *ev, struct ev_signal *s, int events sl_unused)
 		return;
 	case SIGHUP:
 	case SIGUSR2:
-		daemon_say(r->d, SL_WARNING, "signal %d: reloading is not there yet", s->signum);
+		if (r->soft)
+			daemon_say(r->d, SL_WARNING, "stopping: nothing is reloaded any more");
+		else
+			reload_request(r->d);
 		return;
 	default:
 		alarm(STOP_ALARM_S);
@@ -114,7 +134,7 @@ on_log(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
 {
 	struct running *r = t->data;
 	struct daemon *d = r->d;
-	uint32_t n = log_collect(d->log, d->lc, d->nlc, d->model);
+	uint32_t n = log_collect(d->log, d->lc, d->nlc, reload_model, d);
 
 	t->repeat = n > 0 ? LOG_TICK : LOG_IDLE;
 	ev_timer_again(ev, t);
@@ -265,15 +285,18 @@ daemon_run(struct daemon *d)
 	r.link.data = &r;
 	ev_timer_start(d->ev, &r.link);
 	ev_timer_init(&r.watch, on_watch, WATCH_TICK, WATCH_TICK);
+	ev_timer_init(&r.hard, on_hard_stop, 0., 0.);
+	r.hard.data = &r;
 	if (d->scripts)
 		ev_timer_start(d->ev, &r.watch);
 	say_ready(d);
 	ev_run(d->ev, 0);
+	ev_timer_stop(d->ev, &r.hard);
 	ev_timer_stop(d->ev, &r.watch);
 	ev_timer_stop(d->ev, &r.link);
 	ev_timer_stop(d->ev, &r.log);
 	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++)
 		ev_signal_stop(d->ev, &r.sig[i]);
-	log_collect(d->log, d->lc, d->nlc, d->model);
+	log_collect(d->log, d->lc, d->nlc, reload_model, d);
 	return r.code;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * All that the daemon holds on main, in the order in which it is taken. Private to control's own
- * files: main.c (entry), start.c (up and down), daemon.c (the event loop between).
+ * files: main.c (entry), start.c (up and down), daemon.c (the event loop between), reload.c (from one
+ * configuration to the next).
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "control/log/log.h"
 #include "control/options.h"
 #include "control/parent.h"
+#include "control/slots.h"
 #include "control/threads.h"
 #include "dataplane/worker/worker.h"
 
@@ -43,7 +45,8 @@ struct daemon {
 	struct io_thread *iot;
 	struct io_socks *socks; // of scripts
 	struct io_host *host;
-	int *listen_fd; // by the index of model->binds; -1: a port's, or handed over
+	uint32_t nlisten;
+	int *listen_fd; // of the start, by the index of model->binds; -1: a port's, or handed over
 	uint32_t max_socks;
 	struct checks *checks;
 	struct stats_spec stats_spec;
@@ -52,7 +55,10 @@ struct daemon {
 	bool scripts; // threads run
 	bool launched;
 	uint32_t sig_soft, sig_hard;
-	uint64_t reloads_refused;
+	uint32_t cap[SLOT_KINDS]; // slots for the whole life of the process
+	struct slots *slots;
+	struct reload *reload;
+	bool loader_stuck; // its thread outlives us: what it may look at stays
 	struct port_err err; // why a step failed
 };
 
@@ -64,6 +70,24 @@ int plan_up(struct daemon *d);
 /* listen.c */
 int listen_up(struct daemon *d);
 void listen_down(struct daemon *d);
+/* One listening socket of m, not served yet. 0 and *out, or -Exxx with a sentence in d->err. */
+int listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b, int *out);
+/* Removes the path of a bind that has one. */
+void listen_unlink(const struct listen_addr *b);
+/* reload.c */
+int reload_up(struct daemon *d);
+void reload_down(struct daemon *d);
+/*
+ * Loads the files again and serves what they say, soon; while one is under way the next one begins
+ * behind it. Returns the number of the run that will have seen the files as they are now.
+ */
+uint32_t reload_request(struct daemon *d);
+bool reload_is_busy(const struct daemon *d);
+/* log_model_fn; ctx: the daemon. */
+const struct model *reload_model(void *ctx, uint32_t generation);
+/* cli_spec.generations */
+uint32_t reload_generations(void *ctx, struct cli_generation *out, uint32_t max);
+void daemon_tell_systemd(struct daemon *d, const char *text);
 /* dpdk.c */
 int eal_up(struct daemon *d);
 void eal_down(struct daemon *d);

@@ -13,8 +13,8 @@
 
 #define BACKLOG_MAX 65535u
 
-static int
-listen_one(struct daemon *d, const struct listen_addr *b, int *out)
+int
+listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b, int *out)
 {
 	uint32_t backlog = b->backlog;
 	struct io_listen_opts o = { .v6only = b->v6only,
@@ -26,7 +26,7 @@ listen_one(struct daemon *d, const struct listen_addr *b, int *out)
 	struct sl_buf t;
 
 	if (backlog == 0)
-		backlog = b->fe->maxconn != 0 ? b->fe->maxconn : d->model->global.maxconn;
+		backlog = b->fe->maxconn != 0 ? b->fe->maxconn : m->global.maxconn;
 	o.backlog = (int)sl_min(backlog, BACKLOG_MAX);
 	*out = io_listen_open(&b->addr, &o);
 	if (*out >= 0)
@@ -37,7 +37,7 @@ listen_one(struct daemon *d, const struct listen_addr *b, int *out)
 		"[%s:%u] : Starting %s %.*s: cannot bind socket (%s) for [%.*s]%s", b->pos.file,
 		b->pos.line, (b->fe->caps & PX_CAP_BE) != 0 ? "proxy" : "frontend",
 		SL_STR_ARG(b->fe->name), strerror(-*out), SL_STR_ARG(sl_buf_str(&t)),
-		*out == -EADDRNOTAVAIL && d->model->nports > 0
+		*out == -EADDRNOTAVAIL && m->nports > 0
 			? "; it is the address of no port section either"
 			: "");
 	return *out;
@@ -51,10 +51,11 @@ listen_up(struct daemon *d)
 	d->listen_fd = malloc(sizeof(int) * (m->nbinds + 1));
 	if (d->listen_fd == NULL)
 		return daemon_fail(d, -ENOMEM, "no memory for listeners");
+	d->nlisten = m->nbinds;
 	for (uint32_t i = 0; i < m->nbinds; i++)
 		d->listen_fd[i] = -1;
 	for (uint32_t i = 0; i < m->nbinds; i++) {
-		int rc = m->binds[i]->addr.host ? listen_one(d, m->binds[i], &d->listen_fd[i]) : 0;
+		int rc = m->binds[i]->addr.host ? listen_one(d, m, m->binds[i], &d->listen_fd[i]) : 0;
 
 		if (rc < 0)
 			return rc;
@@ -62,8 +63,8 @@ listen_up(struct daemon *d)
 	return 0;
 }
 
-static void
-unlink_path(const struct listen_addr *b)
+void
+listen_unlink(const struct listen_addr *b)
 {
 	const struct host_sock *hs = addr_host_sock(&b->addr.ip);
 
@@ -74,12 +75,13 @@ unlink_path(const struct listen_addr *b)
 void
 listen_down(struct daemon *d)
 {
-	for (uint32_t i = 0; d->listen_fd != NULL && i < d->model->nbinds; i++) {
+	for (uint32_t i = 0; i < d->nlisten; i++) {
 		if (d->listen_fd[i] >= 0)
 			close(d->listen_fd[i]);
-		unlink_path(d->model->binds[i]);
 	}
+	for (uint32_t i = 0; d->listen_fd != NULL && i < d->model->nbinds; i++)
+		listen_unlink(d->model->binds[i]);
 	free(d->listen_fd);
 	d->listen_fd = NULL;
+	d->nlisten = 0;
 }
-

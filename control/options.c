@@ -17,7 +17,7 @@
 #include "dataplane/base/buf.h"
 
 void
-options_print(enum sl_level level, const char *who, const char *text)
+options_format(struct sl_buf *b, enum sl_level level, const char *who, const char *text)
 {
 	const char *label = level <= SL_ERR ? "ALERT]   "
 		: level == SL_WARNING       ? "WARNING] "
@@ -25,8 +25,21 @@ options_print(enum sl_level level, const char *who, const char *text)
 
 	if (who == NULL)
 		who = "";
-	fprintf(stderr, "[%s (%d) : %s%s%s\n", label, (int)getpid(), who,
-		who[0] == '\0' ? "" : " : ", text);
+	sl_buf_printf(b, "[%s (%d) : %s%s", label, (int)getpid(), who,
+		who[0] == '\0' ? "" : " : ");
+	sl_buf_addc(b, text);
+	sl_buf_char(b, '\n');
+}
+
+void
+options_print(enum sl_level level, const char *who, const char *text)
+{
+	char line[4096];
+	struct sl_buf b;
+
+	sl_buf_init(&b, line, sizeof(line));
+	options_format(&b, level, who, text);
+	fwrite(line, 1, b.len, stderr);
 }
 
 static void
@@ -303,12 +316,20 @@ is_quiet(const struct options *o)
 }
 
 static void
-on_message(void *ctx, enum sl_level level, const char *text)
+print(void *ctx, enum sl_level level, const char *who, const char *text)
 {
 	const struct options *o = ctx;
 
 	if (!is_quiet(o))
-		options_print(level, "config", text);
+		options_print(level, who, text);
+}
+
+static void
+on_message(void *ctx, enum sl_level level, const char *text)
+{
+	const struct options_sink *sink = ctx;
+
+	sink->say(sink->ctx, level, "config", text);
 }
 
 static void
@@ -339,28 +360,45 @@ override(const struct options *o, struct model *m)
 }
 
 static void
-complain(const struct options *o, const char *who, const char *text)
+complain(const struct options_sink *sink, const char *who, const char *text)
 {
-	if (!is_quiet(o))
-		options_print(SL_ALERT, who, text);
+	sink->say(sink->ctx, SL_ALERT, who, text);
+}
+
+/* What stands against running it, whatever it is loaded for. */
+static bool
+is_bad(const struct options *o, const struct options_sink *sink, int rc,
+	const struct conf_count *n)
+{
+	if (rc < 0)
+		complain(sink, "config", "Fatal errors found in configuration.");
+	else if (o->warn_fatal && n->warnings > 0)
+		complain(sink, "config",
+			"Some warnings were found and 'zero-warning' is set. Aborting.");
+	else
+		return false;
+	return true;
+}
+
+static bool
+has_no_listener(const struct options_sink *sink, const struct conf_count *n)
+{
+	if (n->listeners == 0)
+		complain(sink, "",
+			"[sluice.main()] No enabled listener found (check for 'bind' directives) ! "
+			"Exiting.");
+	return n->listeners == 0;
 }
 
 /* Errors are told; what is left is the verdict. Returns as options_load(). */
 static int
-judge(struct options *o, int rc, const struct conf_count *n)
+judge(struct options *o, const struct options_sink *sink, int rc, const struct conf_count *n)
 {
 	FILE *out = is_quiet(o) ? NULL : stdout;
 
 	o->status = 1;
-	if (rc < 0) {
-		complain(o, "config", "Fatal errors found in configuration.");
+	if (is_bad(o, sink, rc, n))
 		return 1;
-	}
-	if (o->warn_fatal && n->warnings > 0) {
-		complain(o, "config",
-			"Some warnings were found and 'zero-warning' is set. Aborting.");
-		return 1;
-	}
 	if (o->check) {
 		o->status = n->listeners == 0 ? 2 : 0;
 		if (out != NULL && n->warnings > 0)
@@ -373,12 +411,8 @@ judge(struct options *o, int rc, const struct conf_count *n)
 				out);
 		return 1;
 	}
-	if (n->listeners == 0) {
-		complain(o, "",
-			"[sluice.main()] No enabled listener found (check for 'bind' directives) ! "
-			"Exiting.");
+	if (has_no_listener(sink, n))
 		return 1;
-	}
 	o->status = 0;
 	return 0;
 }
@@ -386,10 +420,11 @@ judge(struct options *o, int rc, const struct conf_count *n)
 int
 options_load(struct options *o, struct model **out)
 {
+	struct options_sink sink = { .say = print, .ctx = o };
 	struct conf_spec spec = { .files = o->files,
 		.nfiles = o->nfiles,
 		.message = on_message,
-		.ctx = o,
+		.ctx = &sink,
 		.generation = 1 };
 	struct conf_count count;
 	int rc;
@@ -402,11 +437,34 @@ options_load(struct options *o, struct model **out)
 		return 1;
 	}
 	rc = conf_load(&spec, out, &count);
-	rc = judge(o, rc, &count);
+	rc = judge(o, &sink, rc, &count);
 	if (rc != 0) {
 		conf_free(*out);
 		*out = NULL;
 		return rc;
+	}
+	override(o, *out);
+	return 0;
+}
+
+int
+options_reload(const struct options *o, const struct options_sink *sink, uint32_t generation,
+	const _Atomic(bool) *cancel, struct model **out)
+{
+	struct conf_spec spec = { .files = o->files,
+		.nfiles = o->nfiles,
+		.message = on_message,
+		.ctx = (void *)(uintptr_t)sink,
+		.generation = generation,
+		.running = true,
+		.cancel = cancel };
+	struct conf_count count;
+	int rc = conf_load(&spec, out, &count);
+
+	if (is_bad(o, sink, rc, &count) || has_no_listener(sink, &count)) {
+		conf_free(*out);
+		*out = NULL;
+		return -EINVAL;
 	}
 	override(o, *out);
 	return 0;

@@ -42,5 +42,18 @@ int options_apply(const struct options *o);
  * to run; 1: exit with o->status (-c, errors, -dW, no listener).
  */
 int options_load(struct options *o, struct model **out);
+/* Where messages go. who: "config"; "" for none. */
+struct options_sink {
+	void (*say)(void *ctx, enum sl_level level, const char *who, const char *text);
+	void *ctx;
+};
+/*
+ * The same again while the daemon runs, on the loader's thread: the same checks and texts. 0 and *out
+ * (writable, not published), or -EINVAL after messages. cancel: set by another thread to end it soon.
+ */
+int options_reload(const struct options *o, const struct options_sink *sink, uint32_t generation,
+	const _Atomic(bool) *cancel, struct model **out);
+/* One line in HAProxy's form, with its newline. */
+void options_format(struct sl_buf *b, enum sl_level level, const char *who, const char *text);
 /* One message in HAProxy's form, to stderr. who: "config"; "" or NULL for none. */
 void options_print(enum sl_level level, const char *who, const char *text);

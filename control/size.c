@@ -101,7 +101,7 @@ tables_mb(const struct daemon *d, uint64_t maxconn, struct worker_memory *m)
 	struct worker_spec w = { 0 };
 
 	size_worker(&w, d->model, d->plan.nworkers, maxconn);
-	worker_memory(&w, d->model->nproxies, m);
+	worker_memory(&w, d->cap[SLOT_PROXY], m);
 	return (d->plan.nworkers * m->total + 1048575) / 1048576;
 }
 
@@ -136,6 +136,7 @@ size_up(struct daemon *d)
 	struct worker_spec w = { 0 };
 	struct worker_memory m;
 
+	slots_capacity(d->model, d->cap);
 	size_worker(&w, d->model, n, g->maxconn);
 	d->mbufs = g->mbufs != 0 ? g->mbufs : pool_mbufs(d->model->nports);
 	if (d->mbufs < least) {

@@ -4,8 +4,8 @@
  *
  * Runs on: main, after the configuration was loaded and the parent forked. A step that fails puts a
  * sentence into d->err that names the thing and what to change; what stood before it is undone in
- * reverse. Order: parse -> size -> listening sockets -> EAL -> ports -> shared state -> workers -> io
- * -> scripts -> telemetry -> checks -> rights given up -> launch.
+ * reverse. Order: parse -> size -> listening sockets -> generations -> EAL -> ports -> shared state
+ * -> workers -> io -> scripts -> telemetry -> checks -> rights given up -> launch.
  */
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -69,7 +69,7 @@ loop_down(struct daemon *d)
 		log_free(d->log);
 	}
 	d->log = NULL;
-	if (d->ev != NULL)
+	if (d->ev != NULL && !d->loader_stuck)
 		ev_loop_destroy(d->ev);
 	d->ev = NULL;
 }
@@ -80,7 +80,7 @@ static int
 shared_up(struct daemon *d)
 {
 	d->net = net_shared_new(d->ports);
-	d->bal = bal_shared_new(d->model->nservers, d->model->nproxies, d->model->nbinds);
+	d->bal = bal_shared_new(d->cap[SLOT_SERVER], d->cap[SLOT_PROXY], d->cap[SLOT_BIND]);
 	if (d->net == NULL || d->bal == NULL)
 		return daemon_fail(d, -ENOMEM, "no memory for neighbours and servers");
 	bal_shared_init_model(d->bal, d->model);
@@ -118,9 +118,9 @@ workers_up(struct daemon *d)
 			.pool = d->pool[w],
 			.pool_size = d->mbufs,
 			.ports = d->ports,
-			.npx = m->npx_counters,
-			.nbind = m->nbinds,
-			.nsrv = m->nservers };
+			.npx = d->cap[SLOT_PROXY],
+			.nbind = d->cap[SLOT_BIND],
+			.nsrv = d->cap[SLOT_SERVER] };
 		d->lc[w] = worker_new(s, &d->err);
 		if (d->lc[w] == NULL)
 			return -ENOMEM;
@@ -142,6 +142,7 @@ workers_down(struct daemon *d)
 static int
 publish_up(struct daemon *d)
 {
+	arena_map_protect(d->model->mem);
 	// workers are not running: they open the listeners as their first act
 	epoch_publish(d->lc, d->nlc, d->model);
 	return 0;
@@ -312,6 +313,12 @@ checks_down(struct daemon *d)
 	d->checks = NULL;
 }
 
+static uint32_t
+on_cli_reload(void *ctx)
+{
+	return reload_request(ctx);
+}
+
 static int
 cli_up(struct daemon *d)
 {
@@ -322,7 +329,10 @@ cli_up(struct daemon *d)
 		.bal = d->bal,
 		.checks = d->checks,
 		.model = d->model,
-		.log = d->log };
+		.log = d->log,
+		.reload = on_cli_reload,
+		.generations = reload_generations,
+		.ctx = d };
 	const char *dup = NULL;
 	int rc;
 
@@ -380,6 +390,7 @@ static const struct step {
 	{ "event loop and log", loop_up, loop_down },
 	{ "placement and sizes", plan_up, NULL },
 	{ "listeners of the host", listen_up, listen_down },
+	{ "generations", reload_up, reload_down },
 	{ "DPDK", eal_up, eal_down },
 	{ "buffers and ports", ports_up, ports_down },
 	{ "neighbours and servers", shared_up, shared_down },

@@ -98,8 +98,8 @@ report(struct check *c, bool up, uint32_t ms)
 	}
 }
 
-static void
-arm(struct check *c, uint32_t ms)
+void
+check_arm(struct check *c, uint32_t ms)
 {
 	c->timer.repeat = (double)(ms > 0 ? ms : 1) / 1000;
 	ev_timer_again(c->all->s.ev, &c->timer);
@@ -122,7 +122,7 @@ finish(struct check *c)
 		book_health(c->all, c->srv, ch == CHECK_UP);
 		report(c, ch == CHECK_UP, ms);
 	}
-	arm(c, check_sm_interval(&c->sm));
+	check_arm(c, check_sm_interval(&c->sm));
 }
 
 static void
@@ -133,7 +133,7 @@ on_connected(struct io_conn *conn sl_unused, void *user)
 
 	c->connected = true;
 	if (limit != 0)
-		arm(c, limit);
+		check_arm(c, limit);
 	if (check_kind_of(c->srv)->connected(c))
 		finish(c);
 }
@@ -184,7 +184,7 @@ start(struct check *c)
 		c->conn = NULL;
 		limit = check_sm_interval(&c->sm);
 	}
-	arm(c, limit);
+	check_arm(c, limit);
 }
 
 static void
@@ -214,70 +214,114 @@ check_pause(struct check *c, bool pause)
 	if (pause)
 		ev_timer_stop(c->all->s.ev, &c->timer);
 	else
-		arm(c, 1);
+		check_arm(c, 1);
 }
 
-static bool
-is_checked(const struct server *s)
+bool
+server_is_checked(const struct server *s)
 {
 	return s->check && s->addr.ip.family != ADDR_NONE;
 }
 
-/* Calls fn for every checked server; returns their number. */
-static uint32_t
-each(const struct model *m, void (*fn)(void *ctx, uint32_t i, const struct server *s), void *ctx)
+struct check *
+check_new(struct checks *all, const struct server *srv)
 {
-	uint32_t n = 0;
+	struct check *c = calloc(1, sizeof(*c));
 
-	for (uint32_t p = 0; p < m->nproxies; p++) {
-		for (uint32_t k = 0; k < m->proxies[p]->nservers; k++) {
-			const struct server *s = &m->proxies[p]->servers[k];
-
-			if (!is_checked(s))
-				continue;
-			if (fn != NULL)
-				fn(ctx, n, s);
-			n++;
-		}
-	}
-	return n;
+	if (c == NULL)
+		return NULL;
+	ev_timer_init(&c->timer, on_timer, 0., 0.);
+	c->timer.data = c;
+	if (srv != NULL)
+		check_of(c, all, srv);
+	return c;
 }
 
-static void
-set_up(void *ctx, uint32_t i, const struct server *srv)
+void
+check_of(struct check *c, struct checks *all, const struct server *srv)
 {
-	struct checks *all = ctx;
-	struct check *c = &all->check[i];
-
 	c->all = all;
 	c->srv = srv;
 	check_sm_init(&c->sm, srv);
 	c->paused = srv->disabled;
-	all->srv[srv->slot].check = c;
-	ev_timer_init(&c->timer, on_timer, 0., 0.);
-	c->timer.data = c;
+}
+
+void
+check_free(struct check *c)
+{
+	if (c == NULL)
+		return;
+	ev_timer_stop(c->all->s.ev, &c->timer);
+	if (c->conn != NULL)
+		io_close(c->conn, true);
+	free(c);
+}
+
+void
+check_follow(struct check *c, const struct server *srv)
+{
+	const struct check_kind *was = check_kind_of(c->srv);
+	struct check_sm sm;
+	bool up = check_sm_is_up(&c->sm);
+
+	check_sm_init(&sm, srv);
+	if (sm.rise == c->sm.rise && sm.fall == c->sm.fall)
+		sm.health = c->sm.health;
+	else
+		sm.health = up ? (uint16_t)(sm.rise + sm.fall - 1) : 0;
+	c->sm = sm;
+	c->srv = srv;
+	if (c->conn == NULL || check_kind_of(srv) == was)
+		return;
+	// half a check of another kind says nothing
+	io_close(c->conn, true);
+	c->conn = NULL;
+	check_arm(c, 1);
+}
+
+static int
+checks_of(struct checks *all, const struct model *m)
+{
+	uint32_t n = 0;
+
+	for (uint32_t p = 0; p < m->nproxies; p++)
+		n += m->proxies[p]->nservers;
+	all->check = calloc(n + 1, sizeof(*all->check));
+	if (all->check == NULL)
+		return -ENOMEM;
+	for (uint32_t p = 0; p < m->nproxies; p++) {
+		for (uint32_t k = 0; k < m->proxies[p]->nservers; k++) {
+			const struct server *s = &m->proxies[p]->servers[k];
+			struct check *c = server_is_checked(s) ? check_new(all, s) : NULL;
+
+			if (c == NULL && server_is_checked(s))
+				return -ENOMEM;
+			if (c == NULL)
+				continue;
+			all->srv[s->slot].check = c;
+			all->check[all->n++] = c;
+		}
+	}
+	return 0;
 }
 
 struct checks *
 checks_new(const struct checks_spec *s)
 {
-	uint32_t n = each(s->model, NULL, NULL), min_ms = UINT32_MAX;
-	struct checks *all = calloc(1, sizeof(*all) + n * sizeof(struct check));
+	struct checks *all = calloc(1, sizeof(*all));
+	uint32_t min_ms = UINT32_MAX;
 
 	if (all == NULL)
 		return NULL;
 	all->s = *s;
-	all->n = n;
-	if (books_new(all) < 0) {
-		books_free(all);
-		free(all);
+	if (books_new(all) < 0 || checks_of(all, s->model) < 0) {
+		checks_free(all);
 		return NULL;
 	}
-	each(s->model, set_up, all);
-	for (uint32_t i = 0; i < n; i++)
-		min_ms = sl_min(min_ms, check_sm_interval(&all->check[i].sm));
-	for (uint32_t i = 0; i < n; i++)
-		arm(&all->check[i], check_start_ms(i, n, min_ms));
+	for (uint32_t i = 0; i < all->n; i++)
+		min_ms = sl_min(min_ms, check_sm_interval(&all->check[i]->sm));
+	for (uint32_t i = 0; i < all->n; i++)
+		check_arm(all->check[i], check_start_ms(i, all->n, min_ms));
 	return all;
 }
 
@@ -286,13 +330,9 @@ checks_free(struct checks *all)
 {
 	if (all == NULL)
 		return;
-	for (uint32_t i = 0; i < all->n; i++) {
-		struct check *c = &all->check[i];
-
-		ev_timer_stop(all->s.ev, &c->timer);
-		if (c->conn != NULL)
-			io_close(c->conn, true);
-	}
+	for (uint32_t i = 0; i < all->n; i++)
+		check_free(all->check[i]);
+	free(all->check);
 	books_free(all);
 	free(all);
 }

@@ -34,6 +34,24 @@ struct checks_spec {
 };
 /* Starts checking, spread over the shortest interval. NULL when out of memory. */
 struct checks *checks_new(const struct checks_spec *s);
+/*
+ * ---- follow.c: another generation ----
+ * In two steps, so that what may fail stands before what cannot be undone. All is kept by server
+ * slot: health, what an operator asked, weight and address set by command, as long as the
+ * configuration says what it said; a value that the configuration changes holds from then on.
+ */
+struct checks_next;
+/* NULL: no memory. m has its slots later than now. */
+struct checks_next *checks_prepare(const struct model *m);
+/* Never used, or used up. NULL is fine. */
+void checks_next_free(struct checks_next *n);
+/*
+ * Right before m is published: new servers get their run-time state, changed ones theirs; checks of
+ * servers that are gone end. n is used up.
+ */
+void checks_commit(struct checks *c, const struct model *m, struct checks_next *n);
+/* Nobody has this server slot any more: no connection is kept for it. */
+void checks_forget(struct checks *c, uint32_t slot);
 /* Before io_loop_free(). NULL is fine. */
 void checks_free(struct checks *c);
 

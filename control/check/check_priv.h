@@ -56,6 +56,7 @@ struct srv_book {
 	struct check *check; // NULL: not checked
 	uint8_t admin;       // SRV_ADM_*
 	bool down, stopping; // by health
+	bool seen;           // by the generation that is taken over
 	double changed;      // ev_now() of the last change of state
 	double down_since;
 	uint64_t downtime_s, chkfail, chkdown;
@@ -66,6 +67,12 @@ struct px_book {
 	uint64_t downtime_s, chkdown;
 };
 int books_new(struct checks *all);
+void book_open(struct checks *all, const struct server *srv);
+void book_open_backend(struct checks *all, const struct proxy *be);
+/* The state that follows from the book, to the workers. */
+void book_publish(struct checks *all, struct srv_book *b);
+/* The state of a backend's servers may have changed. */
+void book_backend(struct checks *all, const struct proxy *be);
 void books_free(struct checks *all);
 /* The checks changed their mind about a server. */
 void book_health(struct checks *all, const struct server *srv, bool up);
@@ -97,8 +104,18 @@ struct checks {
 	uint32_t nsrv;
 	struct px_book *px; // by proxy slot
 	uint32_t npx;
-	struct check check[];
+	struct check **check; // of the servers of now, in their order
 };
+/* One that is not started yet. NULL: no memory. srv NULL: to be said by check_of(), or freed. */
+void check_of(struct check *c, struct checks *all, const struct server *srv);
+struct check *check_new(struct checks *all, const struct server *srv);
+/* NULL is fine. */
+void check_free(struct check *c);
+/* The same server as another generation has it: goes on, with what it knows. */
+void check_follow(struct check *c, const struct server *srv);
+/* First run after so long. */
+void check_arm(struct check *c, uint32_t ms);
+bool server_is_checked(const struct server *s);
 void check_pause(struct check *c, bool pause);
 
 /* Kinds: what happens on a connection. true: res is set, the check is over. */

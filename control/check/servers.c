@@ -321,6 +321,41 @@ servers_view_backend(const struct checks *all, const struct proxy *be, struct ba
 		v->downtime_s += (uint64_t)(now(all) - b->down_since);
 }
 
+/* A server that had no book. */
+void
+book_open(struct checks *all, const struct server *srv)
+{
+	struct srv_book *b = &all->srv[srv->slot];
+
+	*b = (struct srv_book){ .srv = srv,
+		.admin = srv->disabled ? SRV_ADM_MAINT : 0,
+		.changed = now(all),
+		.down_since = now(all) };
+}
+
+void
+book_open_backend(struct checks *all, const struct proxy *be)
+{
+	uint32_t active, backup;
+
+	count(all, be, &active, &backup);
+	all->px[be->slot] = (struct px_book){
+		.up = active + backup > 0, .changed = now(all), .down_since = now(all)
+	};
+}
+
+void
+book_publish(struct checks *all, struct srv_book *b)
+{
+	publish(all, b, NULL);
+}
+
+void
+book_backend(struct checks *all, const struct proxy *be)
+{
+	update_backend(all, be);
+}
+
 int
 books_new(struct checks *all)
 {
@@ -335,19 +370,10 @@ books_new(struct checks *all)
 		return -ENOMEM;
 	for (uint32_t p = 0; p < m->nproxies; p++) {
 		const struct proxy *be = m->proxies[p];
-		uint32_t active, backup;
 
-		for (uint32_t k = 0; k < be->nservers; k++) {
-			struct srv_book *b = &all->srv[be->servers[k].slot];
-
-			b->srv = &be->servers[k];
-			b->admin = b->srv->disabled ? SRV_ADM_MAINT : 0;
-			b->changed = b->down_since = all->started;
-		}
-		count(all, be, &active, &backup);
-		all->px[be->slot] = (struct px_book){ .up = active + backup > 0,
-			.changed = all->started,
-			.down_since = all->started };
+		for (uint32_t k = 0; k < be->nservers; k++)
+			book_open(all, &be->servers[k]);
+		book_open_backend(all, be);
 	}
 	return 0;
 }

@@ -204,6 +204,38 @@ cli_free(struct cli *c)
 }
 
 void
+cli_set_model(struct cli *c, const struct model *m)
+{
+	const struct global_conf *g = &m->global;
+
+	if (c == NULL)
+		return;
+	c->s.model = m;
+	c->maxconn = g->cli_maxconn != 0 ? g->cli_maxconn : CLI_MAXCONN;
+	c->timeout_ms = g->cli_timeout_ms != 0 ? g->cli_timeout_ms : CLI_TIMEOUT_MS;
+	for (uint32_t i = 0; i < c->nlisteners && i < g->ncli_binds; i++)
+		c->listener[i].bind = &g->cli_binds[i];
+}
+
+void
+cli_reload_done(struct cli *c, uint32_t run, bool ok, struct sl_str messages)
+{
+	if (c == NULL)
+		return;
+	sl_list_foreach_safe(n, &c->clients) {
+		struct cli_client *x = sl_list_entry(n, struct cli_client, node);
+
+		if (x->waits != run || run == 0)
+			continue;
+		// as HAProxy's master answers from 2.7 on
+		cli_add(&x->out, ok ? "Success=1\n--\n" : "Success=0\n--\n", 13);
+		cli_add(&x->out, messages.p, messages.len);
+		cli_add(&x->out, "\n", 1);
+		cli_client_resume(x);
+	}
+}
+
+void
 cli_get_stats(const struct cli *c, struct cli_stats *out)
 {
 	*out = c->stats;

@@ -25,6 +25,14 @@
 
 struct cli;
 
+/* A generation of the configuration, for "show generations". */
+struct cli_generation {
+	uint32_t id;
+	const char *state;
+	uint64_t age_s;              // since it began to be served
+	uint64_t conns, streams, slots, records;
+};
+
 /* What commands work on. Everything must outlive cli_free(). */
 struct cli_spec {
 	struct ev_loop *ev;
@@ -36,6 +44,11 @@ struct cli_spec {
 	struct stats *stats;
 	const struct model *model;
 	struct log *log;
+	/* Begins a reload; its number, for cli_reload_done(). NULL: there is none, as in tests. */
+	uint32_t (*reload)(void *ctx);
+	/* Fills out, the newest first; returns how many there are. */
+	uint32_t (*generations)(void *ctx, struct cli_generation *out, uint32_t max);
+	void *ctx; // of both
 };
 
 /*
@@ -48,6 +61,11 @@ void cli_free(struct cli *c);
 
 /* Checks and sorts the table of commands, once; -EEXIST as registry_open(). */
 int cli_init(const char **dup);
+
+/* Another generation is served. Its "stats socket" lines are those of before. */
+void cli_set_model(struct cli *c, const struct model *m);
+/* Reload `run` has ended: its messages, and whether it is served now, to those who asked. */
+void cli_reload_done(struct cli *c, uint32_t run, bool ok, struct sl_str messages);
 
 struct cli_stats {
 	uint32_t clients;

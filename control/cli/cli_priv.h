@@ -24,6 +24,8 @@ struct cli_client {
 	bool prompt;  // interactive: "> "
 	bool payload; // lines up to an empty one belong to the command in `held`
 	bool closing; // when the answer has left
+	char *rest;     // of a line whose command waits
+	uint32_t waits; // for the end of this reload; 0: for nothing
 	uint32_t in_len;
 	uint32_t held; // bytes at the start of `in` that are a line waiting for its payload
 	struct cli_out out;
@@ -91,6 +93,8 @@ const char *cli_level_name(enum cli_level l);
 /* ---- client.c ---- */
 void cli_accept(struct cli *c, int fd, enum cli_level level);
 void cli_client_free(struct cli_client *c);
+/* What it waited for is in c->out: it goes on. It may be gone afterwards. */
+void cli_client_resume(struct cli_client *c);
 
 /* ---- help.c ---- */
 void cli_help(struct cli_ctx *x, const struct sl_str *word, uint32_t n, bool unknown);

@@ -41,6 +41,7 @@ cli_client_free(struct cli_client *c)
 	close(c->fd);
 	sl_list_del(&c->node);
 	free(c->out.p);
+	free(c->rest);
 	free(c);
 	cli->stats.clients--;
 	for (uint32_t i = 0; was_full && i < cli->nlisteners; i++)
@@ -184,7 +185,7 @@ process(struct cli_client *c)
 		uint32_t next = 0;
 		char *text;
 
-		if (c->out.len > 0)
+		if (c->out.len > 0 || c->waits != 0)
 			return; // the answer before has not left
 		if (c->payload) {
 			if (!end_of_payload(c))
@@ -205,12 +206,35 @@ process(struct cli_client *c)
 				consume(c, next);
 			}
 		}
+		if (c->waits != 0) { // its answer is not whole; nothing more is read until then
+			ev_io_stop(c->cli->s.ev, &c->io);
+			ev_timer_stop(c->cli->s.ev, &c->timer);
+			return;
+		}
 		prompt(c);
 		if (!flush(c))
 			return;
 	}
 	if (c->in_len >= (c->payload ? sizeof(c->in) - 1 : CLI_LINE_MAX))
 		too_long(c);
+}
+
+void
+cli_client_resume(struct cli_client *c)
+{
+	char *rest = c->rest;
+
+	c->waits = 0;
+	c->rest = NULL;
+	restart_timer(c);
+	if (rest != NULL)
+		cli_run_line(c, rest, SL_STR_NULL);
+	free(rest);
+	if (c->waits != 0)
+		return; // for another one
+	prompt(c);
+	if (flush(c) && c->out.len == 0)
+		process(c);
 }
 
 static void

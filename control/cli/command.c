@@ -138,8 +138,12 @@ cli_run_line(struct cli_client *c, char *line, struct sl_str payload)
 		more = *end == ';';
 		*end = '\0';
 		run_one(c, line, more ? SL_STR_NULL : payload);
-		cli_add(&c->out, "\n", c->closing ? 0 : 1);
+		cli_add(&c->out, "\n", c->closing || c->waits != 0 ? 0 : 1);
 		line = end + 1;
+		if (c->waits != 0 && more) { // the rest runs behind its answer
+			c->rest = strdup(line);
+			return;
+		}
 	}
 }
 

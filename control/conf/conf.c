@@ -72,6 +72,7 @@ global_defaults(struct global_conf *g)
 		.lua_deadline_ms = 30000,
 		.lua_sockets = 1024,
 		.ncall_slots = 256,
+		.reload_timeout_ms = 30000,
 		.pidfile = SL_STR(""),
 		.dpdk_eal = SL_STR(""),
 		.lua_prepend_path = SL_STR(""),
@@ -104,6 +105,7 @@ context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count
 	c->m->generation = s->generation;
 	c->m->mem = map;
 	c->m->lua = c->lua;
+	script_gen_cancel(c->lua, s->cancel);
 	global_defaults(&c->m->global);
 	return 0;
 fail:
@@ -122,6 +124,8 @@ set_cfgfiles(const struct conf_spec *s)
 	sl_buf_init(&b, text, sizeof(text));
 	for (uint32_t i = 0; i < s->nfiles; i++)
 		sl_buf_printf(&b, "%s%s", i > 0 ? ";" : "", s->files[i]);
+	if (s->running) // the same files as at start, and other threads may be reading
+		return;
 	(void)setenv("HAPROXY_CFGFILES", text, 1);
 }
 
@@ -149,7 +153,9 @@ conf_load(const struct conf_spec *s, struct model **out, struct conf_count *coun
 	set_cfgfiles(s);
 	for (uint32_t i = 0; i < s->nfiles && !c.nomem; i++)
 		(void)conf_parse_path(&c, s->files[i]);
-	if (!c.nomem)
+	if (conf_cancelled(&c))
+		conf_error_at(&c, NULL, "loading was cancelled: it took too long.");
+	else if (!c.nomem)
 		(void)conf_build(&c);
 	if (c.mem.failed || c.tmp.failed)
 		(void)conf_nomem(&c);

@@ -17,6 +17,9 @@ struct conf_spec {
 	void (*message)(void *ctx, enum sl_level level, const char *text);
 	void *ctx;
 	uint32_t generation;
+	bool running; // a reload: what is of the process (its environment) is not changed
+	/* Another thread sets it: loading ends soon, with an error. NULL: nobody does. */
+	const _Atomic(bool) *cancel;
 	/* Test hook: refuse the n-th allocation of the model, or of drafts (0: off). */
 	uint32_t fail_mem, fail_tmp;
 };

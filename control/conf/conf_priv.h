@@ -233,6 +233,14 @@ struct conf {
 	const char *what; // what an expression's error is about; "": nothing
 };
 
+static inline bool
+conf_cancelled(const struct conf *c)
+{
+	return c->spec->cancel != NULL &&
+		atomic_load_explicit((_Atomic(bool) *)(uintptr_t)c->spec->cancel,
+			memory_order_relaxed);
+}
+
 /* ---- diag.c ---- */
 void conf_error(struct conf *c, const char *fmt, ...) sl_printf(2, 3);
 void conf_warning(struct conf *c, const char *fmt, ...) sl_printf(2, 3);

@@ -84,9 +84,26 @@ kw_dpdk_eal(struct conf *c, const struct conf_args *a)
 	return 0;
 }
 
+/* Other threads run: a variable may stay as it is, and nothing else. */
+static int
+env_same(struct conf *c, const char *kw, const char *name, const char *value)
+{
+	const char *now = getenv(name);
+
+	if (now == value || (now != NULL && value != NULL && strcmp(now, value) == 0))
+		return 0;
+	conf_error(c,
+		"'%s' : the environment is fixed at start, and '%s' would change: restart to change "
+		"it.",
+		kw, name);
+	return -EINVAL;
+}
+
 static int
 kw_localpeer(struct conf *c, const struct conf_args *a)
 {
+	if (c->spec->running)
+		return env_same(c, a->kw, "HAPROXY_LOCALPEER", a->word[0].p);
 	if (setenv("HAPROXY_LOCALPEER", a->word[0].p, 1) < 0)
 		return conf_nomem(c);
 	return 0;
@@ -118,6 +135,17 @@ env_reset(struct conf *c, const struct conf_args *a)
 static int
 kw_env(struct conf *c, const struct conf_args *a)
 {
+	if (c->spec->running) {
+		int rc = 0;
+
+		if (a->priv == ENV_SET)
+			return env_same(c, a->kw, a->word[0].p, a->word[1].p);
+		if (a->priv == ENV_PRESET && getenv(a->word[0].p) == NULL)
+			return env_same(c, a->kw, a->word[0].p, a->word[1].p);
+		for (uint32_t i = 0; a->priv == ENV_UNSET && rc == 0 && i < a->n; i++)
+			rc = env_same(c, a->kw, a->word[i].p, NULL);
+		return rc; // "resetenv" has happened
+	}
 	if (a->priv == ENV_RESET)
 		return env_reset(c, a);
 	for (uint32_t i = 0; a->priv == ENV_UNSET && i < a->n; i++)

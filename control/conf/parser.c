@@ -381,7 +381,7 @@ conf_parse_text(struct conf *c, const char *file, struct sl_str text)
 	c->pos.file = conf_copy(c, sl_str_c(file)).p;
 	c->pos.line = 0;
 	conf_section_end(c);
-	while (text.len > 0 && !c->nomem) {
+	while (text.len > 0 && !c->nomem && !conf_cancelled(c)) {
 		int end = sl_str_chr(text, '\n');
 		uint32_t len = end < 0 ? text.len : (uint32_t)end;
 

@@ -647,6 +647,20 @@ listener_free(struct hlisten *l)
 }
 
 void
+io_host_unlisten(struct io_host *h, const struct ip_port *addr)
+{
+	sl_list_foreach_safe(n, &h->listeners) {
+		struct hlisten *l = sl_list_entry(n, struct hlisten, node);
+
+		if (!addr_port_eq(&l->addr, addr))
+			continue;
+		while (!h->paused && accept_one(l))
+			;
+		listener_free(l);
+	}
+}
+
+void
 io_host_unlisten_all(struct io_host *h)
 {
 	sl_list_foreach_safe(n, &h->listeners)

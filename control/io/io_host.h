@@ -19,6 +19,8 @@ struct io_host *io_host_new(struct io_loop *l, const struct io_host_spec *spec);
 void io_host_free(struct io_host *h);
 /* Connections to fd go to the workers that listen on addr. Takes fd. */
 int io_host_listen(struct io_host *h, const struct ip_port *addr, int fd);
+/* Who has connected already is accepted first. Harmless when nobody listens there. */
+void io_host_unlisten(struct io_host *h, const struct ip_port *addr);
 void io_host_unlisten_all(struct io_host *h);
 
 /* Written by the io thread; read by anyone. */

@@ -266,7 +266,7 @@ mask_of(const struct model *m, const struct logrec *r)
 }
 
 uint32_t
-log_collect(struct log *l, struct lcore *const *lc, uint16_t n, const struct model *m)
+log_collect(struct log *l, struct lcore *const *lc, uint16_t n, log_model_fn find, void *ctx)
 {
 	char text[LOG_LINE];
 	uint32_t got = 0;
@@ -279,6 +279,7 @@ log_collect(struct log *l, struct lcore *const *lc, uint16_t n, const struct mod
 			rec = logring_peek(r);
 			if (rec == NULL)
 				break;
+			const struct model *m = find(ctx, rec->generation);
 			emit(l, mask_of(m, rec), (enum sl_level)rec->level,
 				sl_str_make(text, log_format(m, rec, text, sizeof(text))));
 			logring_done(r);

@@ -41,8 +41,13 @@ void log_flush(struct log *l, int wait_ms);
 /* Lets go of stdout and stderr: from now on lines are lost and counted (-D). */
 void log_detach(struct log *l);
 
-/* Records of these workers, in the words of this model. Returns how many were there. */
-uint32_t log_collect(struct log *l, struct lcore *const *lc, uint16_t n, const struct model *m);
+/*
+ * Records of these workers, each in the words of its generation: find() gives the model, NULL when
+ * that is no more. Returns how many were there.
+ */
+typedef const struct model *(*log_model_fn)(void *ctx, uint32_t generation);
+uint32_t log_collect(
+	struct log *l, struct lcore *const *lc, uint16_t n, log_model_fn find, void *ctx);
 /* Any thread: a message, without newline; cut to a line. Never blocks, may be dropped (counted). */
 void log_post(struct log *l, enum log_origin origin, enum sl_level level, struct sl_str text);
 /* Main: lines of what was posted. */

@@ -50,6 +50,12 @@ script_gen_conf(struct script_gen *g, const struct global_conf *conf)
 	}
 }
 
+void
+script_gen_cancel(struct script_gen *g, const _Atomic(bool) *flag)
+{
+	g->cancel = flag;
+}
+
 static void
 free_args(char **args, uint32_t n)
 {
@@ -342,6 +348,7 @@ script_gen_ready(struct script_gen *g, uint32_t nthreads, struct script_err *err
 			rc = vm_run_init(g->state[i], err);
 	}
 	g->ready = rc == 0;
+	g->cancel = NULL;
 	return rc;
 }
 

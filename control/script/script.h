@@ -33,6 +33,11 @@ int script_gen_new(struct script_gen **out);
  */
 void script_gen_conf(struct script_gen *g, const struct global_conf *conf);
 /*
+ * While bodies and init functions run: when *flag is set (by another thread) they end with an error.
+ * NULL: nobody does. Until script_gen_ready() returns.
+ */
+void script_gen_cancel(struct script_gen *g, const _Atomic(bool) *flag);
+/*
  * lua-load: runs the file at once (bodies may call core.register_*). per_thread: one state per
  * script thread (further ones run at script_gen_ready). 0 or -EINVAL with a text.
  */

@@ -79,6 +79,7 @@ struct script_gen {
 	uint64_t max_instr;
 	size_t max_bytes;
 	bool ready;
+	const _Atomic(bool) *cancel; // of loading; NULL: none
 	uint32_t share;                            // per cent of a thread for what runs on and on
 	struct script_fn_count *count[SCRIPT_MAX]; // by thread, then by function; from ready on
 	uint16_t nthreads;

@@ -177,6 +177,26 @@ vm_prepend_path(struct script_state *st, const char *field, const char *path)
 	return 0;
 }
 
+/* Also in coroutines that a body made; after loading it finds nothing to do there. */
+static void
+on_load_hook(lua_State *L, lua_Debug *ar sl_unused)
+{
+	const _Atomic(bool) *flag = script_state_of(L)->gen->cancel;
+
+	if (flag == NULL ||
+		!atomic_load_explicit((_Atomic(bool) *)(uintptr_t)flag, memory_order_relaxed))
+		return;
+	lua_sethook(L, on_load_hook, LUA_MASKCOUNT, 1); // pcall gets nowhere
+	luaL_error(L, "loading was cancelled: it took too long");
+}
+
+static void
+watch_load(struct script_state *st, bool on)
+{
+	if (st->gen->cancel != NULL)
+		lua_sethook(st->L, on ? on_load_hook : NULL, on ? LUA_MASKCOUNT : 0, SCRIPT_SLICE);
+}
+
 /* What load_file() gets. */
 struct load_job {
 	const char *file;
@@ -213,7 +233,9 @@ vm_load(struct script_state *st, const char *file, char *const *args, uint32_t n
 	lua_pushcfunction(L, load_file);
 	lua_pushlightuserdata(L, &job);
 	st->loading = true;
+	watch_load(st, true);
 	int rc = lua_pcall(L, 1, 0, 0);
+	watch_load(st, false);
 	st->loading = false;
 	if (rc == LUA_OK)
 		return 0;
@@ -236,7 +258,9 @@ vm_run_init(struct script_state *st, struct script_err *err)
 	for (uint32_t i = 0; i < st->ninit; i++) {
 		lua_settop(L, 0);
 		lua_rawgeti(L, LUA_REGISTRYINDEX, st->init[i]);
+		watch_load(st, true);
 		int rc = lua_pcall(L, 0, 0, 0);
+		watch_load(st, false);
 		if (rc != LUA_OK) {
 			say_status(L, rc, "Lua init:", err);
 			lua_settop(L, 0);

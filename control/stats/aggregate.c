@@ -107,6 +107,17 @@ stats_sum_px(
 	out->cur_conn = now;
 }
 
+void
+stats_unclear(enum stats_set set, uint32_t slot)
+{
+	pthread_mutex_lock(&base.lock);
+	struct px_sums *b = base.sums != NULL ? (struct px_sums *)(uintptr_t)base_of(set, slot)
+					      : NULL;
+	if (b != NULL)
+		*b = (struct px_sums){ 0 };
+	pthread_mutex_unlock(&base.lock);
+}
+
 int
 stats_clear(struct lcore *const *lc, uint16_t n)
 {

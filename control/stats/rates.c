@@ -15,7 +15,8 @@ look(struct rate_window *w, uint32_t at, uint64_t value)
 	uint32_t oldest = (at + 1) % (RATES_STEPS + 1);
 
 	w->seen[at] = value;
-	w->rate = (uint32_t)(value - w->seen[oldest]);
+	// less: the slot has another owner by now
+	w->rate = value >= w->seen[oldest] ? (uint32_t)(value - w->seen[oldest]) : 0;
 	w->max = sl_max(w->max, w->rate);
 }
 
@@ -111,4 +112,14 @@ rates_clear_max(struct rates *r)
 	clear(r->srv, r->nsrv);
 	clear(r->bind, r->nbind);
 	r->conn.max = r->bytes_out.max = 0;
+}
+
+void
+rates_forget(struct rates *r, enum stats_set set, uint32_t slot)
+{
+	struct rates_of *of = set == STATS_PROXY ? r->px : set == STATS_SERVER ? r->srv : r->bind;
+	uint32_t n = set == STATS_PROXY ? r->npx : set == STATS_SERVER ? r->nsrv : r->nbind;
+
+	if (slot < n)
+		memset(&of[slot], 0, sizeof(of[slot]));
 }

@@ -34,5 +34,7 @@ struct rates {
 struct rates *rates_new(struct ev_loop *ev, struct lcore *const *lc, uint16_t nlc, uint32_t npx,
 	uint32_t nsrv, uint32_t nbind);
 void rates_free(struct rates *r);
+/* The slot has another owner. */
+void rates_forget(struct rates *r, enum stats_set set, uint32_t slot);
 /* Forgets maxima. */
 void rates_clear_max(struct rates *r);

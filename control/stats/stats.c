@@ -27,8 +27,8 @@ stats_new(struct ev_loop *ev, const struct stats_spec *s, const struct checks *c
 	st->s = *s;
 	st->checks = checks;
 	st->start = (uint64_t)time(NULL);
-	st->rates = rates_new(ev, s->lc, s->nlc, s->model->npx_counters, s->model->nservers,
-		s->model->nbinds);
+	st->rates = rates_new(ev, s->lc, s->nlc, s->bal->nproxies, s->bal->nslots,
+		s->bal->nbinds);
 	if (st->rates == NULL) {
 		free(st);
 		return NULL;
@@ -66,6 +66,38 @@ struct rates *
 stats_rates(struct stats *st)
 {
 	return st->rates;
+}
+
+void
+stats_set_model(struct stats *st, const struct model *m)
+{
+	st->s.model = m;
+}
+
+static void
+forget(struct stats *st, enum stats_set set, uint32_t slot, bool is_new)
+{
+	if (!is_new)
+		return;
+	stats_unclear(set, slot);
+	rates_forget(st->rates, set, slot);
+}
+
+void
+stats_forget(struct stats *st, const struct model *m)
+{
+	for (uint32_t i = 0; i < m->nproxies; i++) {
+		const struct proxy *p = m->proxies[i];
+
+		forget(st, STATS_PROXY, p->slot, p->since == m->generation);
+		forget(st, STATS_PROXY, p->be_slot, p->be_since == m->generation);
+		for (uint32_t k = 0; k < p->nbinds; k++)
+			forget(st, STATS_LISTENER, p->binds[k].slot,
+				p->binds[k].since == m->generation);
+		for (uint32_t k = 0; k < p->nservers; k++)
+			forget(st, STATS_SERVER, p->servers[k].slot,
+				p->servers[k].since == m->generation);
+	}
 }
 
 void

@@ -37,6 +37,12 @@ void stats_free(struct stats *st);
 void stats_source(const struct stats *st, struct stats_src *out);
 struct rates *stats_rates(struct stats *st);
 void stats_set_stopping(struct stats *st);
+/* Another generation is served. */
+void stats_set_model(struct stats *st, const struct model *m);
+/* And all workers do: what its new slots had from whoever had them before is forgotten. */
+void stats_forget(struct stats *st, const struct model *m);
+/* The same for telemetry; no command looks at the one before when it returns. */
+void stats_publish(const struct model *m);
 
 /* Registers the commands (once per process) and lets them see s. 0 or -Exxx. */
 int stats_open(const struct stats_spec *s);
@@ -61,6 +67,8 @@ void stats_sum_px(struct lcore *const *lc, uint16_t n, enum stats_set set, uint3
 /* The same, whatever was cleared. */
 void stats_sum_px_raw(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot,
 	struct px_sums *out);
+/* A slot has another owner, and the workers began anew: nothing of it was cleared. Main. */
+void stats_unclear(enum stats_set set, uint32_t slot);
 /*
  * "clear counters all": from now on stats_sum_px() counts from here. Workers' counters stay, so
  * what they own is written by them alone. Main; -ENOMEM.

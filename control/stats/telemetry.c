@@ -399,6 +399,14 @@ stats_open(const struct stats_spec *s)
 }
 
 void
+stats_publish(const struct model *m)
+{
+	pthread_mutex_lock(&tele.lock);
+	tele.s.model = m;
+	pthread_mutex_unlock(&tele.lock);
+}
+
+void
 stats_close(void)
 {
 	pthread_mutex_lock(&tele.lock);

@@ -54,6 +54,7 @@ struct bal_lcore {
 	struct bal_queue *queue; // by proxy slot
 	uint32_t idle_max;       // per server
 	uint32_t nwaiting;
+	uint32_t nqueues; // above the highest one that was ever used
 	bool released; // a token went back since the last queue_run()
 	bool running;  // queue_run() is on the stack
 	struct pool entries;

@@ -70,8 +70,10 @@ struct bal_shared {
 /* By server, proxy and bind slots; NULL when out of memory. */
 struct bal_shared *bal_shared_new(uint32_t nslots, uint32_t nproxies, uint32_t nbinds);
 void bal_shared_free(struct bal_shared *s);
-/* Main: keeps a replaced srv_run.addr (may be NULL) until bal_shared_free(). */
+/* Main: keeps a replaced srv_run.addr (may be NULL) until bal_shared_reap() or the end. */
 void bal_shared_retire(struct bal_shared *s, const struct ip_port *addr);
+/* Main: the first n retired ones (s->nretired at that time) were retired before a grace that is over. */
+void bal_shared_reap(struct bal_shared *s, uint32_t n);
 /* Main: initial states of a generation's servers (checked ones start UP, as HAProxy). */
 void bal_shared_init_model(struct bal_shared *s, const struct model *m);
 

@@ -41,6 +41,7 @@ queue_add(struct lcore *lc, struct bal_wait *w)
 
 	sl_list_add_tail(&q->list, &w->node);
 	lc->bal->nwaiting++;
+	lc->bal->nqueues = sl_max(lc->bal->nqueues, w->be->slot + 1);
 	gauge_add(&q->count, 1);
 	if (gauge_get(&q->count) == 1)
 		set_waiting(lc, w->be, true);
@@ -127,7 +128,7 @@ queue_run(struct lcore *lc)
 	b->running = true;
 	while (b->released && b->nwaiting > 0) {
 		b->released = false;
-		for (uint32_t i = 0; i < b->nproxies; i++)
+		for (uint32_t i = 0; i < b->nqueues; i++)
 			if (gauge_get(&b->queue[i].count) > 0)
 				serve(lc, &b->queue[i]);
 	}

@@ -67,6 +67,16 @@ bal_shared_retire(struct bal_shared *s, const struct ip_port *addr)
 }
 
 sl_cold void
+bal_shared_reap(struct bal_shared *s, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		free((void *)(uintptr_t)s->retired[i]);
+	s->nretired -= n;
+	if (n > 0)
+		memmove(s->retired, s->retired + n, s->nretired * sizeof(*s->retired));
+}
+
+sl_cold void
 bal_shared_init_model(struct bal_shared *s, const struct model *m)
 {
 	for (uint32_t i = 0; i < m->nproxies; i++) {

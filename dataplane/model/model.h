@@ -268,6 +268,8 @@ struct global_conf {
 	struct log_target log_target[LOG_TARGETS]; // each once
 	uint32_t nlog_targets;
 	uint32_t log_mask; // those of the global section
+	uint32_t hard_stop_ms;      // "hard-stop-after"; 0: never
+	uint32_t reload_timeout_ms; // "tune.reload.timeout": of loading; 0: none
 	struct sl_str node, description; // for statistics; may be empty
 	const struct cli_bind *cli_binds;
 	uint32_t ncli_binds;
