@@ -346,6 +346,11 @@ px_env_end(struct px_env *e)
 		assert_int_equal(counter_get(&lc->px_cnt[i].cur_conn), 0);
 		assert_int_equal(lc->px->be_conns[i], 0);
 	}
+	for (uint32_t i = 0; i < LCORE_GENERATIONS; i++) {
+		assert_int_equal(counter_get(&lc->gen[i].conns), 0);
+		assert_int_equal(counter_get(&lc->gen[i].streams), 0);
+		assert_int_equal(counter_get(&lc->gen[i].slots), 0);
+	}
 	px_detach(lc);
 	bal_detach(lc);
 	open = fake_net_fini(&e->net);
