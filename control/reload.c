@@ -49,6 +49,7 @@ struct reload {
 	struct ev_timer tick;
 	struct loader *loader;
 	bool stuck;      // the loader does not end
+	uint32_t maxconn; // of the start
 	uint32_t run;    // number of the one under way, or of the last one
 	bool again;      // asked for meanwhile
 	double began, step_began;
@@ -318,7 +319,7 @@ prepare(struct reload *r)
 	int rc;
 
 	e->text[0] = '\0';
-	if (reload_fixed(r->gens->m, r->next, e->text, sizeof(e->text)))
+	if (reload_fixed(d->model, r->next, r->maxconn, e->text, sizeof(e->text)))
 		return -EINVAL;
 	if (r->places == UINT64_MAX)
 		return daemon_fail(d, -EBUSY,
@@ -613,6 +614,7 @@ reload_up(struct daemon *d)
 	if (r == NULL || d->slots == NULL)
 		return daemon_fail(d, -ENOMEM, "no memory for generations");
 	r->d = d;
+	r->maxconn = d->model->global.maxconn;
 	ev_timer_init(&r->tick, on_tick, 0., 0.);
 	r->tick.data = r;
 	rc = slots_assign(d->slots, d->model, d->err.text, sizeof(d->err.text));

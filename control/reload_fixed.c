@@ -212,11 +212,12 @@ ports_differ(const struct model *a, const struct model *b, char *err, size_t siz
 }
 
 bool
-reload_fixed(const struct model *first, const struct model *next, char *err, size_t size)
+reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn, char *err,
+	size_t size)
 {
-	const struct global_conf *a = &first->global, *b = &next->global;
+	const struct global_conf *a = &now->global, *b = &next->global;
 
-	if (numbers_differ(a, b, err, size) || ports_differ(first, next, err, size))
+	if (numbers_differ(a, b, err, size) || ports_differ(now, next, err, size))
 		return true;
 	if (!same_cpus(a, b))
 		return differs(err, size, "cpu-map", "");
@@ -230,11 +231,11 @@ reload_fixed(const struct model *first, const struct model *next, char *err, siz
 		return differs(err, size, "log", " (the targets of all its lines)");
 	if (!same_sockets(a, b))
 		return differs(err, size, "stats socket", "");
-	if (b->maxconn <= a->maxconn)
+	if (b->maxconn <= maxconn)
 		return false;
 	snprintf(err, size,
 		"'maxconn %u' is more than the %u that memory was taken for at start: restart to have "
 		"more",
-		b->maxconn, a->maxconn);
+		b->maxconn, maxconn);
 	return true;
 }

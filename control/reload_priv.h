@@ -8,11 +8,13 @@
 #include "control/options.h"
 #include "dataplane/model/model.h"
 
+/* ---- reload_fixed.c ---- */
 /*
- * Does next change what is fixed at start? True with a sentence in err that names it. first: as the
- * process was started, or any generation since. ---- reload_fixed.c ----
+ * Does next change what is fixed at start? True with a sentence in err that names it. maxconn: what
+ * the tables were sized for.
  */
-bool reload_fixed(const struct model *first, const struct model *next, char *err, size_t size);
+bool reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn, char *err,
+	size_t size);
 
 /* ---- loader.c ---- */
 struct loader;

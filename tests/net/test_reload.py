@@ -12,7 +12,10 @@ import socket
 import sys
 import time
 
-from lib import SLOW, SRV4, VIP4, check, log, sh, wait_for
+from lib import BUILD, ROOT, SLOW, SRV4, VIP4, check, log, sh, wait_for
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "compat"))
+import conf_verdicts  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -107,9 +110,13 @@ class Bed:
         self.head = ("global\n" + top) if host else net.sluice_head(kind, extra=top)
         self.gen = None
         text = self.conf("A")
-        self.p = net.sluice(text, args=())
+        self.p = net.sluice(text, args=self.files())
         sh(["sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=1024 65000"],
            ns=self.cns)
+
+    def files(self):
+        """Arguments that name files behind the first one."""
+        return []
 
     def conf(self, gen):
         """Writes the files of a configuration; returns its text."""
@@ -206,3 +213,123 @@ def test_thousand(net, kind):
 
 test_thousand.cases = test_nothing_lost.cases
 test_thousand.long = True
+
+
+def messages(text):
+    """Lines of a load, whoever printed them: without the process id."""
+    return [re.sub(r" \(\d+\) : ", " : ", x) for x in text.splitlines() if x.startswith("[")]
+
+
+def refused(bed, gen):
+    """The answer of a reload that must be refused; nothing has changed by it."""
+    out = cli(bed.sock, "reload")
+    check(out.startswith("Success=0\n"), "it was taken: " + out)
+    g = bed.generations()
+    check(len(g) == 1 and int(g[0][0]) == gen, "generations after a refused reload: %s" % g)
+    return out
+
+
+BASE = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+frontend base
+    bind %(vip)s:8080
+    http-response set-header x-gen A
+    default_backend base-be
+backend base-be
+    server s1 %(srv)s:8001
+"""
+
+
+class BrokenBed(Bed):
+    """Two files: one that is right, and one that takes turns."""
+
+    def files(self):
+        return ["-f", self.net.file("cur.cfg")]
+
+    def conf(self, gen):
+        self.net.write("cur.cfg", "# nothing yet\n")
+        self.net.write("gen.lua", LUA % "A")
+        text = self.head + BASE % {"vip": self.vip, "srv": self.srv}
+        self.net.write("sluice.cfg", text)
+        return text
+
+
+def test_broken(net, kind):
+    """Each configuration that -c refuses is refused in -c's words, and no request notices."""
+    bed = BrokenBed(net, kind)
+    vip = bed.vip + ":8080"
+    w = net.start(["wrk", "-t1", "-c50", "-d%ds" % (12 * SLOW), "http://%s/1k" % vip], ns=bed.cns,
+                  log=net.file("wrk.log"))
+    n = 0
+    for name, _, text in conf_verdicts.cases:
+        if "fd@" in text:
+            continue  # which descriptors there are is the process's own
+        with open(net.file("cur.cfg"), "w", newline="") as f:
+            f.write(text)
+        code, want = sh([os.path.join(BUILD, "sluice"), "-c", "-f", net.file("sluice.cfg"), *bed.files()],
+                        ns=bed.net.d, ok=False)
+        if code != 1:
+            continue
+        got = messages(refused(bed, 1))
+        check(got == messages(want), "%s: -c says\n%s\nthe reload says\n%s" % (
+            name, "\n".join(messages(want)), "\n".join(got)))
+        n += 1
+    check(n >= 50, "%d broken configurations only" % n)
+    w.wait(60 * SLOW)
+    text = w.log()
+    check("Socket errors" not in text and "Non-2xx" not in text, text)
+    log("%d broken configurations under %s" % (n, re.search(r"\d+ requests in.*", text).group(0)))
+    # and one that is right is still taken
+    net.write("cur.cfg", "# nothing\n")
+    check(cli(bed.sock, "reload").startswith("Success=1"), "a right one was refused")
+    net.stop_sluice(bed.p)
+
+
+test_broken.cases = test_nothing_lost.cases
+
+
+def test_fixed(net):
+    """What is fixed at start is refused by its name; what only sounds like it is taken."""
+    rows = [
+        ("nbthread 1", "nbthread 2", "'nbthread' is fixed at start (1, and now 2)"),
+        ("global\n", "global\n script-threads 3\n", "'script-threads' is fixed at start"),
+        ("global\n", "global\n tune.mbufs 70000\n", "'tune.mbufs' is fixed at start"),
+        ("global\n", "global\n busy-polling\n", "'busy-polling' is fixed at start"),
+        ("global\n", "global\n tune.lua.sockets 7\n", "'tune.lua.sockets' is fixed at start"),
+        ("global\n", "global\n tune.lua.stuck-timeout 7s\n", "'tune.lua.stuck-timeout' is fixed"),
+        ("global\n", "global\n cpu-map 1 0\n", "'cpu-map' is fixed at start"),
+        ("global\n", "global\n pidfile /tmp/x\n", "'pidfile' is fixed at start"),
+        ("global\n", "global\n tune.tcp.delack 20ms\n", "'tune.tcp.*' is fixed at start"),
+        ("global\n", "global\n log 127.0.0.1 local0\n", "'log' is fixed at start"),
+        ("level admin", "level operator", "'stats socket' is fixed at start"),
+        ("global\n", "global\n maxconn 10000000\n", "'maxconn 10000000' is more than"),
+        ("global\n", "global\n setenv RELOAD_TEST 1\n", "the environment is fixed at start"),
+        ("--file-prefix=", "--no-pci --file-prefix=", "'dpdk-eal' is fixed at start"),
+        ("device net_af_xdp1,iface=srv", "device net_af_packet1,iface=srv",
+         "port 'srv' : 'device' is fixed at start"),
+        ("    address fd61:2::10/64\n", "", "port 'srv' : 'address' is fixed at start"),
+        ("port srv\n", "port srv\n mtu 1400\n", "port 'srv' : 'mtu' is fixed at start"),
+        ("port srv\n", "port srv\n gateway 10.61.2.1\n", "'route' or 'gateway' is fixed at start"),
+        ("port srv\n", "port other\n", "port 'other' was not there at start"),
+        ("global\n", "global\n maxconn 100\n", None),
+        ("global\n", "global\n setenv PATH %s\n" % os.environ["PATH"], None),
+        ("global\n", "global\n hard-stop-after 30s\n node x\n stats timeout 20s\n", None),
+    ]
+    bed = Bed(net, "af_xdp")
+    before = bed.conf("A")
+    gen = 1
+    for old, new, want in rows:
+        check(old in before, "nothing to replace: " + old)
+        net.write("sluice.cfg", before.replace(old, new, 1))
+        if want is None:
+            gen += 1
+            check(cli(bed.sock, "reload").startswith("Success=1"), "refused: " + new)
+            wait_for("one generation", lambda: len(bed.generations()) == 1)
+            continue
+        out = refused(bed, gen)
+        check(want in out, "%s: the answer is\n%s" % (new, out))
+    net.stop_sluice(bed.p)
