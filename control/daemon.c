@@ -222,6 +222,17 @@ go_background(struct daemon *d)
 	d->ready_fd = -1;
 }
 
+void
+daemon_end_old(struct daemon *d)
+{
+	for (; d->old_told < d->opt->nold; d->old_told++) {
+		pid_t pid = (pid_t)strtol(d->opt->old_pid[d->old_told], NULL, 10);
+
+		if (kill(pid, d->opt->old_finish ? SIGUSR1 : SIGTERM) < 0 && errno != ESRCH)
+			daemon_say(d, SL_WARNING, "process %d: %s", (int)pid, strerror(errno));
+	}
+}
+
 /* The sum that size_up() found to fit. */
 static void
 say_memory(struct daemon *d)
@@ -261,6 +272,7 @@ say_ready(struct daemon *d)
 		d->ports->n == 0 ? "none" : ports,
 		strcmp(d->clean.prefix, "sluice") == 0 ? "" : ", telemetry -f ",
 		strcmp(d->clean.prefix, "sluice") == 0 ? "" : d->clean.prefix);
+	daemon_end_old(d);
 	log_flush(d->log, 100);
 	daemon_tell_systemd(d, "READY=1\n");
 	if (d->ready_fd >= 0)

@@ -54,7 +54,8 @@ struct daemon {
 	struct cli *cli;
 	bool scripts; // threads run
 	bool launched;
-	uint32_t sig_soft, sig_hard;
+	uint32_t old_told; // of the processes of -sf and -st
+	struct cli_reloads reloads;
 	uint32_t cap[SLOT_KINDS]; // slots for the whole life of the process
 	struct slots *slots;
 	struct reload *reload;
@@ -87,7 +88,8 @@ bool reload_is_busy(const struct daemon *d);
 const struct model *reload_model(void *ctx, uint32_t generation);
 /* cli_spec.generations */
 uint32_t reload_generations(void *ctx, struct cli_generation *out, uint32_t max);
-void daemon_tell_systemd(struct daemon *d, const char *text);
+/* -sf, -st: the processes before this one; once. */
+void daemon_end_old(struct daemon *d);
 /* dpdk.c */
 int eal_up(struct daemon *d);
 void eal_down(struct daemon *d);

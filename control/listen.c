@@ -7,11 +7,13 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/daemon.h"
 
 #define BACKLOG_MAX 65535u
+#define OLD_TRIES   500 // of 10 ms: for the process before to stop listening
 
 int
 listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b, int *out)
@@ -29,6 +31,14 @@ listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b,
 		backlog = b->fe->maxconn != 0 ? b->fe->maxconn : m->global.maxconn;
 	o.backlog = (int)sl_min(backlog, BACKLOG_MAX);
 	*out = io_listen_open(&b->addr, &o);
+	// -sf, -st: the one before has it, and gives it up when it is told
+	for (int i = 0; *out == -EADDRINUSE && d->opt->nold > 0 && i < OLD_TRIES; i++) {
+		struct timespec ms = { .tv_nsec = 10000000 };
+
+		daemon_end_old(d);
+		nanosleep(&ms, NULL);
+		*out = io_listen_open(&b->addr, &o);
+	}
 	if (*out >= 0)
 		return 0;
 	sl_buf_init(&t, text, sizeof(text));

@@ -75,6 +75,8 @@ usage(struct options *o)
 		"        -d      debug mode, in the foreground ; -db : only in the foreground\n"
 		"        -D      go to the background ; -p <file> : write the process id\n"
 		"        -W      as under haproxy's master: its exit codes ; -Ws : and tell systemd\n"
+		"        -S <b>  with -W: a socket that answers as haproxy's master does\n"
+		"        -sf <pid>* / -st <pid>* : end older processes when ready, softly / at once\n"
 		"        -q      no messages\n"
 		"        -dW     a warning refuses the start\n"
 		"        -dK     list the keywords\n"
@@ -118,7 +120,7 @@ is_accepted(const char *opt)
 static bool
 is_refused(const char *opt)
 {
-	static const char *const names[] = { "-S", "-x", "-sf", "-st", "-dL" };
+	static const char *const names[] = { "-x", "-dL" };
 
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(names); i++) {
 		if (strcmp(opt, names[i]) == 0)
@@ -183,6 +185,9 @@ valued(struct options *o, const char *opt, const char *value)
 	case 'L':
 		o->localpeer = value;
 		return 0;
+	case 'S':
+		o->master_socket = value;
+		return 0;
 	case 'n':
 		return number(o, opt, value, &o->maxconn);
 	case 'N':
@@ -238,7 +243,20 @@ static bool
 takes_value(const char *opt)
 {
 	return strcmp(opt, "-cc") == 0 ||
-		(strchr("fpCLnNm", opt[1]) != NULL && opt[1] != '\0' && opt[2] == '\0');
+		(strchr("fpCLSnNm", opt[1]) != NULL && opt[1] != '\0' && opt[2] == '\0');
+}
+
+/* The numbers behind -sf and -st; returns the place of the last one. */
+static int
+old_pids(struct options *o, int argc, char **argv, int i)
+{
+	uint64_t pid;
+
+	o->old_finish = argv[i][2] == 'f';
+	while (i + 1 < argc && sl_str_u64(sl_str_c(argv[i + 1]), &pid) == 0 && pid > 0 &&
+		pid <= INT32_MAX)
+		o->old_pid[o->nold++] = argv[++i];
+	return i;
 }
 
 int
@@ -248,7 +266,8 @@ options_parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){ .status = 0 };
 	o->files = calloc((size_t)argc + 1, sizeof(*o->files));
-	if (o->files == NULL)
+	o->old_pid = calloc((size_t)argc + 1, sizeof(*o->old_pid));
+	if (o->files == NULL || o->old_pid == NULL)
 		return -ENOMEM;
 	for (int i = 1; i < argc && rc == 0; i++) {
 		if (strcmp(argv[i], "--") == 0) {
@@ -256,6 +275,8 @@ options_parse(int argc, char **argv, struct options *o)
 				o->files[o->nfiles++] = argv[i];
 		} else if (argv[i][0] != '-' || argv[i][1] == '\0') {
 			rc = usage(o);
+		} else if (strcmp(argv[i], "-sf") == 0 || strcmp(argv[i], "-st") == 0) {
+			i = old_pids(o, argc, argv, i);
 		} else if (takes_value(argv[i])) {
 			rc = i + 1 < argc ? valued(o, argv[i], argv[i + 1]) : usage(o);
 			i++;
@@ -272,8 +293,10 @@ void
 options_free(struct options *o)
 {
 	free((void *)o->files);
+	free((void *)o->old_pid);
 	o->files = NULL;
-	o->nfiles = 0;
+	o->old_pid = NULL;
+	o->nfiles = o->nold = 0;
 }
 
 int
@@ -425,6 +448,7 @@ options_load(struct options *o, struct model **out)
 		.nfiles = o->nfiles,
 		.message = on_message,
 		.ctx = &sink,
+		.master = o->master ? o->master_socket : NULL,
 		.generation = 1 };
 	struct conf_count count;
 	int rc;
@@ -456,6 +480,7 @@ options_reload(const struct options *o, const struct options_sink *sink, uint32_
 		.message = on_message,
 		.ctx = (void *)(uintptr_t)sink,
 		.generation = generation,
+		.master = o->master ? o->master_socket : NULL,
 		.running = true,
 		.cancel = cancel };
 	struct conf_count count;

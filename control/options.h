@@ -26,6 +26,10 @@ struct options {
 	uint32_t maxconn;       // -n; 0: as configured
 	uint32_t proxy_maxconn; // -N
 	uint32_t memory_mb;     // -m
+	const char *master_socket; // -S
+	const char **old_pid;   // -sf, -st: processes to end when we are ready
+	uint32_t nold;
+	bool old_finish;        // -sf: by SIGUSR1, else by SIGTERM
 	int status;             // when there is nothing left to do
 };
 

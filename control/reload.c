@@ -106,6 +106,9 @@ finish(struct reload *r, bool ok)
 	struct daemon *d = r->d;
 
 	r->step = STEP_IDLE;
+	d->reloads.done += ok;
+	d->reloads.failed += !ok;
+	d->reloads.last_failed = !ok;
 	cli_reload_done(d->cli, r->run, ok, sl_str_make(r->text != NULL ? r->text : "", r->text_len));
 	free(r->text);
 	r->text = NULL;
@@ -614,6 +617,7 @@ reload_up(struct daemon *d)
 	if (r == NULL || d->slots == NULL)
 		return daemon_fail(d, -ENOMEM, "no memory for generations");
 	r->d = d;
+	d->reloads.master = d->parented ? (int)getppid() : (int)getpid();
 	r->maxconn = d->model->global.maxconn;
 	ev_timer_init(&r->tick, on_tick, 0., 0.);
 	r->tick.data = r;

@@ -332,6 +332,7 @@ cli_up(struct daemon *d)
 		.log = d->log,
 		.reload = on_cli_reload,
 		.generations = reload_generations,
+		.reloads = &d->reloads,
 		.ctx = d };
 	const char *dup = NULL;
 	int rc;

@@ -27,7 +27,7 @@ on_client(struct ev_loop *ev, struct ev_io *io, int events sl_unused)
 
 	if (fd < 0)
 		return;
-	cli_accept(c, fd, l->bind->level);
+	cli_accept(c, fd, l->bind);
 	// full: further clients wait in the backlog until one leaves (client.c starts us again)
 	for (uint32_t i = 0; c->stats.clients >= c->maxconn && i < c->nlisteners; i++)
 		ev_io_stop(ev, &c->listener[i].io);

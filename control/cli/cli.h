@@ -33,6 +33,13 @@ struct cli_generation {
 	uint64_t conns, streams, slots, records;
 };
 
+/* What "show proc" says. */
+struct cli_reloads {
+	uint32_t done, failed;
+	int master;    // process id of the parent, or our own
+	bool last_failed;
+};
+
 /* What commands work on. Everything must outlive cli_free(). */
 struct cli_spec {
 	struct ev_loop *ev;
@@ -49,6 +56,7 @@ struct cli_spec {
 	/* Fills out, the newest first; returns how many there are. */
 	uint32_t (*generations)(void *ctx, struct cli_generation *out, uint32_t max);
 	void *ctx; // of both
+	const struct cli_reloads *reloads; // NULL in tests
 };
 
 /*

@@ -22,6 +22,8 @@ struct cli_client {
 	enum cli_level level;
 	uint32_t timeout_ms;
 	bool prompt;  // interactive: "> "
+	bool master;  // of a "-S" socket: "@1 ..." and HAProxy's prompt
+	bool worker;  // "@1": what follows is the worker's, until "@"
 	bool payload; // lines up to an empty one belong to the command in `held`
 	bool closing; // when the answer has left
 	char *rest;     // of a line whose command waits
@@ -91,10 +93,17 @@ const struct registry *cli_registry(void);
 const char *cli_level_name(enum cli_level l);
 
 /* ---- client.c ---- */
-void cli_accept(struct cli *c, int fd, enum cli_level level);
+void cli_accept(struct cli *c, int fd, const struct cli_bind *b);
 void cli_client_free(struct cli_client *c);
 /* What it waited for is in c->out: it goes on. It may be gone afterwards. */
 void cli_client_resume(struct cli_client *c);
+
+/* ---- cmd_master.c ---- */
+/*
+ * Takes "@1", "@!<pid>", "@" and "@master" from the front of a master's command: one process answers
+ * for all. False: there is no such process, and the answer says so.
+ */
+bool cli_master_prefix(struct cli_ctx *x, struct sl_str **word, uint32_t *n);
 
 /* ---- help.c ---- */
 void cli_help(struct cli_ctx *x, const struct sl_str *word, uint32_t n, bool unknown);

@@ -8,6 +8,7 @@
  */
 #include "control/cli/cli_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -91,10 +92,21 @@ prompt(struct cli_client *c)
 			c->out.len = CLI_ANSWER_MAX - sizeof(text);
 		cli_add(&c->out, text, sizeof(text) - 1);
 	}
-	if (c->prompt && !c->closing)
+	if (c->prompt && !c->closing) {
+		char who[64] = "";
+
+		if (c->master && c->worker)
+			snprintf(who, sizeof(who), "%d", (int)getpid());
+		else if (c->master)
+			snprintf(who, sizeof(who), "master%s",
+				c->cli->s.reloads != NULL && c->cli->s.reloads->last_failed
+					? "[ReloadFailed]"
+					: "");
+		cli_add(&c->out, who, strlen(who));
 		cli_add(&c->out, c->payload ? "+ " : "> ", 2);
-	else if (!c->payload)
+	} else if (!c->payload) {
 		c->closing = true;
+	}
 }
 
 /* Does the line end in "<<"? Then it is cut off. */
@@ -267,7 +279,7 @@ on_timer(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 }
 
 void
-cli_accept(struct cli *cli, int fd, enum cli_level level)
+cli_accept(struct cli *cli, int fd, const struct cli_bind *b)
 {
 	struct cli_client *c = calloc(1, sizeof(*c));
 
@@ -277,7 +289,8 @@ cli_accept(struct cli *cli, int fd, enum cli_level level)
 	}
 	c->cli = cli;
 	c->fd = fd;
-	c->level = level;
+	c->level = b->level;
+	c->master = b->master;
 	c->timeout_ms = cli->timeout_ms;
 	ev_io_init(&c->io, on_io, fd, EV_READ);
 	c->io.data = c;

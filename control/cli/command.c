@@ -88,16 +88,23 @@ find(const struct sl_str *word, uint32_t n, uint32_t *used)
 static void
 run_one(struct cli_client *c, char *text, struct sl_str payload)
 {
-	struct sl_str word[CLI_WORDS_MAX];
+	struct sl_str words[CLI_WORDS_MAX], *word = words;
 	struct cli_ctx x = { .cli = c->cli, .client = c, .out = &c->out, .payload = payload };
 	const struct cli_cmd *cmd;
 	uint32_t used = 0;
-	int n = cli_words(text, word, CLI_WORDS_MAX);
+	int n = cli_words(text, words, CLI_WORDS_MAX);
 
 	c->cli->stats.commands++;
 	if (n < 0) {
 		cli_msg(&x, "Too many words in this command.");
 		return;
+	}
+	if (n > 0 && c->master) {
+		uint32_t left = (uint32_t)n;
+
+		if (!cli_master_prefix(&x, &word, &left))
+			return;
+		n = (int)left;
 	}
 	if (n == 0)
 		return;

@@ -153,6 +153,8 @@ conf_load(const struct conf_spec *s, struct model **out, struct conf_count *coun
 	set_cfgfiles(s);
 	for (uint32_t i = 0; i < s->nfiles && !c.nomem; i++)
 		(void)conf_parse_path(&c, s->files[i]);
+	if (s->master != NULL && !c.nomem)
+		(void)conf_master_socket(&c, s->master);
 	if (conf_cancelled(&c))
 		conf_error_at(&c, NULL, "loading was cancelled: it took too long.");
 	else if (!c.nomem)

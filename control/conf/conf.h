@@ -17,6 +17,7 @@ struct conf_spec {
 	void (*message)(void *ctx, enum sl_level level, const char *text);
 	void *ctx;
 	uint32_t generation;
+	const char *master; // "-S": another socket of the runtime API; NULL: none
 	bool running; // a reload: what is of the process (its environment) is not changed
 	/* Another thread sets it: loading ends soon, with an error. NULL: nobody does. */
 	const _Atomic(bool) *cancel;

@@ -388,6 +388,10 @@ void conf_lua_ready(struct conf *c);
 /* ---- kw_log.c ---- */
 int conf_log_parse(struct conf *c, const struct conf_args *a, struct log_target *out);
 
+/* ---- kw_stats.c ---- */
+/* "-S": a socket of the runtime API that speaks as HAProxy's master. */
+int conf_master_socket(struct conf *c, const char *text);
+
 /* ---- kw_check.c ---- */
 void conf_check_build(struct conf *c, struct conf_px *px);
 

@@ -186,11 +186,11 @@ parse_option(struct conf *c, const struct conf_args *a, uint32_t *i, struct cli_
 }
 
 static int
-kw_socket(struct conf *c, const struct conf_args *a)
+add_socket(struct conf *c, const struct conf_args *a, struct cli_bind b)
 {
 	struct global_conf *g = &c->m->global;
-	struct cli_bind b = { .uid = -1, .gid = -1, .fd = -1, .level = CLI_OPER }, *all;
 	int rc = parse_where(c, a->word[0], &b);
+	struct cli_bind *all;
 
 	b.pos = c->pos;
 	for (uint32_t i = 1; i < a->n; i++) {
@@ -199,11 +199,6 @@ kw_socket(struct conf *c, const struct conf_args *a)
 	}
 	if (rc < 0)
 		return rc;
-	if (!c->has_cli) {
-		c->has_cli = true;
-		for (const struct conf_px *px = c->proxies; px != NULL; px = px->next)
-			c->before_cli = px;
-	}
 	all = arena_zalloc(&c->mem, sizeof(*all) * (g->ncli_binds + 1));
 	if (all == NULL)
 		return conf_nomem(c);
@@ -212,6 +207,41 @@ kw_socket(struct conf *c, const struct conf_args *a)
 	all[g->ncli_binds++] = b;
 	g->cli_binds = all;
 	return 0;
+}
+
+static int
+kw_socket(struct conf *c, const struct conf_args *a)
+{
+	const struct cli_bind b = { .uid = -1, .gid = -1, .fd = -1, .level = CLI_OPER };
+	int rc = add_socket(c, a, b);
+
+	if (rc == 0 && !c->has_cli) {
+		c->has_cli = true;
+		for (const struct conf_px *px = c->proxies; px != NULL; px = px->next)
+			c->before_cli = px;
+	}
+	return rc;
+}
+
+int
+conf_master_socket(struct conf *c, const char *text)
+{
+	const struct cli_bind b = {
+		.uid = -1, .gid = -1, .fd = -1, .level = CLI_ADMIN, .master = true
+	};
+	struct sl_str rest = conf_copy(c, sl_str_c(text)), word[CONF_MAX_WORDS];
+	struct conf_args a = { .kw = "-S", .word = word };
+
+	if (rest.p == NULL)
+		return -ENOMEM;
+	while (rest.len > 0 && a.n < CONF_MAX_WORDS)
+		word[a.n++] = conf_copy(c, sl_str_cut(&rest, ','));
+	c->pos = (struct src_pos){ .file = "-S", .line = 0 };
+	if (a.n == 0) {
+		conf_error_at(c, NULL, "option '-S' expects <address>|<path>[,<option>...].");
+		return -EINVAL;
+	}
+	return add_socket(c, &a, b);
 }
 
 static int

@@ -232,6 +232,7 @@ struct cli_bind {
 	uint32_t mode;       // of the file; 0: as the umask says
 	int64_t uid, gid;    // -1: unchanged
 	enum cli_level level;
+	bool master; // of "-S": speaks as HAProxy's master, too
 };
 
 /* Generations that may live at a time; each has a place, for what workers count of it. */

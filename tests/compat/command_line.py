@@ -62,6 +62,9 @@ LINES = """-c -f d
 -c -C /nosuch -f d
 -c -p pid -f d
 -c -d -f d
+-c -W -S /tmp/x -f d
+-c -sf 1 2 -f d
+-c -f d -st 1
 -c -db -f d
 -c -D -f d
 -c -f global.cfg
@@ -84,9 +87,7 @@ CODES = """-c -f nosuch.cfg
 -c -L
 -c -f"""
 # HAProxy takes these; sluice refuses them by name.
-REFUSED = """-c -S /tmp/x -f d
--c -x /tmp/x -f d
--c -sf 1 -f d
+REFUSED = """-c -x /tmp/x -f d
 -c -dL -f d"""
 
 

@@ -85,7 +85,7 @@ open_env(struct env *e, enum cli_level level)
 	(void)fcntl(p[0], F_SETFL, O_NONBLOCK);
 	(void)fcntl(p[1], F_SETFL, O_NONBLOCK);
 	e->fd = p[1];
-	cli_accept(&e->cli, p[0], level);
+	cli_accept(&e->cli, p[0], &(struct cli_bind){ .level = level });
 }
 
 static void

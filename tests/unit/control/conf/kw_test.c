@@ -50,6 +50,8 @@ static const struct kw_case cases[] = {
 	ROW("global", "tune.mbufs", "16384", "12", RANGE),
 	ROW("global", "node", "n1", "", "expects <name>"),
 	ROW("global", "description", "a b c", "", "expects <text>"),
+	ROW("global", "hard-stop-after", "30s", "soon", "unexpected character 's'"),
+	ROW("global", "tune.reload.timeout", "5s", "5x", "unexpected character 'x'"),
 	ROW("global", "dpdk-eal", "\"-m 512 --log-level 8\"", "a b", SURPLUS),
 	ROW("global", "localpeer", "me", "", "expects <name>"),
 	ROW("global", "setenv", "SL_T1 x", "SL_T1", "expects <name> <value> as arguments, got only 'SL_T1'"),
