@@ -185,6 +185,111 @@ test_too_long(void **state)
 	free(text);
 }
 
+/* ---- reload ---- */
+
+static uint32_t
+begin_reload(void *ctx)
+{
+	return ++*(uint32_t *)ctx;
+}
+
+static uint32_t
+generations(void *ctx sl_unused, struct cli_generation *out, uint32_t max)
+{
+	assert_true(max >= 2);
+	out[0] = (struct cli_generation){ .id = 9, .state = "served", .age_s = 3, .conns = 5 };
+	out[1] = (struct cli_generation){ .id = 7, .state = "old", .age_s = 60, .streams = 1, .slots = 2 };
+	return 2;
+}
+
+/* Who asked waits for the end, and what stands behind it in the line too; others do not. */
+static void
+test_reload(void **state sl_unused)
+{
+	const char *last;
+	uint32_t run = 40;
+	struct env e;
+
+	for (int ok = 0; ok < 2; ok++) {
+		open_env(&e, CLI_ADMIN);
+		e.cli.s.reload = begin_reload;
+		e.cli.s.ctx = &run;
+		run = 40;
+		assert_string_equal(talk(&e, "reload; show cli level\n", 100), "");
+		cli_reload_done(&e.cli, 40, true, SL_STR("another one"));
+		assert_string_equal(talk(&e, "", 1), "");
+		cli_reload_done(&e.cli, 41, ok != 0, SL_STR("[ALERT] x\n"));
+		last = talk(&e, "", 1);
+		assert_string_equal(last,
+			ok ? "Success=1\n--\n[ALERT] x\n\nadmin\n\n"
+			   : "Success=0\n--\n[ALERT] x\n\nadmin\n\n");
+		assert_true(sl_list_is_empty(&e.cli.clients));
+		close_env(&e);
+	}
+	// one that leaves meanwhile leaves nothing behind
+	open_env(&e, CLI_ADMIN);
+	e.cli.s.reload = begin_reload;
+	e.cli.s.ctx = &run;
+	talk(&e, "reload; show cli level\n", 100);
+	shutdown(e.fd, SHUT_RDWR);
+	cli_reload_done(&e.cli, run, true, SL_STR(""));
+	close_env(&e);
+	open_env(&e, CLI_OPER);
+	assert_string_equal(talk(&e, "reload\n", 100), "Permission denied\n\n");
+	close_env(&e);
+}
+
+static void
+test_generations(void **state sl_unused)
+{
+	struct env e;
+
+	open_env(&e, CLI_OPER);
+	e.cli.s.generations = generations;
+	assert_string_equal(talk(&e, "show generations\n", 100),
+		"# id state age_s connections streams slots records\n"
+		"9 served 3 5 0 0 0\n7 old 60 0 1 2 0\n\n");
+	close_env(&e);
+}
+
+/* "@1" and its kin, on a socket of "-S" only. */
+static void
+test_master(void **state sl_unused)
+{
+	struct cli_reloads r = { .master = 77 };
+	char own[64], want[128];
+	const struct {
+		int line;
+		const char *in, *out;
+	} rows[] = {
+		{ __LINE__, "@1 show cli level\n", "admin\n\n" },
+		{ __LINE__, "@ show cli level\n", "admin\n\n" },
+		{ __LINE__, "@master show cli level\n", "admin\n\n" },
+		{ __LINE__, "@!77 show cli level\n", "admin\n\n" },
+		{ __LINE__, own, "admin\n\n" },
+		{ __LINE__, "@2 show cli level\n",
+			"Can't find the target PID matching the prefix '@2'\n\n" },
+		{ __LINE__, "@!1x show cli level\n",
+			"Can't find the target PID matching the prefix '@!1x'\n\n" },
+		{ __LINE__, "prompt\n@1\n@\nquit\n", want },
+	};
+
+	snprintf(own, sizeof(own), "@!%d show cli level\n", (int)getpid());
+	snprintf(want, sizeof(want), "\nmaster> \n%d> \nmaster> ", (int)getpid());
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct env e;
+		const char *out;
+
+		open_env(&e, CLI_ADMIN);
+		e.cli.s.reloads = &r;
+		sl_list_first(&e.cli.clients, struct cli_client, node)->master = true;
+		out = talk(&e, rows[i].in, 100);
+		if (strcmp(out, rows[i].out) != 0)
+			fail_msg("line %d: %s", rows[i].line, out);
+		close_env(&e);
+	}
+}
+
 int
 main(void)
 {
@@ -192,6 +297,9 @@ main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_client),
+		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_master),
 		cmocka_unit_test(test_too_long),
 	};
 
