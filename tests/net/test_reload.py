@@ -333,3 +333,146 @@ def test_fixed(net):
         out = refused(bed, gen)
         check(want in out, "%s: the answer is\n%s" % (new, out))
     net.stop_sluice(bed.p)
+
+
+STATE = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 30s
+    timeout server 30s
+    timeout check 1s
+frontend web
+    bind 127.0.0.1:80
+    http-response set-header x-gen %(gen)s
+    default_backend be
+backend be
+    server s1 127.0.0.1:8001 weight %(weight)d
+    server s2 127.0.0.1:%(two)d
+    server s3 127.0.0.1:8003 check inter 100ms fall 1 rise 1
+    server s4 127.0.0.1:8004 check inter 100ms fall 1 rise 1
+%(more)s
+"""
+
+
+def test_state(net):
+    """What was set or found out at run time stays, until the configuration says something else."""
+    sock = net.file("sock")
+    head = "global\n    stats socket %s level admin\n" % sock
+    net.nginx([("s1", 8001), ("s2", 8002), ("s3", 8003), ("t2", 8012)], ns=net.d)
+
+    def text(gen, weight=10, two=8002, more=""):
+        return head + STATE % {"gen": gen, "weight": weight, "two": two, "more": more}
+
+    def reload(**kw):
+        net.write("sluice.cfg", text(**kw))
+        out = cli(sock, "reload")
+        check(out.startswith("Success=1"), out)
+
+    def servers():
+        out = {}
+        for line in cli(sock, "show servers state be").splitlines()[2:]:
+            w = line.split()
+            if len(w) > 10:  # operational, administrative state, weights, address, port
+                out[w[3]] = {"op": w[5], "adm": w[6], "weight": w[7], "iweight": w[8], "port": w[18]}
+        return out
+
+    def stat(who):
+        for line in cli(sock, "show stat").splitlines():
+            w = line.split(",")
+            if w[:2] == who:
+                return int(w[7])  # stot
+        raise KeyError(who)
+
+    def ask():
+        _, out = sh(["curl", "-sS", "-i", "-m", "5", "http://127.0.0.1/name"], ns=net.d)
+        return re.search(r"x-server: (\w+)", out).group(1), re.search(r"x-gen: (\w+)", out).group(1)
+
+    p = net.sluice(text("one"))
+    wait_for("s4 down, s3 checked", lambda: servers()["s4"]["op"] == "0")
+    for line in ("disable server be/s3", "set weight be/s1 3", "set server be/s2 addr 127.0.0.1 port 8012"):
+        cli(sock, line)
+    seen = {ask()[0] for _ in range(8)}
+    check(seen == {"s1", "t2"}, "answers of %s" % seen)
+    before, total = servers(), stat(["web", "FRONTEND"])
+    check(before["s3"]["adm"] != "0" and before["s1"]["weight"] == "3", before)
+    # nothing of the servers changes, one comes
+    reload(gen="two", more="    server s5 127.0.0.1:8001 weight 1")
+    after = servers()
+    check({k: after[k] for k in before} == before, "before %s\nafter %s" % (before, after))
+    check(after["s5"]["op"] == "2" and after["s5"]["weight"] == "1", after["s5"])
+    check(stat(["web", "FRONTEND"]) == total, "the counter of sessions began anew")
+    check(stat(["be", "s5"]) == 0, "a new server has a past")
+    seen = [ask() for _ in range(12)]
+    check({x[0] for x in seen} == {"s1", "t2"} and {x[1] for x in seen} == {"two"}, seen)
+    # the configuration says something else: that holds
+    reload(gen="three", weight=20, two=8003)
+    after = servers()
+    check(after["s1"]["weight"] == "20", after["s1"])
+    check(after["s2"]["port"] == "8003", after["s2"])
+    check(after["s3"]["adm"] == before["s3"]["adm"], after["s3"])
+    check("s5" not in after, after)
+    check({ask()[0] for _ in range(24)} == {"s1", "s3"}, "the old address is still in use")
+    wait_for("one generation", lambda: "two" not in cli(sock, "show generations") and
+             len([x for x in cli(sock, "show generations").splitlines() if x and x[0] != "#"]) == 1)
+    # a name that comes back is another server by now
+    reload(gen="four", more="    server s5 127.0.0.1:8001")
+    check(stat(["be", "s5"]) == 0, "a server that came back has the past of another one")
+    # checks go on: s4 comes up, s3 too once it is asked to
+    net.start(["nginx", "-c", net.write("n4.conf", open(net.file("nginx.conf")).read()
+              .replace("8001", "8004").replace("8002", "8005").replace("8003", "8006")
+              .replace("8012", "8007").replace("nginx.pid", "n4.pid")), "-e", net.file("n4.log")],
+              ns=net.d, log=net.file("n4.out"))
+    wait_for("s4 up", lambda: servers()["s4"]["op"] == "2")
+    cli(sock, "enable server be/s3")
+    wait_for("s3 up", lambda: servers()["s3"]["op"] == "2")
+    net.stop_sluice(p)
+
+
+def test_hard_stop(net):
+    """'hard-stop-after' ends what holds an old generation, and nothing else."""
+    bed = Bed(net, "host", extra="    hard-stop-after 1s\n")
+    t = bed.tunnels(5)
+    bed.reload("B")
+    held = [g for g in bed.generations() if g[1] == "old"]
+    check(len(held) == 1 and held[0][3] == "5", "generations: %s" % bed.generations())
+    wait_for("the tunnels' end", lambda: len(bed.generations()) == 1, 10)
+    t.wait(40)
+    check("broken=5" in t.log(), t.log())
+    later = bed.tunnels(5)
+    time.sleep(1.5)  # longer than the limit: the generation of now has none
+    later.send(signal.SIGTERM)
+    later.wait(30)
+    check("broken=0" in later.log(), later.log())
+    net.stop_sluice(bed.p)
+
+
+def test_signals(net):
+    """SIGHUP and SIGUSR2 reload; systemd hears of it; what comes meanwhile is done behind it."""
+    path = net.file("notify")
+    n = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    n.bind(path)
+    n.settimeout(10 * SLOW)
+    bed = Bed(net, "host")
+    net.stop_sluice(bed.p)
+    os.unlink(net.file("sluice.log"))
+    bed.p = net.sluice(bed.conf("A"), args=["-Ws"], env={"NOTIFY_SOCKET": path})
+    got = lambda: n.recv(1024).decode().split("\n")[0]  # noqa: E731
+    check(got() == "READY=1", "no READY at start")
+    for i, sig in enumerate((signal.SIGHUP, signal.SIGUSR2)):
+        bed.conf("B" if i == 0 else "A")
+        bed.p.send(sig)
+        check([got(), got()] == ["RELOADING=1", "READY=1"], "systemd was not told")
+        wait_for("generation %d" % (i + 2), lambda: bed.generations()[0][0] == str(i + 2))
+    for _ in range(20):
+        bed.p.send(signal.SIGHUP)
+    wait_for("a reload behind the last signal", lambda: bed.generations()[0][0] > "3")
+    wait_for("rest", lambda: len(bed.generations()) == 1)
+    # a soft stop ends it, and no reload begins any more
+    w = bed.load("w.log", 3, 5)
+    wait_for("load", lambda: int(bed.generations()[0][3]) == 5)
+    bed.p.send(signal.SIGUSR1)
+    bed.p.send(signal.SIGHUP)
+    check(bed.p.wait(20 * SLOW) == 0, "a soft stop ends with 0")
+    check("nothing is reloaded any more" in bed.p.log(), bed.p.log()[-1000:])
+    w.wait(20)
