@@ -52,20 +52,23 @@ add_date(struct sl_buf *b, uint64_t us)
 
 /* " fe be/srv": the frontend stands for a backend that was never chosen. */
 static void
-add_names(struct sl_buf *b, const struct proxy *fe, const struct proxy *be, uint16_t srv)
+add_names(struct sl_buf *b, const struct proxy *fe, const struct proxy *be, const struct logrec *r)
 {
 	struct sl_str unknown = SL_STR("<unknown>");
 	struct sl_str fname = fe != NULL ? fe->name : unknown;
 	struct sl_str sname = SL_STR("<NOSRV>");
 
-	if (be != NULL && srv < be->nservers)
-		sname = be->servers[srv].name;
+	if (be != NULL && r->srv < be->nservers)
+		sname = be->servers[r->srv].name;
 	sl_buf_char(b, ' ');
 	sl_buf_add(b, fname);
 	sl_buf_char(b, ' ');
 	sl_buf_add(b, be != NULL ? be->name : fname);
 	sl_buf_char(b, '/');
-	sl_buf_add(b, sname);
+	if (r->srv == LOGREC_SERVICE)
+		sl_buf_printf(b, "<%.*s>", (int)sizeof(r->svc), r->svc);
+	else
+		sl_buf_add(b, sname);
 }
 
 static void
@@ -105,7 +108,7 @@ format_http(
 {
 	add_addr(b, &r->src);
 	add_date(b, r->accept_wall_us);
-	add_names(b, fe, be, r->srv);
+	add_names(b, fe, be, r);
 	sl_buf_printf(b, " %d/%d/%d/%d/%d %d %llu - - %.4s", r->tr, r->tw, r->tc, r->tresp, r->ta,
 		r->status != 0 ? (int)r->status : -1, (unsigned long long)r->bytes_out, r->term);
 	add_counts(b, r);
@@ -118,7 +121,7 @@ format_tcp(struct sl_buf *b, const struct logrec *r, const struct proxy *fe, con
 {
 	add_addr(b, &r->src);
 	add_date(b, r->accept_wall_us);
-	add_names(b, fe, be, r->srv);
+	add_names(b, fe, be, r);
 	// only the first two letters: the last ones speak of cookies (%ts, not %tsc)
 	sl_buf_printf(b, " %d/%d/%d %llu %.2s", r->tw, r->tc, r->tt,
 		(unsigned long long)r->bytes_out, r->term);

@@ -435,6 +435,12 @@ script_set_txn(lua_State *L, void (*push)(lua_State *L, struct script_call *c))
 	script_state_of(L)->push_txn = push;
 }
 
+void
+script_set_applet(lua_State *L, void (*push)(lua_State *L, struct script_call *c))
+{
+	script_state_of(L)->push_applet = push;
+}
+
 bool
 script_in_call(lua_State *L)
 {

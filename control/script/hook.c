@@ -144,7 +144,7 @@ run_entry_k(lua_State *L, int status sl_unused, lua_KContext ctx)
 	struct script_run *r = (struct script_run *)ctx;
 	struct call_slot *s = r->call.slot;
 
-	if (lua_gettop(L) <= 1)
+	if (lua_gettop(L) <= 1 || script_is_service(s->kind))
 		return 0; // nothing returned: no sample, act.CONTINUE
 	if (s->kind == 'a')
 		s->act = (int32_t)script_to_int(L, -1);
@@ -165,6 +165,8 @@ run_entry(lua_State *L)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, st->ref[s->fn & ~CALL_FN_PER_THREAD]);
 	if (s->kind == 'c')
 		lua_pushlstring(L, s->input.s.len != 0 ? s->input.s.p : "", s->input.s.len);
+	else if (script_is_service(s->kind) && st->push_applet != NULL)
+		st->push_applet(L, &r->call);
 	else if (st->push_txn != NULL)
 		st->push_txn(L, &r->call);
 	else
@@ -236,7 +238,18 @@ add_error(struct script_run *r, int rc, struct sl_buf *b)
 static const char *
 kind_name(uint8_t kind)
 {
-	return kind == 'a' ? "function" : kind == 'f' ? "sample-fetch" : "converter";
+	switch (kind) {
+	case 'a':
+		return "function";
+	case 'f':
+		return "sample-fetch";
+	case 's':
+		return "applet http";
+	case 'S':
+		return "applet tcp";
+	default:
+		return "converter";
+	}
 }
 
 static void
@@ -254,8 +267,8 @@ report(struct call_slot *s, const struct script_gen *g, struct sl_str why)
 	sl_buf_init(&b, s->error, sizeof(s->error));
 	sl_buf_add(&b, why);
 	sl_buf_init(&b, text, sizeof(text));
-	sl_buf_printf(&b, "Lua %s '%s': %.*s.", kind_name(s->kind),
-		g->fn[s->fn & ~CALL_FN_PER_THREAD].name, SL_STR_ARG(why));
+	sl_buf_printf(&b, script_is_service(s->kind) ? "Lua %s '<lua.%s>': %.*s." : "Lua %s '%s': %.*s.",
+		kind_name(s->kind), g->fn[s->fn & ~CALL_FN_PER_THREAD].name, SL_STR_ARG(why));
 	script_emit(SL_ALERT, sl_buf_str(&b));
 }
 
@@ -297,6 +310,7 @@ run_start(struct script_state *st, struct call_slot *s)
 	s->cpu_us = 0;
 	s->instructions = 0;
 	s->end = CALL_ERROR;
+	s->svc_started = s->svc_eof = false;
 	if (st == NULL || fn >= st->nref || st->ref[fn] == LUA_NOREF)
 		return NULL;
 	r = run_get(st);
@@ -309,7 +323,7 @@ run_start(struct script_state *st, struct call_slot *s)
 	st->active++;
 	r->kind = s->kind;
 	r->asked = false;
-	r->preempt = s->kind == 'a';
+	r->preempt = s->kind == 'a' || script_is_service(s->kind);
 	budget_start(r);
 	lua_pushcfunction(r->co, run_entry);
 	lua_pushlightuserdata(r->co, r);

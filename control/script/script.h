@@ -161,13 +161,16 @@ void script_log(struct lua_State *L, enum sl_level level, struct sl_str text);
 uint16_t script_thread_of(struct lua_State *L);
 /*
  * Registers the function at (absolute) stack index fn under a name without "lua."; kind 'a' 'f' 'c',
- * 'i' init function. 0; -EEXIST: replaced an earlier one; -EINVAL: exists in the other kind of
+ * 's' service of mode http, 'S' of mode tcp, 'i' init function. 0; -EEXIST: replaced an earlier one; -EINVAL: exists in the other kind of
  * state; -ENOENT: not registered by the first thread's state; -EPERM: no body runs; -ENOMEM.
  */
 int script_register(
 	struct lua_State *L, char kind, struct sl_str name, uint32_t points, int nargs, int fn);
 /* Called by open(): how the TXN object of a call is pushed (first argument of hooks). */
 void script_set_txn(struct lua_State *L, void (*push)(struct lua_State *L, struct script_call *c));
+/* As script_set_txn(), for services. */
+void script_set_applet(
+	struct lua_State *L, void (*push)(struct lua_State *L, struct script_call *c));
 /* core.done: ends the running call at once, pcall cannot keep it; does not return. */
 int script_done(struct lua_State *L);
 /*

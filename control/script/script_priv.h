@@ -46,6 +46,7 @@ struct script_state {
 	uint32_t ntasks, active;      // tasks; calls and tasks that have not ended
 	bool retired;                 // closed when nothing is active
 	void (*push_txn)(lua_State *L, struct script_call *c);
+	void (*push_applet)(lua_State *L, struct script_call *c);
 };
 
 struct script_fn {
@@ -118,7 +119,7 @@ struct script_run {
 	lua_State *co;
 	int co_ref;
 	int narg;     // for the next lua_resume()
-	uint8_t kind; // 'a', 'f', 'c', 't' (task)
+	uint8_t kind; // of its function (script_register()), or 't': a task
 	bool preempt; // forced yields allowed
 	bool waiting;
 	bool runaway; // used more than others may: has its share only
@@ -190,6 +191,12 @@ struct script_sched {
 	uint64_t watch_us;
 };
 extern struct script_sched script_sched;
+
+static inline bool
+script_is_service(uint8_t kind)
+{
+	return kind == 's' || kind == 'S';
+}
 
 static inline struct script_state *
 script_state_of(lua_State *L)

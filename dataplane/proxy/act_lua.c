@@ -4,12 +4,13 @@
  * function of a script.
  *
  * Runs on: the thread that loads a configuration. The call itself is an instruction of the rule's
- * program (OP_CALL, kind 'a'): call.c.
+ * program (OP_CALL, kind 'a'): call.c. "use-service lua.NAME" ends the rules, on the worker; the service
+ * is called behind them: svc.c.
  * Follows: HAProxy: the function declares how many words it takes, and gets them as strings. The
  * words behind them are ours.
  */
-#include "dataplane/proxy/action.h"
 #include "dataplane/proxy/call.h"
+#include "dataplane/proxy/stream.h"
 
 static int
 refuse(const struct act_parse *p, struct sl_str word, const char *fmt, struct sl_str arg)
@@ -171,3 +172,81 @@ act_lua_parse(struct act_parse *p, struct sl_str name)
 		return -EINVAL;
 	return prog_add_op(p->prog, OP_CALL, (uint32_t)fn, c) < 0 ? -EINVAL : 0;
 }
+
+/* ---- use-service ---- */
+
+struct use_service {
+	struct prog_call call;
+	struct sl_str name; // "lua.NAME"
+};
+
+/* What policies of a service may be. */
+static int
+check_policies(const struct act_parse *p, const struct call_rule *r)
+{
+	if (r->on_error == CALL_POLICY_CONT || r->on_overload == CALL_POLICY_CONT)
+		return say(p, p->word[0],
+			"a service has nothing to continue with: 'on-error' expects 'deny' or"
+			" 'status <code>', 'on-overload' also 'wait'");
+	return 0;
+}
+
+static int
+find_service(const struct act_parse *p, struct sl_str name, char kind)
+{
+	const struct expr_extern *ext = p->comp->ext;
+	uint32_t points;
+	int fn = -ENOENT;
+
+	if (ext != NULL && ext->lookup != NULL)
+		fn = ext->lookup(ext->ctx, kind, name, &points);
+	if (fn >= 0)
+		return fn;
+	if (ext != NULL && ext->lookup != NULL &&
+		ext->lookup(ext->ctx, kind == 's' ? 'S' : 's', name, &points) >= 0)
+		return refuse(p, name,
+			kind == 's' ? "registered as a service of mode tcp: '"
+				    : "registered as a service of mode http: '",
+			name);
+	return refuse(p, name, "no script registered the service '", name);
+}
+
+static int
+parse_service(struct act_parse *p, uintptr_t priv sl_unused)
+{
+	const struct expr_comp *e = p->comp;
+	struct sl_str name = p->nword > 0 ? p->word[0] : SL_STR("use-service");
+	struct call_rule *rule = arena_zalloc(e->mem, sizeof(*rule));
+	struct use_service *u = arena_zalloc(e->mem, sizeof(*u));
+	char kind = e->point == EVAL_TCP_CONTENT ? 'S' : 's';
+
+	if (p->nword == 0)
+		return say(p, name, "expects 'lua.<name>', a service that a script registered");
+	if (!sl_str_starts(name, SL_STR("lua."), false))
+		return refuse(p, name,
+			"expects 'lua.<name>', a service that a script registered, got '", name);
+	if (rule == NULL || u == NULL)
+		return say(p, name, "out of memory");
+	int fn = find_service(p, name, kind);
+	if (fn < 0)
+		return fn;
+	u->call = (struct prog_call){ .fn = (uint16_t)fn, .kind = (uint8_t)kind, .priv = rule };
+	u->name = arena_str(e->mem, name);
+	p->data = u;
+	return parse_options(p, 1, rule) < 0 ? -EINVAL : check_policies(p, rule);
+}
+
+static enum act_ret
+run_service(struct stream *s, const struct act *a, struct sample *args, uint32_t n)
+{
+	const struct use_service *u = a->data;
+
+	(void)args;
+	(void)n;
+	s->side->svc = (struct st_svc){ .call = &u->call, .name = u->name, .left = CALL_NO_LEN };
+	s->flags |= ST_F_SERVICE;
+	return ACT_STOP;
+}
+
+SL_ACTIONS({ "use-service", EVAL_BIT(EVAL_HTTP_REQ), parse_service, run_service,
+	"lua.<name> [deadline <time>] [on-error ...] [on-overload ...]: a script answers" });

@@ -54,9 +54,8 @@ body_first(struct stream *s, struct muxs *from, struct muxs *to, struct chain *o
 	return 0;
 }
 
-/* A message that ends badly while it is being passed on. */
-static void
-client_broke(struct stream *s)
+void
+body_client_broke(struct stream *s)
 {
 	if (muxs_error(s->cs) != MUX_ERR_PARSE) {
 		txn_client_abort(s);
@@ -126,7 +125,7 @@ move_up(struct stream *s)
 		s->flags |= ST_F_REQ_DONE;
 	if (rc != -EBADMSG)
 		return true;
-	client_broke(s);
+	body_client_broke(s);
 	return false;
 }
 
@@ -149,6 +148,10 @@ move_down(struct stream *s)
 void
 body_run(struct stream *s)
 {
+	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
+		svc_run(s);
+		return;
+	}
 	if (!move_up(s) || !move_down(s))
 		return;
 	if ((s->flags & ST_F_RES_DONE) == 0)

@@ -98,15 +98,25 @@ choose(uint8_t own, uint16_t own_status, uint8_t global, uint16_t global_status,
 	return (struct policy){ fallback, 0 };
 }
 
+/* A service has nothing to go on with. */
+static struct policy
+of_service(struct policy p, const struct stream *s, enum call_policy instead, uint16_t status)
+{
+	if (p.kind == CALL_POLICY_CONT && (s->flags & ST_F_SERVICE) != 0)
+		return (struct policy){ instead, status };
+	return p;
+}
+
 static struct policy
 error_policy(const struct stream *s)
 {
 	const struct call_rule *r = s->call.call->priv;
 	const struct global_conf *g = &s->model->global;
 
-	return choose(r != NULL ? r->on_error : CALL_POLICY_DEFAULT,
-		r != NULL ? r->error_status : 0, g->lua_on_error, g->lua_error_status,
-		CALL_POLICY_CONT);
+	return of_service(choose(r != NULL ? r->on_error : CALL_POLICY_DEFAULT,
+				  r != NULL ? r->error_status : 0, g->lua_on_error,
+				  g->lua_error_status, CALL_POLICY_CONT),
+		s, CALL_POLICY_STATUS, 500);
 }
 
 static struct policy
@@ -115,9 +125,10 @@ overload_policy(const struct stream *s)
 	const struct call_rule *r = s->call.call->priv;
 	const struct global_conf *g = &s->model->global;
 
-	return choose(r != NULL ? r->on_overload : CALL_POLICY_DEFAULT,
-		r != NULL ? r->overload_status : 0, g->lua_on_overload, g->lua_overload_status,
-		CALL_POLICY_WAIT);
+	return of_service(choose(r != NULL ? r->on_overload : CALL_POLICY_DEFAULT,
+				  r != NULL ? r->overload_status : 0, g->lua_on_overload,
+				  g->lua_overload_status, CALL_POLICY_WAIT),
+		s, CALL_POLICY_WAIT, 0);
 }
 
 /* What a policy answers; WAIT here means that waiting is over. */
@@ -134,6 +145,14 @@ by_policy(struct policy p)
 	default:
 		return (struct call_result){ .verdict = CALLV_CONT };
 	}
+}
+
+uint16_t
+call_error_status(const struct stream *s)
+{
+	struct policy p = error_policy(s);
+
+	return p.kind == CALL_POLICY_STATUS ? p.status : p.kind == CALL_POLICY_DENY ? 403 : 500;
 }
 
 static uint32_t
@@ -441,22 +460,26 @@ serve_waiting(struct lcore *lc, struct call_pair *p)
 
 /* ---- ending early ---- */
 
+void
+call_drop(struct lcore *lc, struct call_slot *slot, uint32_t seq)
+{
+	struct xmsg m = { .w = { XMSG_CALL_CANCEL, (uintptr_t)slot, seq } };
+
+	if (slot->asked)
+		call_told(lc, slot, -ECANCELED);
+	// when full, the script runs to its end for nobody
+	if (xring_push(&lc->script[slot->script].from, &m))
+		lc->script[slot->script].dirty = true;
+}
+
 /* The stream no longer waits; the slot comes back with CALL_DONE. */
 static void
 let_go(struct lcore *lc, struct stream *s)
 {
-	struct call_slot *slot = s->call.slot;
-
 	if (s->call.queued)
 		dequeue(s);
-	if (slot != NULL && slot->asked)
-		call_told(lc, slot, -ECANCELED);
-	if (slot != NULL) {
-		struct xmsg m = { .w = { XMSG_CALL_CANCEL, (uintptr_t)slot, s->call.seq } };
-		// when full, the script runs to its end for nobody
-		if (xring_push(&lc->script[slot->script].from, &m))
-			lc->script[slot->script].dirty = true;
-	}
+	if (s->call.slot != NULL)
+		call_drop(lc, s->call.slot, s->call.seq);
 	s->call.slot = NULL;
 }
 
@@ -552,6 +575,33 @@ yields(struct lcore *lc, struct stream *s, const struct call_slot *slot)
 	return true;
 }
 
+static bool
+holds(const struct stream *s, const struct call_slot *slot)
+{
+	return (s->call.slot == slot && s->call.seq == slot->seq) || svc_holds(s, slot);
+}
+
+static bool
+is_service(uint8_t kind)
+{
+	return kind == 's' || kind == 'S';
+}
+
+/* The slot goes back first: rules on the response may want one. */
+static void
+service_done(struct lcore *lc, struct stream *s, struct call_slot *slot)
+{
+	struct call_lcore *cl = *px_calls(lc);
+	enum call_end end = call_apply(s, slot) < 0 ? CALL_ERROR : slot->end;
+
+	stat_inc(lc, STAT_LUA_REPLIES);
+	if (end != CALL_OK)
+		stat_inc(lc, STAT_LUA_ERRORS);
+	slot_put(cl, &cl->pair[slot->script], slot);
+	svc_done(s, slot, end);
+	serve_waiting(lc, &cl->pair[slot->script]);
+}
+
 static void
 call_done(struct lcore *lc, struct call_slot *slot)
 {
@@ -564,10 +614,13 @@ call_done(struct lcore *lc, struct call_slot *slot)
 
 	lc->calls_out--;
 	counter_dec(&lc->gen[slot->model->place].slots);
-	if (s != NULL && (s->call.slot != slot || s->call.seq != slot->seq))
+	if (s != NULL && !holds(s, slot))
 		s = NULL; // it gave up waiting, or the stream is another by now
 	if (s == NULL) {
 		stat_inc(lc, STAT_LUA_LATE);
+	} else if (is_service(slot->kind)) {
+		service_done(lc, s, slot);
+		return;
 	} else {
 		s->call.slot = NULL;
 		r = conclude(lc, s, slot, &value);
@@ -587,7 +640,7 @@ call_ask(struct lcore *lc, struct call_slot *slot)
 {
 	struct stream *s = stream_lookup(lc, slot->stream);
 
-	if (s != NULL && (s->call.slot != slot || s->call.seq != slot->seq))
+	if (s != NULL && !holds(s, slot))
 		s = NULL;
 	slot->asked = true;
 	call_asked(lc, s, slot);
@@ -701,6 +754,11 @@ give_up(struct lcore *lc, struct call_pair *old, struct call_pair *succ)
 		struct stream *s = slot->busy ? stream_lookup(lc, slot->stream) : NULL;
 		struct call_result r;
 
+		if (s != NULL && svc_holds(s, slot)) {
+			stat_inc(lc, STAT_LUA_ERRORS);
+			svc_done(s, slot, CALL_ERROR);
+			continue;
+		}
 		if (s == NULL || s->call.slot != slot || s->call.seq != slot->seq)
 			continue;
 		s->call.slot = NULL;

@@ -25,6 +25,7 @@
 #define CALL_DEADLINE_MS 30000 // a request never waits for ever
 /* Bit of a function id: it exists in the state of each script thread, not only on thread 0. */
 #define CALL_FN_PER_THREAD 0x8000u
+#define CALL_NO_LEN        UINT64_MAX
 
 /* DEFAULT: the global section's; there it means continue on errors, wait on overload. */
 enum call_policy {
@@ -80,6 +81,10 @@ enum call_ask {
 	CALL_ASK_NONE,
 	CALL_ASK_FETCH, // ask_row: a WHERE_OWNER fetch, ask_args; ask_value: its value, T_ANY: none
 	CALL_ASK_CONV,  // ask_row: a WHERE_OWNER converter, ask_args; ask_value: input, then result
+	/* of services (svc.c); the answer may take as long as the client does */
+	CALL_ASK_HEAD, // reply_status, reply_reason, body_len, CW_REPLY_HDR: the answer's head; once
+	CALL_ASK_RECV, // up to ask_max bytes of what the client sends: ask_value; empty: its end
+	CALL_ASK_SEND, // ask_value to the client. -EMSGSIZE: body_len is over; -EAGAIN: no memory now
 };
 
 /* Memory in place of data[]; they belong to the worker. */
@@ -94,7 +99,7 @@ struct call_slot {
 	/* ==== worker writes before CALL ==== */
 	struct sl_handle stream;
 	uint32_t seq;            // of this use of the slot
-	uint8_t kind;            // 'a', 'f', 'c'
+	uint8_t kind;            // 'a', 'f', 'c'; services: 's' of mode http, 'S' of mode tcp
 	uint16_t fn;             // function id of the generation
 	const struct model *model;
 	uint32_t nargs;
@@ -124,6 +129,11 @@ struct call_slot {
 	const void *ask_row;
 	struct arg *ask_args; // in data
 	struct sample ask_value;
+	uint32_t ask_max;
+	uint64_t body_len; // of a service's answer; CALL_NO_LEN: it says none
+	/* ==== script thread only, while a service runs ==== */
+	uint32_t ask_mark; // `used` to go back to
+	bool svc_started, svc_eof; // HEAD was asked; RECV has told the end
 	/* ==== both, in turn: bump memory for the above ==== */
 	uint32_t used;
 	struct call_block *block; // NULL: data
@@ -147,6 +157,8 @@ void call_spare_free(struct call_spare *sp);
 /* NULL when data[] is full. Thread: whoever holds the slot. */
 void *call_alloc(struct call_slot *s, uint32_t n);
 struct sl_str call_str(struct call_slot *s, struct sl_str text);
+/* Bytes that call_alloc() has left. */
+uint32_t call_room(const struct call_slot *s);
 /* An arena over data[], for fetches and casts on the script thread. */
 struct call_arena {
 	struct arena arena;

@@ -151,6 +151,11 @@ call_asked(struct lcore *lc, struct stream *s, struct call_slot *slot)
 	case CALL_ASK_CONV:
 		call_told(lc, slot, ask_row(s, slot));
 		break;
+	case CALL_ASK_HEAD:
+	case CALL_ASK_RECV:
+	case CALL_ASK_SEND:
+		svc_asked(s, slot);
+		break;
 	case CALL_ASK_NONE:
 	default:
 		call_told(lc, slot, -EINVAL);

@@ -65,6 +65,11 @@ void call_moved(struct lcore *lc, const struct xmsg *m);
 /* The date given to stream_set_call_deadline() has come. */
 void call_deadline(struct lcore *lc, struct stream *s);
 
+/* Nobody waits any more for a call that was taken (a service behind its head). */
+void call_drop(struct lcore *lc, struct call_slot *slot, uint32_t seq);
+/* What on-error answers for s->call. */
+uint16_t call_error_status(const struct stream *s);
+
 /* ---- by call_apply.c: slot -> stream ---- */
 /* The script's writes so far, in its order; they are forgotten then. 0 or -Exxx. */
 int call_apply(struct stream *s, struct call_slot *slot);

@@ -24,6 +24,15 @@ call_alloc(struct call_slot *s, uint32_t n)
 	return (s->block != NULL ? s->block->mem : s->data) + at;
 }
 
+uint32_t
+call_room(const struct call_slot *s)
+{
+	uint32_t at = SL_ALIGN_UP(s->used, 8u);
+	uint32_t size = s->block != NULL ? CALL_BLOCK : CALL_DATA;
+
+	return at < size ? size - at : 0;
+}
+
 struct sl_str
 call_str(struct call_slot *s, struct sl_str text)
 {

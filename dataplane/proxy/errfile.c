@@ -119,8 +119,8 @@ fields_size(const struct reply *r)
 }
 
 /* Builds the head in the stream's arena. */
-static int
-build(struct stream *s, const struct reply *r, struct http_msg *m)
+int
+reply_build(struct stream *s, const struct reply *r, struct http_msg *m)
 {
 	uint16_t status = r->written != 0 ? r->written : r->status;
 	struct sl_str reason = r->reason.len > 0 ? r->reason : reason_of(status);
@@ -164,7 +164,7 @@ reply_send(struct stream *s, const struct reply *r)
 		s->phase = ST_REPLY;
 		return 0;
 	}
-	rc = build(s, r, &m);
+	rc = reply_build(s, r, &m);
 	if (rc < 0)
 		return rc;
 	muxs_rx_discard(lc, s->cs);
@@ -186,7 +186,7 @@ reply_send_bare(struct stream *s, struct conn *c, const struct reply *r)
 	struct http_msg m;
 	struct chain out;
 	char head[512];
-	int rc = build(s, r, &m);
+	int rc = reply_build(s, r, &m);
 
 	if (rc == 0)
 		rc = http_hdr_add(&m, SL_STR("connection"), SL_STR("close"));

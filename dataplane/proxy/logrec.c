@@ -169,6 +169,14 @@ fill(struct stream *s, struct logrec *r)
 	r->fe = proxy_index(s, s->fe);
 	r->be = proxy_index(s, s->be);
 	r->srv = s->srv != NULL ? (uint16_t)(s->srv - s->be->servers) : UINT16_MAX;
+	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
+		struct sl_str name = s->side->svc.name;
+		uint32_t n = sl_min(name.len, (uint32_t)sizeof(r->svc) - 1);
+
+		r->srv = LOGREC_SERVICE;
+		memcpy(r->svc, name.p, n);
+		r->svc[n] = '\0';
+	}
 	fill_timers(s, r);
 	r->bytes_in = s->log.bytes_in;
 	r->bytes_out = s->log.bytes_out;

@@ -63,6 +63,7 @@ struct call_slot *px_call_slot(const struct lcore *lc, uint16_t script, uint32_t
 
 /* ---- log records: worker -> main ---- */
 #define LOGREC_TEXT 1024
+#define LOGREC_SERVICE (UINT16_MAX - 1) // in place of a server: a service of a script
 /* Fixed-size; HAProxy's timers in milliseconds, -1: not reached. */
 struct logrec {
 	uint64_t accept_wall_us; // date of the request
@@ -71,6 +72,7 @@ struct logrec {
 	struct ip_port src, dst, bc_dst;
 	uint16_t fe, be;                   // index into model->proxies, UINT16_MAX none
 	uint16_t srv;                      // index within the backend, UINT16_MAX none
+	char svc[48];                      // with LOGREC_SERVICE: "lua.NAME"
 	int32_t tr, tw, tc, tresp, ta, th; // TR Tw Tc Tr Ta Th
 	int32_t tt;                        // mode tcp: total
 	uint64_t bytes_out, bytes_in;

@@ -110,6 +110,8 @@ stream_end(struct stream *s)
 		return;
 	if ((s->flags & ST_F_CALLED) != 0)
 		call_cancel(lc, s);
+	if ((s->flags & ST_F_SERVICE) != 0)
+		svc_end(s);
 	s->flags &= ~(ST_F_CALLED | ST_F_PARKED);
 	queue_del(lc, &s->wait);
 	upstream_release(s);

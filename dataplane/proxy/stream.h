@@ -74,11 +74,28 @@ struct txn_log {
 };
 #define TXN_LOG_SILENT (-1)
 
+/*
+ * A service of a script in place of a server: its call is s->call until the answer's head has come,
+ * then s->call is free for rules on the response, and the call is here.
+ */
+struct st_svc {
+	const struct prog_call *call;
+	struct sl_str name;      // "lua.NAME", for the log
+	struct call_slot *slot;  // NULL: not here (yet), or ended
+	uint32_t seq;
+	struct call_slot *asked; // RECV or SEND that waits for the client
+	uint32_t sent;           // of SEND
+	uint64_t left;           // of content-length; CALL_NO_LEN: it has none
+	struct sl_str page;      // an answer of our own in place of the service's, not sent yet
+	bool ended, broken;      // the function has ended; by an error, behind the head
+};
+
 /* What evaluates now, and goes on after a suspension. */
 struct st_side {
 	struct prog_cursor cursor;
 	struct http_field req_hdr[HTTP_MAX_HDR];
 	struct http_field res_hdr[HTTP_MAX_HDR];
+	struct st_svc svc; // with ST_F_SERVICE
 };
 
 /* One endpoint in mode tcp. */
@@ -105,6 +122,7 @@ struct st_leg {
 #define ST_F_AT_SRV     0x4000u // counted as connection of srv
 #define ST_F_LOGGED     0x8000u
 #define ST_F_SRV_CLOSE  0x10000u // a rule wants the server connection closed
+#define ST_F_SERVICE    0x20000u // answered by a service of a script: side->svc
 
 /* How far the use_backend rule fe->switches[next_switch] got. */
 enum switch_step { SWITCH_COND, SWITCH_COND_DONE, SWITCH_NAME_DONE, BALANCE_KEY };
@@ -235,7 +253,26 @@ void txn_response_interim(struct stream *s);
 void txn_response_rules(struct stream *s);
 void txn_server_error(struct stream *s);
 
+/* ---- svc.c ---- */
+/* The request's rules chose a service (ST_F_SERVICE): it is called. */
+void svc_start(struct stream *s);
+/* Goes on with what it asked for, as far as the client allows; ends the stream when it is through. */
+void svc_run(struct stream *s);
+/* The head has left, behind all rules: what may follow it? */
+void svc_head_sent(struct stream *s);
+/* Does it wait for bytes of the client? */
+bool svc_receives(const struct stream *s);
+/* The stream ends: so does the service. */
+void svc_end(struct stream *s);
+/* ---- of these, by call.c ---- */
+bool svc_holds(const struct stream *s, const struct call_slot *slot);
+void svc_asked(struct stream *s, struct call_slot *slot);
+/* Its function has ended, or is lost with its thread. The slot is not touched afterwards. */
+void svc_done(struct stream *s, struct call_slot *slot, enum call_end end);
+
 /* ---- body.c ---- */
+/* The client's message ends badly while it is being received. */
+void body_client_broke(struct stream *s);
 /* Bytes from the client, bytes to it: the log block and all counters. */
 void stream_count_in(struct stream *s, uint32_t n);
 /* A rule denied it: counted on the side of its message. */
@@ -290,6 +327,8 @@ struct reply {
 void reply_from_page(struct reply *r, uint16_t status, const struct http_page *page);
 /* The page that the backend or the frontend has for a status, else the usual one. */
 void reply_page(const struct stream *s, uint16_t status, struct reply *r);
+/* The head of an answer, in the stream's arena. 0, -ENOMEM, -ENOSPC. */
+int reply_build(struct stream *s, const struct reply *r, struct http_msg *m);
 /* Sends an answer of our own and ends the exchange; the caller then calls stream_end(). */
 int reply_send(struct stream *s, const struct reply *r);
 /* As reply_send(), on a connection that has no stream; closing is the caller's. */

@@ -50,6 +50,9 @@ wait_client(const struct stream *s)
 {
 	if (s->phase == ST_TUNNEL)
 		return true;
+	if ((s->flags & ST_F_SERVICE) != 0)
+		return svc_receives(s) ||
+			((s->flags & ST_F_RES_DONE) == 0 && client_blocks(s));
 	return client_blocks(s) || ((s->flags & ST_F_REQ_DONE) == 0 && !server_blocks(s));
 }
 
@@ -58,6 +61,8 @@ wait_server(const struct stream *s)
 {
 	if (s->phase == ST_TUNNEL)
 		return true;
+	if ((s->flags & ST_F_SERVICE) != 0)
+		return false; // its own limits hold
 	if (client_blocks(s))
 		return false;
 	return (s->flags & ST_F_REQ_DONE) != 0 || server_blocks(s) || s->phase == ST_DATA;
@@ -69,7 +74,9 @@ next_date(const struct stream *s)
 	sl_tick t = TICK_NONE;
 
 	if ((s->flags & ST_F_PARKED) != 0)
-		return s->call_exp;
+		return (s->flags & ST_F_SERVICE) != 0 && svc_receives(s)
+			? tick_first(s->call_exp, s->cli_exp)
+			: s->call_exp;
 	switch (s->phase) {
 	case ST_REQ_HEAD:
 		return tick_is_set(s->req_exp) ? s->req_exp : s->cli_exp;
@@ -121,6 +128,10 @@ flow_expired(struct stream *s)
 static void
 expired(struct stream *s)
 {
+	if ((s->flags & ST_F_PARKED) != 0 && !tick_is_expired(s->call_exp, s->lc->now)) {
+		txn_fail(s, 408, "cH"); // the client keeps a service waiting
+		return;
+	}
 	if ((s->flags & ST_F_PARKED) != 0) {
 		s->call_exp = TICK_NONE;
 		call_deadline(s->lc, s);

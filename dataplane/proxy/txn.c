@@ -113,7 +113,7 @@ txn_client_event(struct lcore *lc, struct muxs *ms, void *user, uint32_t ev)
 		txn_client_abort(s);
 	else if ((ev & MUX_EV_HEAD) != 0)
 		txn_request_head(s);
-	else if (is_flowing(s))
+	else if (is_flowing(s) || (s->flags & ST_F_SERVICE) != 0)
 		body_run(s);
 	else if ((ev & MUX_EV_ERROR) != 0)
 		txn_client_abort(s); // closed inside the body, before we read that far

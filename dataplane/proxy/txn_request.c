@@ -113,8 +113,13 @@ txn_balance_key(struct stream *s)
 void
 txn_request_rules(struct stream *s)
 {
-	if (s->phase == ST_REQ_RULES_FE && choose_backend(s) != RULE_NEXT)
+	if (s->phase == ST_REQ_RULES_FE && (s->flags & ST_F_SERVICE) == 0 &&
+		choose_backend(s) != RULE_NEXT)
 		return;
+	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
+		svc_start(s);
+		return;
+	}
 	if (txn_balance_key(s) != RULE_NEXT)
 		return;
 	if (stream_own_req(s) < 0 || txn_request_ready(s) < 0) {

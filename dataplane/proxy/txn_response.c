@@ -68,6 +68,8 @@ fit_framing(struct stream *s)
 {
 	bool strip = s->res.framing == HTTP_BODY_CHUNKED && (s->req.flags & HTTP_F_10) != 0;
 
+	if (unlikely(s->ss == NULL)) // a service: its bytes have no framing
+		return http_fit_framing(&s->res);
 	muxs_set_raw(s->cs, true, true);
 	muxs_set_raw(s->ss, !strip, true);
 	if (!strip)
@@ -95,7 +97,7 @@ send_response(struct stream *s)
 	close |= set;
 	s->phase = tunnel ? ST_TUNNEL : ST_DATA;
 	eom = drop;
-	if (!tunnel && !drop)
+	if (!tunnel && !drop && s->ss != NULL)
 		rc = body_first(s, s->ss, s->cs, &body, &eom);
 	else
 		rc = 0;
@@ -110,6 +112,8 @@ send_response(struct stream *s)
 	}
 	s->flags |= ST_F_RES_SENT | (eom ? ST_F_RES_DONE : 0);
 	s->log.status = s->res.status;
+	if (unlikely((s->flags & ST_F_SERVICE) != 0))
+		svc_head_sent(s);
 	if (tunnel) {
 		muxs_set_tunnel(s->cs);
 		muxs_set_tunnel(s->ss);

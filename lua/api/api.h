@@ -33,6 +33,27 @@ int l_core_tcp(lua_State *L); // api_socket.c
 #define API_REGEX  "sl.Regex"
 #define API_REPLY  "sl.Reply"
 #define API_SHARED "sl.Shared"
+#define API_APPLET_HTTP "sl.AppletHTTP"
+#define API_APPLET_TCP  "sl.AppletTCP"
+/*
+ * __index of objects of a call: a method (upvalue 1: their table), or f, sf, c, sc, http, made when first
+ * asked for.
+ */
+int api_object_index(lua_State *L);
+/* Methods that TXN and the applets share. */
+int api_get_var(lua_State *L);
+int api_set_var(lua_State *L);
+int api_unset_var(lua_State *L);
+int api_get_priv(lua_State *L);
+int api_set_priv(lua_State *L);
+/* Zero-based lists of values by lower-case name; m may be NULL. */
+int api_push_headers(lua_State *L, const struct http_msg *m);
+/* Of services: what the client sends, and bytes to it (api_applet.c). */
+int api_applet_receive(lua_State *L);
+int api_applet_getline(lua_State *L);
+int api_applet_send(lua_State *L);
+/* Pushes the object of class `key` for a service's call. */
+void api_push_applet(lua_State *L, struct script_call *c, const char *key);
 /* txn:reply(); txn:done(reply): the table at index 2 goes into the slot. */
 int api_txn_reply(lua_State *L);
 void api_take_reply(lua_State *L, struct call_slot *s);

@@ -128,6 +128,25 @@ l_core_register_converters(lua_State *L)
 	return 0;
 }
 
+/* core.register_service(name, "tcp"|"http", fn) */
+static int
+l_core_register_service(lua_State *L)
+{
+	api_nargs(L, 3, "register_service");
+	struct sl_str name = check_name(L, "register_service");
+	const char *mode = luaL_checkstring(L, 2);
+	bool http = strcmp(mode, "http") == 0;
+
+	luaL_checktype(L, 3, LUA_TFUNCTION);
+	if (!http && strcmp(mode, "tcp") != 0)
+		return luaL_error(L,
+			"Lua service environment '%s' is unknown. 'tcp' or 'http' are expected.",
+			mode);
+	do_register(L, http ? 's' : 'S', "service", name,
+		EVAL_BIT(http ? EVAL_HTTP_REQ : EVAL_TCP_CONTENT), 0, 3);
+	return 0;
+}
+
 /* core.register_task(fn[, args…]): HAProxy 2.8 has up to four; legal everywhere. */
 static int
 l_core_register_task(lua_State *L)
@@ -274,6 +293,7 @@ static const luaL_Reg core_functions[] = {
 	{ "register_fetches", l_core_register_fetches },
 	{ "register_converters", l_core_register_converters },
 	{ "register_init", l_core_register_init },
+	{ "register_service", l_core_register_service },
 	{ "register_task", l_core_register_task },
 	{ "log", l_core_log },
 	{ "now", l_core_now },

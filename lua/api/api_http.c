@@ -38,8 +38,8 @@ push_lower(lua_State *L, struct sl_str s)
 	luaL_pushresultsize(&b, s.len);
 }
 
-static int
-push_headers(lua_State *L, const struct http_msg *m)
+int
+api_push_headers(lua_State *L, const struct http_msg *m)
 {
 	lua_createtable(L, 0, m != NULL ? m->nhdr : 0);
 	for (uint16_t i = 0; m != NULL && i < m->nhdr; i++) {
@@ -68,14 +68,14 @@ static int
 l_http_req_get_headers(lua_State *L)
 {
 	api_nargs(L, 1, "req_get_headers");
-	return push_headers(L, api_call(L, 1)->slot->view.req);
+	return api_push_headers(L, api_call(L, 1)->slot->view.req);
 }
 
 static int
 l_http_res_get_headers(lua_State *L)
 {
 	api_nargs(L, 1, "res_get_headers");
-	return push_headers(L, api_call(L, 1)->slot->view.res);
+	return api_push_headers(L, api_call(L, 1)->slot->view.res);
 }
 
 /* ---- editing ---- */

@@ -30,8 +30,9 @@ push_part(lua_State *L, const char *name)
 		if (strcmp(parts[i].name, name) != 0)
 			continue;
 		const struct script_call *c = api_call(L, 1);
-		if (c->slot->view.req == NULL && strcmp(name, "http") == 0)
-			return false; // mode tcp
+		if (strcmp(name, "http") == 0 &&
+			(c->slot->view.req == NULL || c->slot->kind == 's'))
+			return false; // mode tcp; services
 		lua_rawgeti(L, 1, 0);
 		api_object(L, parts[i].key, -1);
 		lua_pushvalue(L, 2);
@@ -42,9 +43,8 @@ push_part(lua_State *L, const char *name)
 	return false;
 }
 
-/* __index; upvalue: the methods. */
-static int
-txn_index(lua_State *L)
+int
+api_object_index(lua_State *L)
 {
 	lua_pushvalue(L, 2);
 	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
@@ -74,8 +74,8 @@ var_name(lua_State *L, const struct script_call *c, enum var_scope *scope, struc
 		*scope != (res ? VAR_REQ : VAR_RES);
 }
 
-static int
-l_txn_get_var(lua_State *L)
+int
+api_get_var(lua_State *L)
 {
 	api_nargs(L, 2, "get_var");
 	struct script_call *c = api_call(L, 1);
@@ -98,8 +98,8 @@ l_txn_get_var(lua_State *L)
 }
 
 /* txn:set_var(name, value[, ifexist]); false: no such scope here. ifexist is about proc only. */
-static int
-l_txn_set_var(lua_State *L)
+int
+api_set_var(lua_State *L)
 {
 	api_nargs2(L, 3, 4, "set_var");
 	struct script_call *c = api_call(L, 1);
@@ -121,8 +121,8 @@ l_txn_set_var(lua_State *L)
 	return 1;
 }
 
-static int
-l_txn_unset_var(lua_State *L)
+int
+api_unset_var(lua_State *L)
 {
 	api_nargs(L, 2, "unset_var");
 	struct script_call *c = api_call(L, 1);
@@ -151,8 +151,8 @@ priv_key(const struct call_slot *s)
 	return (lua_Integer)s->worker << 32 | s->stream.idx;
 }
 
-static int
-l_txn_set_priv(lua_State *L)
+int
+api_set_priv(lua_State *L)
 {
 	api_nargs(L, 2, "set_priv");
 	const struct script_call *c = api_call(L, 1);
@@ -168,8 +168,8 @@ l_txn_set_priv(lua_State *L)
 	return 0;
 }
 
-static int
-l_txn_get_priv(lua_State *L)
+int
+api_get_priv(lua_State *L)
 {
 	api_nargs(L, 1, "get_priv");
 	const struct script_call *c = api_call(L, 1);
@@ -274,11 +274,11 @@ l_txn_set_loglevel(lua_State *L)
 }
 
 static const luaL_Reg txn_methods[] = {
-	{ "get_var", l_txn_get_var },
-	{ "set_var", l_txn_set_var },
-	{ "unset_var", l_txn_unset_var },
-	{ "get_priv", l_txn_get_priv },
-	{ "set_priv", l_txn_set_priv },
+	{ "get_var", api_get_var },
+	{ "set_var", api_set_var },
+	{ "unset_var", api_unset_var },
+	{ "get_priv", api_get_priv },
+	{ "set_priv", api_set_priv },
 	{ "log", l_txn_log },
 	{ "deflog", l_txn_deflog },
 	{ "Debug", l_txn_debug },
@@ -296,7 +296,7 @@ open_txn(lua_State *L)
 {
 	api_class(L, API_TXN, "TXN", txn_methods);
 	lua_getfield(L, -1, "__index");
-	lua_pushcclosure(L, txn_index, 1);
+	lua_pushcclosure(L, api_object_index, 1);
 	lua_setfield(L, -2, "__index");
 	lua_pop(L, 1);
 	lua_newtable(L);

@@ -47,6 +47,7 @@ def config(have):
     if "service" in have:
         fe += "    http-request use-service lua.row-V if { path_beg /V/ }\n"
         fe += "    http-request use-service lua.row-v if { path_beg /v/ }\n"
+    if "tcp-service" in have:
         more += ("frontend w1\n    mode tcp\n    bind %s:81\n    tcp-request inspect-delay 5s\n"
                  "    tcp-request content use-service lua.row-W\n" % VIP4)
         more += ("frontend w2\n    mode tcp\n    bind %s:82\n    tcp-request inspect-delay 5s\n"
@@ -105,11 +106,11 @@ def answers(net, have):
                            for k, a in zip(keys, ask(net, requests))]))
 
 
-ALL = ("tcp-content", "service", "task")
+ALL = ("tcp-content", "service", "tcp-service", "task")
 # What sluice has; rows of the others are left out. Goes away when it has all.
-HAVE = ("task",)
+HAVE = ("task", "service")
 NEEDS = {"Q": "tcp-content", "S": "tcp-content", "T": "task", "V": "service", "v": "service",
-         "W": "service", "w": "service"}
+         "W": "tcp-service", "w": "tcp-service"}
 
 
 def under_haproxy(net, prelude):

@@ -3,12 +3,7 @@
  * The whole way of a call: rules of a frontend suspend in the middle of expressions, slots go
  * through the rings to a real script thread and back, the request goes on to the server.
  */
-#include <time.h>
-
-#include "tests/harness/px_env.h"
-#include "tests/unit/lua/api/load.h"
-
-#define G(path) "GET " path " HTTP/1.1\r\nHost: a\r\nX-In: in\r\n\r\n"
+#include "tests/unit/lua/api/flow.h"
 
 static const char script[] =
 	"core.register_action('act', {'http-req'}, function(txn, w)\n"
@@ -66,100 +61,6 @@ SL_FETCHES({ "t_owner", fetch_owner, SL_NOARGS, T_STR, EVAL_ANY_REQ, WHERE_OWNER
 SL_CONVERTERS(
 	{ "t_own", conv_owner, SL_NOARGS, T_STR, T_STR, WHERE_OWNER, "of this test" });
 
-static struct px_env e;
-static struct script_gen *gen;
-static struct expr_extern ext;
-
-static char logged[1024]; // the latest message; read when the thread has answered
-
-static void
-keep(void *ctx sl_unused, enum sl_level level sl_unused, struct sl_str text)
-{
-	snprintf(logged, sizeof(logged), "%.*s", SL_STR_ARG(text));
-}
-
-/* Rules of the frontend; responses' may be NULL. */
-static void
-start(const char *const *req, const char *const *res)
-{
-	struct script_spec spec = { .nthreads = 1, .nlcores = 1, .log = keep };
-	struct script_err err = { "" };
-
-	px_env_init(&e);
-	memset(e.lc->stat, 0, sizeof(e.lc->stat));
-	assert_int_equal(script_gen_new(&gen), 0);
-	if (load_text(gen, script, false, &err) < 0 || script_gen_ready(gen, 1, &err) < 0)
-		fail_msg("%s", err.text);
-	ext = (struct expr_extern){
-		.lookup = script_lookup, .nargs = script_action_nargs, .ctx = gen
-	};
-	e.ext = &ext;
-	e.call_slots = 4;
-	e.model.lua = gen;
-	e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, req);
-	if (e.fe.http_req == NULL)
-		fail_msg("%s", e.error);
-	if (res != NULL) {
-		e.fe.http_res = px_env_rules(&e, EVAL_HTTP_RES, res);
-		if (e.fe.http_res == NULL)
-			fail_msg("%s", e.error);
-	}
-	px_env_start(&e);
-	spec.lc = &e.lc;
-	assert_int_equal(script_start(&spec), 0);
-}
-
-/* Takes the answers that are there. */
-static bool
-pump(void)
-{
-	struct xmsg m;
-	bool any = false;
-
-	lcore_wake_peers(e.lc);
-	while (xring_pop(&e.lc->script[0].to, &m)) {
-		px_script_message(e.lc, 0, &m);
-		any = true;
-	}
-	return any;
-}
-
-/* Until no call is out. */
-static void
-settle(void)
-{
-	struct timespec ts = { .tv_nsec = 20000 };
-
-	px_env_run(&e);
-	while (e.lc->calls_out > 0) {
-		if (pump())
-			px_env_run(&e);
-		else
-			nanosleep(&ts, NULL);
-	}
-}
-
-static void
-end(void)
-{
-	px_env_end(&e);
-	script_stop();
-	script_gen_free(gen);
-}
-
-static void
-ask(struct fake *c, const char *text)
-{
-	fake_give(c, text, (uint32_t)strlen(text));
-	settle();
-}
-
-static uint64_t
-stat(enum lc_stat s)
-{
-	return counter_get(&e.lc->stat[s]);
-}
-
 /* What the server saw and the client got for one request to "/". */
 static const struct {
 	int line;
@@ -199,7 +100,7 @@ test_rules(void **state sl_unused)
 	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
 		struct fake *c, *b;
 
-		start(rows[i].rules, NULL);
+		start(script, rows[i].rules, NULL);
 		c = px_env_client(&e);
 		ask(c, G("/"));
 		b = px_env_backend(&e, 0);
@@ -226,14 +127,14 @@ test_response(void **state sl_unused)
 	};
 	struct fake *c;
 
-	start(req, res);
+	start(script, req, res);
 	e.answers = answers;
 	c = px_env_client(&e);
 	ask(c, G("/"));
 	assert_non_null(strstr(px_env_got(c), "HTTP/1.1 203 Changed\r\n"));
 	assert_non_null(strcasestr(px_env_got(c), "x-res: s-win\r\n"));
 	end();
-	start(req, denied);
+	start(script, req, denied);
 	c = px_env_client(&e);
 	ask(c, G("/"));
 	assert_non_null(strstr(px_env_got(c), "502 Bad Gateway"));
@@ -248,7 +149,7 @@ test_keep_alive(void **state sl_unused)
 	const char *p;
 	int n = 0;
 
-	start(req, NULL);
+	start(script, req, NULL);
 	c = px_env_client(&e);
 	for (int i = 0; i < 20; i++)
 		ask(c, G("/"));
@@ -269,7 +170,7 @@ test_many(void **state sl_unused)
 	static const char *const req[] = { "lua.act w", NULL };
 	struct fake *c[20];
 
-	start(req, NULL);
+	start(script, req, NULL);
 	for (size_t i = 0; i < SL_ARRAY_SIZE(c); i++) {
 		c[i] = px_env_client(&e);
 		fake_give(c[i], G("/"), sizeof(G("/")) - 1);
@@ -290,7 +191,7 @@ test_deadline(void **state sl_unused)
 	};
 	struct fake *c;
 
-	start(req, NULL);
+	start(script, req, NULL);
 	c = px_env_client(&e);
 	fake_give(c, G("/loop"), sizeof(G("/loop")) - 1);
 	px_env_run(&e);
@@ -315,7 +216,7 @@ test_abort(void **state sl_unused)
 	static const char *const req[] = { "lua.loop", NULL };
 	struct fake *c[6]; // two of them wait for a slot
 
-	start(req, NULL);
+	start(script, req, NULL);
 	for (int round = 0; round < 5; round++) {
 		for (size_t i = 0; i < SL_ARRAY_SIZE(c); i++) {
 			c[i] = px_env_client(&e);
