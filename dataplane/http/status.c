@@ -91,7 +91,20 @@ http_reason(uint16_t status)
 		if (reasons[i].status == status)
 			return reasons[i].reason;
 	}
-	return "Unknown";
+	switch (status / 100) { // HAProxy's words for the others
+	case 1:
+		return "Informational";
+	case 2:
+		return "Success";
+	case 3:
+		return "Redirection";
+	case 4:
+		return "Client Error";
+	case 5:
+		return "Server Error";
+	default:
+		return "Other";
+	}
 }
 
 static const uint16_t error_status[HTTP_ERRORS] = { 200, 400, 401, 403, 404, 405, 407, 408, 410, 413,

@@ -208,9 +208,9 @@ getline_go(lua_State *L, struct script_call *c)
 int
 api_applet_getline(lua_State *L)
 {
-	api_nargs(L, 1, "getline");
 	struct script_call *c = api_call(L, AT_SELF);
 
+	lua_settop(L, AT_SELF);
 	lua_pushnil(L);
 	lua_newtable(L);
 	return getline_go(L, c);
@@ -264,14 +264,13 @@ send_go(lua_State *L, struct script_call *c, uint64_t at)
 int
 api_applet_send(lua_State *L)
 {
-	api_nargs(L, 2, "send");
 	struct script_call *c = api_call(L, AT_SELF);
 
-	api_check_str(L, AT_ARG);
-	lua_tostring(L, AT_ARG); // a number becomes its text
 	if (c->slot->kind == 's' && !c->slot->svc_started)
 		return luaL_error(
 			L, "Lua: 'send' you must call start_response() before sending data.");
+	api_nargs(L, 2, "send");
+	api_check_str(L, AT_ARG); // a number becomes its text
 	return send_go(L, c, 0);
 }
 

@@ -57,7 +57,6 @@ push_applet(lua_State *L, struct script_call *c)
 static int
 l_set_status(lua_State *L)
 {
-	api_nargs2(L, 2, 3, "set_status");
 	lua_Integer code = luaL_checkinteger(L, 2);
 	const char *reason = luaL_optstring(L, 3, NULL);
 	bool ok = code >= 100 && code <= 599;
@@ -89,12 +88,11 @@ push_response(lua_State *L)
 static int
 l_add_header(lua_State *L)
 {
-	api_nargs(L, 3, "add_header");
 	lua_Integer at = 0;
 
-	api_call(L, 1);
 	luaL_checkstring(L, 2);
 	luaL_checkstring(L, 3);
+	api_call(L, 1);
 	push_response(L);
 	lua_pushvalue(L, 2);
 	if (lua_rawget(L, -2) != LUA_TTABLE) {

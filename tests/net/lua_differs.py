@@ -36,10 +36,17 @@ DIFFERS = [
     (r"D/done-core", r"HTTP/1.1 200", "the value of core.done() is not taken yet"),
     (r"D/done-reply", r"418 Teapot", "HAProxy 2.6 loses the reason"),
     # not there yet
-    (r".*(register_service|register-bad-service).*", r"error",
-     "comes later"),
     (r"./globals", r"nil", "comes later"),
     (r"./txn-var-scopes", r"proc=falsenil", "proc comes later"),
+    # services
+    (r"v/applet-http-(error|length-none|length-two|nothing|send-early)", r"^HTTP/1.1 500 ",
+     "our page has other words"),
+    (r"v/applet-http-bad-(field|reason)", r"^HTTP/1.1 500 ", "HAProxy lets a value split the head"),
+    (r"V/applet-http-fetches-http", r'ok "/V/', "HAProxy has no HTTP in services"),
+    (r"V/applet-http-headers", r'"connection"', "HAProxy hides Connection"),
+    (r"V/applet-http-priv", r"ok \{\[1\]=5\}",
+     "HAProxy has no private data unless an action was called before"),
+    (r"V/applet-http-bad-(get_priv_two|start_response)", r"needs 1 arguments", "better words"),
     # arguments of fetches and converters
     (r"./txn-s?f-(bool-1|ipv[46]-.*|req_hdr-table)", r"ok ",
      "HAProxy refuses numbers and addresses as arguments"),

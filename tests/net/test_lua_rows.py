@@ -74,9 +74,28 @@ def ask(net, requests):
 IGNORE = ("date:", "server:", "connection:", "keep-alive:", "transfer-encoding:")
 
 
+def unchunked(body):
+    """The payload; how a proxy cuts it into chunks is its own matter. One that is cut off says so."""
+    out = ""
+    while True:
+        size, end, rest = body.partition("\r\n")
+        try:
+            n = int(size, 16)
+        except ValueError:
+            return out + "<cut off>"
+        if n == 0:
+            return out
+        out += rest[:n]
+        if not end or rest[n:n + 2] != "\r\n":
+            return out + "<cut off>"
+        body = rest[n + 2:]
+
+
 def normal(text):
     """Head without what is not the script's; both parts as one text."""
     head, _, body = text.partition("\r\n\r\n")
+    if "transfer-encoding: chunked" in head.lower():
+        body = unchunked(body)
     lines = head.split("\r\n")
     fields = sorted(x for x in ("%s:%s" % (n.lower(), v.rstrip()) for n, _, v in
                                 (l.partition(":") for l in lines[1:])) if not x.startswith(IGNORE))

@@ -119,7 +119,12 @@ names(void **state sl_unused)
 	assert_string_equal(http_reason(200), "OK");
 	assert_string_equal(http_reason(404), "Not Found");
 	assert_string_equal(http_reason(503), "Service Unavailable");
-	assert_string_equal(http_reason(299), "Unknown");
+	assert_string_equal(http_reason(299), "Success");
+	assert_string_equal(http_reason(199), "Informational");
+	assert_string_equal(http_reason(399), "Redirection");
+	assert_string_equal(http_reason(499), "Client Error");
+	assert_string_equal(http_reason(599), "Server Error");
+	assert_string_equal(http_reason(600), "Other");
 }
 
 int
