@@ -243,6 +243,8 @@ build_rules(struct conf *c, struct conf_px *px)
 {
 	if (c->count->errors > 0)
 		return;
+	if (rules_compile(c, px, &px->tcp_req, NULL, EVAL_TCP_CONTENT, &px->p->tcp_req) < 0)
+		return;
 	if (rules_compile(c, px, &px->http_req, &px->redirects, EVAL_HTTP_REQ, &px->p->http_req) ==
 		0)
 		(void)rules_compile(c, px, &px->http_res, NULL, EVAL_HTTP_RES, &px->p->http_res);

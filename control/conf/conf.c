@@ -242,11 +242,14 @@ conf_dump_keywords(void (*line)(void *ctx, const char *text), void *ctx)
 		const struct act_row *a = r->rows[i];
 		bool req = (a->points & EVAL_BIT(EVAL_HTTP_REQ)) != 0;
 		bool res = (a->points & EVAL_BIT(EVAL_HTTP_RES)) != 0;
+		bool content = (a->points & EVAL_BIT(EVAL_TCP_CONTENT)) != 0;
 
 		if (req)
 			dump_line(&d, "http-request", a->name, "", a->help);
 		if (res)
 			dump_line(&d, "http-response", a->name, "", a->help);
+		if (content)
+			dump_line(&d, "tcp-request content", a->name, "", a->help);
 	}
 	r = expr_fetches();
 	for (uint32_t i = 0; i < r->count; i++) {

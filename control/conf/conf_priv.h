@@ -168,7 +168,7 @@ struct conf_px {
 	/* own */
 	bool has_id;
 	struct acl_scope *acls;
-	struct conf_rules http_req, http_res, redirects;
+	struct conf_rules tcp_req, http_req, http_res, redirects;
 	struct conf_bind *binds, **bind_last;
 	struct conf_srv *srvs, **srv_last;
 	struct conf_switch *switches, **switch_last;

@@ -33,6 +33,29 @@ kw_http_response(struct conf *c, const struct conf_args *a)
 	return rules_add(c, &c->px->http_res, "http-response", EVAL_HTTP_RES, a->word, a->n);
 }
 
+/* Only what is of the client's connection: rules of a backend come later. */
+static int
+kw_tcp_content(struct conf *c, const struct conf_args *a)
+{
+	if (c->section != CONF_DEFAULTS && (c->px->p->caps & PX_CAP_FE) == 0) {
+		conf_error(c,
+			"not supported yet by sluice: '%s' in a backend; put the rule in the frontend.",
+			a->kw);
+		return -EINVAL;
+	}
+	return rules_add(
+		c, &c->px->tcp_req, "tcp-request content", EVAL_TCP_CONTENT, a->word, a->n);
+}
+
+/* How long rules may wait for bytes. None can yet: rules run when the connection, or the head, is there. */
+static int
+kw_inspect_delay(struct conf *c, const struct conf_args *a)
+{
+	uint32_t ms;
+
+	return conf_time(c, a->kw, a->word[0], &ms);
+}
+
 /* "redirect location /x if …" is "http-request redirect location /x if …", later. */
 static int
 kw_redirect(struct conf *c, const struct conf_args *a)
@@ -49,6 +72,10 @@ kw_redirect(struct conf *c, const struct conf_args *a)
 
 // clang-format off
 SL_CFG_PROXY(
+	{ "tcp-request content", CONF_PROXY, 1, CONF_MANY, kw_tcp_content,
+		"<action> [<argument>...] [if|unless <condition>]", "a rule on a client's connection" },
+	{ "tcp-request inspect-delay", CONF_ANY_PX, 1, 1, kw_inspect_delay, "<time>",
+		"how long such rules may wait for bytes: none does yet" },
 	{ "http-request", CONF_PROXY, 1, CONF_MANY, kw_http_request,
 		 "<action> [<argument>...] [if|unless <condition>]", "a rule on requests" },
 	{ "http-response", CONF_PROXY, 1, CONF_MANY, kw_http_response,

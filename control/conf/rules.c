@@ -66,7 +66,8 @@ conf_comp(struct conf *c, struct conf_px *px, struct arena *mem, enum eval_point
 		.file = rule_file, .page = rule_page, .pages = rule_pages, .file_ctx = c
 	};
 	return (struct expr_comp){
-		.mem = mem, .ext = &c->ext, .diag = &c->diag, .acls = px->acls, .point = point
+		.mem = mem, .ext = &c->ext, .diag = &c->diag, .acls = px->acls, .point = point,
+		.mode = px->p->mode == PX_HTTP ? EXPR_HTTP : EXPR_TCP
 	};
 }
 
@@ -209,11 +210,13 @@ static int
 try_rule(struct conf *c, const struct conf_rule *r, const char *ruleset, enum eval_point point)
 {
 	struct expr_comp comp = conf_comp(c, c->px, &c->tmp, point);
-	struct prog_builder *b = prog_begin(&comp);
+	struct prog_builder *b;
 	uint32_t errors = c->count->errors;
 	char what[160];
 	struct sl_buf text;
 
+	comp.mode = EXPR_ANY; // the section may say it later
+	b = prog_begin(&comp);
 	if (b == NULL)
 		return conf_nomem(c);
 	sl_buf_init(&text, what, sizeof(what));
@@ -253,7 +256,9 @@ int
 rules_compile(struct conf *c, struct conf_px *px, const struct conf_rules *rules,
 	const struct conf_rules *also, enum eval_point point, const struct prog **out)
 {
-	const char *ruleset = point == EVAL_HTTP_RES ? "http-response" : "http-request";
+	const char *ruleset = point == EVAL_HTTP_RES ? "http-response"
+		: point == EVAL_TCP_CONTENT          ? "tcp-request content"
+						     : "http-request";
 	struct expr_comp comp = conf_comp(c, px, &c->mem, point);
 	struct prog_builder *b;
 

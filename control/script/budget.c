@@ -89,7 +89,7 @@ check(struct script_run *r)
 		return KILL_INSTR; // of a call: a task has no end
 	uint64_t now = run_clock(r);
 	uint64_t us = now > r->start_us ? now - r->start_us : 0;
-	uint32_t all_ms = r->kind == 't'       ? g->task_ms
+	uint32_t all_ms = r->kind == 't'     ? g->task_ms
 		: script_is_service(r->kind) ? g->service_ms
 					     : g->session_ms;
 	if (all_ms != 0 && r->cpu_us + us >= (uint64_t)all_ms * 1000)

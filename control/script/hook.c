@@ -267,7 +267,8 @@ report(struct call_slot *s, const struct script_gen *g, struct sl_str why)
 	sl_buf_init(&b, s->error, sizeof(s->error));
 	sl_buf_add(&b, why);
 	sl_buf_init(&b, text, sizeof(text));
-	sl_buf_printf(&b, script_is_service(s->kind) ? "Lua %s '<lua.%s>': %.*s." : "Lua %s '%s': %.*s.",
+	sl_buf_printf(&b,
+		script_is_service(s->kind) ? "Lua %s '<lua.%s>': %.*s." : "Lua %s '%s': %.*s.",
 		kind_name(s->kind), g->fn[s->fn & ~CALL_FN_PER_THREAD].name, SL_STR_ARG(why));
 	script_emit(SL_ALERT, sl_buf_str(&b));
 }

@@ -161,8 +161,9 @@ void script_log(struct lua_State *L, enum sl_level level, struct sl_str text);
 uint16_t script_thread_of(struct lua_State *L);
 /*
  * Registers the function at (absolute) stack index fn under a name without "lua."; kind 'a' 'f' 'c',
- * 's' service of mode http, 'S' of mode tcp, 'i' init function. 0; -EEXIST: replaced an earlier one; -EINVAL: exists in the other kind of
- * state; -ENOENT: not registered by the first thread's state; -EPERM: no body runs; -ENOMEM.
+ * 's' service of mode http, 'S' of mode tcp, 'i' init function. 0; -EEXIST: replaced an earlier one;
+ * -EINVAL: exists in the other kind of state; -ENOENT: not registered by the first thread's state;
+ * -EPERM: no body runs; -ENOMEM.
  */
 int script_register(
 	struct lua_State *L, char kind, struct sl_str name, uint32_t points, int nargs, int fn);

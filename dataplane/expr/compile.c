@@ -133,6 +133,8 @@ expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, co
 {
 	const struct expr_comp *e = b->e;
 
+	if (e->mode != EXPR_TCP && e->point == EVAL_TCP_CONTENT && (points & EVAL_BIT(EVAL_HTTP_REQ)) != 0)
+		return 0;
 	if (e->point == EVAL_NONE) {
 		if ((b->points & points) != b->points) {
 			b->culprit = name;

@@ -253,6 +253,8 @@ struct expr_comp {
 	const struct expr_diag *diag;
 	const struct acl_scope *acls; // may be NULL
 	enum eval_point point;
+	enum { EXPR_TCP, EXPR_HTTP, EXPR_ANY } mode; // of the proxy, for EVAL_TCP_CONTENT: in mode
+						     // http a request's head is there
 };
 
 enum prog_op {

@@ -159,6 +159,7 @@ struct proxy {
 	struct httpchk httpchk;
 
 	/* Rule programs by evaluation point; NULL: no rule. */
+	const struct prog *tcp_req; // "tcp-request content"
 	const struct prog *http_req;
 	const struct prog *http_res;
 	const struct be_switch *switches;

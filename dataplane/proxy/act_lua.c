@@ -227,6 +227,9 @@ parse_service(struct act_parse *p, uintptr_t priv sl_unused)
 			"expects 'lua.<name>', a service that a script registered, got '", name);
 	if (rule == NULL || u == NULL)
 		return say(p, name, "out of memory");
+	if (kind == 'S' && e->mode == EXPR_HTTP)
+		return say(p, name,
+			"services of mode tcp cannot be used in mode http: use 'http-request use-service'");
 	int fn = find_service(p, name, kind);
 	if (fn < 0)
 		return fn;
@@ -248,5 +251,6 @@ run_service(struct stream *s, const struct act *a, struct sample *args, uint32_t
 	return ACT_STOP;
 }
 
-SL_ACTIONS({ "use-service", EVAL_BIT(EVAL_HTTP_REQ), parse_service, run_service,
+SL_ACTIONS({ "use-service", EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_TCP_CONTENT), parse_service,
+	run_service,
 	"lua.<name> [deadline <time>] [on-error ...] [on-overload ...]: a script answers" });

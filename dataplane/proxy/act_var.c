@@ -7,7 +7,9 @@
  */
 #include "dataplane/proxy/stream.h"
 
-#define POINTS (EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_HTTP_RES) | EVAL_BIT(EVAL_HTTP_AFTER))
+#define POINTS                                                                     \
+	(EVAL_BIT(EVAL_TCP_CONTENT) | EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_HTTP_RES) | \
+		EVAL_BIT(EVAL_HTTP_AFTER))
 
 struct var_name {
 	enum var_scope scope;

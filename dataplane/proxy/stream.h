@@ -123,6 +123,8 @@ struct st_leg {
 #define ST_F_LOGGED     0x8000u
 #define ST_F_SRV_CLOSE  0x10000u // a rule wants the server connection closed
 #define ST_F_SERVICE    0x20000u // answered by a service of a script: side->svc
+#define ST_F_CONTENT    0x40000u // "tcp-request content" rules are being evaluated
+#define ST_F_CONTENT_OK 0x80000u // mode tcp: they have been
 
 /* How far the use_backend rule fe->switches[next_switch] got. */
 enum switch_step { SWITCH_COND, SWITCH_COND_DONE, SWITCH_NAME_DONE, BALANCE_KEY };
@@ -260,8 +262,8 @@ void svc_start(struct stream *s);
 void svc_run(struct stream *s);
 /* The head has left, behind all rules: what may follow it? */
 void svc_head_sent(struct stream *s);
-/* Does it wait for bytes of the client? */
-bool svc_receives(const struct stream *s);
+/* Does it wait for the client: for bytes, or until it takes some? */
+bool svc_waits(const struct stream *s);
 /* The stream ends: so does the service. */
 void svc_end(struct stream *s);
 /* ---- of these, by call.c ---- */
@@ -269,6 +271,12 @@ bool svc_holds(const struct stream *s, const struct call_slot *slot);
 void svc_asked(struct stream *s, struct call_slot *slot);
 /* Its function has ended, or is lost with its thread. The slot is not touched afterwards. */
 void svc_done(struct stream *s, struct call_slot *slot, enum call_end end);
+
+/* ---- svc_tcp.c: of mode tcp ---- */
+/* Into ask_value, "" at the end. 0; 1: there is nothing now; -ENOSPC. */
+int svc_tcp_receive(struct stream *s, struct call_slot *slot, uint32_t max);
+/* From text + *done on. 0: all; 1: no room now; -EAGAIN: no memory now; -EPIPE. */
+int svc_tcp_send(struct stream *s, struct sl_str text, uint32_t *done);
 
 /* ---- body.c ---- */
 /* The client's message ends badly while it is being received. */

@@ -29,10 +29,18 @@ svc_holds(const struct stream *s, const struct call_slot *slot)
 	return (s->flags & ST_F_SERVICE) != 0 && svc(s)->slot == slot && svc(s)->seq == slot->seq;
 }
 
-bool
-svc_receives(const struct stream *s)
+static bool
+receives(const struct stream *s)
 {
 	return svc(s)->asked != NULL && svc(s)->asked->ask == CALL_ASK_RECV;
+}
+
+bool
+svc_waits(const struct stream *s)
+{
+	bool sends = svc(s)->asked != NULL || svc(s)->page.len > 0;
+
+	return receives(s) || (sends && (s->phase == ST_DATA || s->phase == ST_TUNNEL));
 }
 
 static void
@@ -57,6 +65,12 @@ receive(struct stream *s)
 	struct chain c;
 
 	slot->ask_value = (struct sample){ .type = T_STR, .s = SL_STR("") };
+	if (s->fe->mode == PX_TCP) {
+		int tcp = svc_tcp_receive(s, slot, max);
+		if (tcp <= 0)
+			tell(s, tcp);
+		return true;
+	}
 	chain_init(&c);
 	int rc = muxs_recv(lc, s->cs, max, &c, &eom);
 	if (rc < 0 && rc != -EBADMSG) {
@@ -136,7 +150,9 @@ static void
 send_asked(struct stream *s)
 {
 	struct st_svc *v = svc(s);
-	int rc = send_text(s, v->asked->ask_value.s, &v->sent);
+	struct sl_str text = v->asked->ask_value.s;
+	int rc = s->fe->mode == PX_TCP ? svc_tcp_send(s, text, &v->sent)
+				       : send_text(s, text, &v->sent);
 
 	if (rc != 1)
 		tell(s, rc);
@@ -149,6 +165,11 @@ finish(struct stream *s)
 	struct st_svc *v = svc(s);
 	struct chain none;
 
+	if (s->fe->mode == PX_TCP) {
+		txn_set_term(s, "--");
+		stream_end(s);
+		return;
+	}
 	chain_init(&none);
 	if ((s->flags & ST_F_RES_DONE) == 0) {
 		if (v->broken || (v->left != CALL_NO_LEN && v->left > 0) ||
@@ -175,9 +196,9 @@ svc_run(struct stream *s)
 {
 	struct st_svc *v = svc(s);
 
-	if (svc_receives(s) && !receive(s))
+	if (receives(s) && !receive(s))
 		return;
-	if (s->phase != ST_DATA)
+	if (s->phase != ST_DATA && s->phase != ST_TUNNEL)
 		return; // the head is not through
 	if (v->page.len > 0) {
 		int rc = send_text(s, v->page, &v->sent);
@@ -272,16 +293,22 @@ release_call(struct stream *s)
 }
 
 static void
+take_call(struct stream *s, struct call_slot *slot)
+{
+	release_call(s);
+	svc(s)->slot = slot;
+	svc(s)->seq = slot->seq;
+}
+
+static void
 on_head(struct stream *s, struct call_slot *slot)
 {
-	int rc = s->call.slot == slot ? take_head(s, slot) : -EINVAL;
+	int rc = s->call.slot == slot && s->fe->mode == PX_HTTP ? take_head(s, slot) : -EINVAL;
 
 	call_told(s->lc, slot, rc);
 	if (rc < 0)
 		return;
-	release_call(s);
-	svc(s)->slot = slot;
-	svc(s)->seq = slot->seq;
+	take_call(s, slot);
 	txn_response_head(s);
 }
 
@@ -289,6 +316,8 @@ void
 svc_asked(struct stream *s, struct call_slot *slot)
 {
 	stream_enter(s);
+	if (s->fe->mode == PX_TCP && s->call.slot == slot)
+		take_call(s, slot);
 	if (slot->ask == CALL_ASK_HEAD) {
 		on_head(s, slot);
 	} else {
@@ -307,9 +336,7 @@ static void
 own_answer(struct stream *s, uint16_t status)
 {
 	struct st_svc *v = svc(s);
-	struct reply r = {
-		.status = status, .body = errfile_body(status), .no_cache = true
-	};
+	struct reply r = { .status = status, .body = errfile_body(status), .no_cache = true };
 
 	if (r.body.len > 0)
 		r.ctype = SL_STR("text/html");
@@ -330,7 +357,10 @@ svc_done(struct stream *s, struct call_slot *slot, enum call_end end)
 	stream_enter(s);
 	v->asked = NULL;
 	v->ended = true;
-	if (s->call.slot == slot) {
+	if (s->call.slot == slot && s->fe->mode == PX_TCP) {
+		release_call(s); // it has said nothing
+		svc_run(s);
+	} else if (s->call.slot == slot) {
 		uint16_t status = end == CALL_OK ? 500 : call_error_status(s);
 
 		release_call(s);
@@ -343,28 +373,40 @@ svc_done(struct stream *s, struct call_slot *slot, enum call_end end)
 	stream_leave(s);
 }
 
-void
-svc_start(struct stream *s)
+static void
+call(struct stream *s)
 {
-	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
 	struct sample none;
 
-	txn_set_term(s, "LR");
-	counter_inc(&px_cnt(s->lc, s->fe)->intercepted);
-	if (stream_own_req(s) < 0) {
-		txn_fail(s, 500, "LR");
-		return;
-	}
-	s->phase = ST_WAIT_RES;
-	s->log.queue_us = s->log.connect_us = s->lc->now_us; // nothing to wait for, as in HAProxy
-	if ((s->req.flags & (HTTP_F_EXPECT | HTTP_F_10)) == HTTP_F_EXPECT && !muxs_rx_done(s->cs))
-		muxs_send_bytes(s->lc, s->cs, sl_str_make(go_on, sizeof(go_on) - 1), false, false);
-	muxs_set_raw(s->cs, false, false);
 	s->flags |= ST_F_CALLED | ST_F_PARKED;
 	if (call_start(s, svc(s)->call, NULL, &none) == ACT_SUSPEND || s->phase == ST_DEAD)
 		return;
 	release_call(s);
 	txn_fail(s, 500, "LR");
+}
+
+void
+svc_start(struct stream *s)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	counter_inc(&px_cnt(s->lc, s->fe)->intercepted);
+	s->log.queue_us = s->log.connect_us = s->lc->now_us; // nothing to wait for, as in HAProxy
+	if (s->fe->mode == PX_TCP) {
+		s->phase = ST_TUNNEL;
+		call(s);
+		return;
+	}
+	txn_set_term(s, "LR");
+	if (stream_own_req(s) < 0) {
+		txn_fail(s, 500, "LR");
+		return;
+	}
+	s->phase = ST_WAIT_RES;
+	if ((s->req.flags & (HTTP_F_EXPECT | HTTP_F_10)) == HTTP_F_EXPECT && !muxs_rx_done(s->cs))
+		muxs_send_bytes(s->lc, s->cs, sl_str_make(go_on, sizeof(go_on) - 1), false, false);
+	muxs_set_raw(s->cs, false, false);
+	call(s);
 }
 
 void

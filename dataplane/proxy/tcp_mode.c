@@ -29,10 +29,31 @@ tcp_mode_open(struct lcore *lc, struct session *ses, struct conn *c)
 	return s;
 }
 
+/* Its "tcp-request content" rules, once; false: they wait, or have ended the stream. */
+static bool
+content_passed(struct stream *s)
+{
+	if ((s->flags & ST_F_CONTENT_OK) != 0)
+		return true;
+	if ((s->flags & ST_F_CONTENT) == 0) {
+		s->flags |= ST_F_CONTENT;
+		if (rule_run(s, s->fe->tcp_req) != RULE_NEXT)
+			return false;
+	}
+	s->flags = (s->flags & ~ST_F_CONTENT) | ST_F_CONTENT_OK;
+	return true;
+}
+
 /* Out of the first event or the timer that the accept armed, and when a parked rule goes on. */
 void
 tcp_mode_start(struct stream *s)
 {
+	if (unlikely(s->fe->tcp_req != NULL) && !content_passed(s))
+		return;
+	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
+		svc_start(s);
+		return;
+	}
 	if (s->phase == ST_REQ_RULES_FE) {
 		if (backend_choose(s) != RULE_NEXT)
 			return;
@@ -84,6 +105,10 @@ tcp_mode_run(struct stream *s)
 {
 	if (s->phase != ST_TUNNEL)
 		return;
+	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
+		svc_run(s);
+		return;
+	}
 	move(s, &s->cli, &s->back, false);
 	move(s, &s->back, &s->cli, false);
 	if (s->cli.eof && s->back.eof) {

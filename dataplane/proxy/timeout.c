@@ -48,21 +48,20 @@ server_blocks(const struct stream *s)
 static bool
 wait_client(const struct stream *s)
 {
+	if ((s->flags & ST_F_SERVICE) != 0)
+		return svc_waits(s);
 	if (s->phase == ST_TUNNEL)
 		return true;
-	if ((s->flags & ST_F_SERVICE) != 0)
-		return svc_receives(s) ||
-			((s->flags & ST_F_RES_DONE) == 0 && client_blocks(s));
 	return client_blocks(s) || ((s->flags & ST_F_REQ_DONE) == 0 && !server_blocks(s));
 }
 
 static bool
 wait_server(const struct stream *s)
 {
-	if (s->phase == ST_TUNNEL)
-		return true;
 	if ((s->flags & ST_F_SERVICE) != 0)
 		return false; // its own limits hold
+	if (s->phase == ST_TUNNEL)
+		return true;
 	if (client_blocks(s))
 		return false;
 	return (s->flags & ST_F_REQ_DONE) != 0 || server_blocks(s) || s->phase == ST_DATA;
@@ -74,7 +73,7 @@ next_date(const struct stream *s)
 	sl_tick t = TICK_NONE;
 
 	if ((s->flags & ST_F_PARKED) != 0)
-		return (s->flags & ST_F_SERVICE) != 0 && svc_receives(s)
+		return (s->flags & ST_F_SERVICE) != 0 && svc_waits(s)
 			? tick_first(s->call_exp, s->cli_exp)
 			: s->call_exp;
 	switch (s->phase) {

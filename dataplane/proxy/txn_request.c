@@ -40,6 +40,12 @@ txn_request_head(struct stream *s)
 	s->phase = ST_REQ_RULES_FE;
 	if (unlikely(px_refuses(s)))
 		return;
+	if (unlikely(s->fe->tcp_req != NULL)) {
+		s->flags |= ST_F_CONTENT;
+		if (rule_run(s, s->fe->tcp_req) == RULE_NEXT)
+			txn_request_rules(s);
+		return;
+	}
 	switch (rule_run(s, s->fe->http_req)) {
 	case RULE_NEXT:
 		txn_request_rules(s);
@@ -113,6 +119,11 @@ txn_balance_key(struct stream *s)
 void
 txn_request_rules(struct stream *s)
 {
+	if (unlikely((s->flags & ST_F_CONTENT) != 0)) {
+		s->flags &= ~ST_F_CONTENT;
+		if (rule_run(s, s->fe->http_req) != RULE_NEXT)
+			return;
+	}
 	if (s->phase == ST_REQ_RULES_FE && (s->flags & ST_F_SERVICE) == 0 &&
 		choose_backend(s) != RULE_NEXT)
 		return;

@@ -52,7 +52,7 @@ def config(have):
                  "    tcp-request content use-service lua.row-W\n" % VIP4)
         more += ("frontend w2\n    mode tcp\n    bind %s:82\n    tcp-request inspect-delay 5s\n"
                  "    tcp-request content use-service lua.row-w\n" % VIP4)
-    if "tcp-content" in have:
+    if "tcp-response" in have:
         more = "    tcp-response content lua.row-S if { var(txn.path) -m beg /S/ }\n" + more
     return BODY % {"vip": VIP4, "srv": SRV4, "fe": fe, "more": more}
 
@@ -125,10 +125,10 @@ def answers(net, have):
                            for k, a in zip(keys, ask(net, requests))]))
 
 
-ALL = ("tcp-content", "service", "tcp-service", "task")
+ALL = ("tcp-content", "tcp-response", "service", "tcp-service", "task")
 # What sluice has; rows of the others are left out. Goes away when it has all.
-HAVE = ("task", "service")
-NEEDS = {"Q": "tcp-content", "S": "tcp-content", "T": "task", "V": "service", "v": "service",
+HAVE = ("task", "service", "tcp-content", "tcp-service")
+NEEDS = {"Q": "tcp-content", "S": "tcp-response", "T": "task", "V": "service", "v": "service",
          "W": "tcp-service", "w": "tcp-service"}
 
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: BSD-3-Clause
--- Services of mode http: the object AppletHTTP, and answers that a service writes itself.
+-- Services: the objects AppletHTTP and AppletTCP, and answers that a service writes itself.
 
 row("applet-http-parts", "V", function(a)
 	return a.method, a.version, a.path, a.qs, a.length, tostring(a), type(a.headers), type(a.f), type(a.sf),
@@ -178,4 +178,54 @@ end)
 answer("bad-reason", function(a)
 	a:set_status(200, "bad\r\nx: y")
 	a:start_response()
+end)
+
+-- mode tcp: the client sends the row's name and a line end
+row("applet-tcp-parts", "W", function(a)
+	return tostring(a), type(a.f), type(a.sf), type(a.c), type(a.sc), type(a.http), type(a.headers), type(a.method)
+end)
+row("applet-tcp-methods", "W", function(a)
+	local out = {}
+	for _, n in ipairs({ "getline", "receive", "send", "get_var", "set_var", "unset_var", "get_priv", "set_priv",
+		"set_status", "start_response" }) do
+		out[n] = type(a[n])
+	end
+	return out
+end)
+row("applet-tcp-vars", "W", function(a)
+	return a:set_var("txn.n", 7), a:get_var("txn.n"), a:set_var("sess.n", "s"), a:get_var("sess.n"),
+		a:set_var("none.n", 1), a:unset_var("txn.n"), a:get_var("txn.n"), a:get_var("none.n")
+end)
+row("applet-tcp-fetches", "W", function(a)
+	return a.f:fe_name(), a.sf:fe_name(), a.f:srv_name(), a.sf:srv_name(), a.f:src() == a.sf:src(),
+		type(a.f:dst_port()), a.c:upper("abc"), a.sc:length("abc")
+end)
+row("applet-tcp-send", "W", function(a)
+	return a:send("one"), a:send(""), a:send(("0123456789"):rep(3000))
+end)
+row("applet-tcp-wait", "W", function(a)
+	core.msleep(2)
+	core.yield()
+	return "waited"
+end)
+for name, fn in pairs({
+	send_none = function(a) return a:send() end,
+	send_table = function(a) return a:send({}) end,
+	receive_text = function(a) return a:receive("no") end,
+	get_var_none = function(a) return a:get_var() end,
+}) do
+	row("applet-tcp-bad-" .. name, "W", fn)
+end
+row("applet-tcp-nothing", "w", function() end)
+row("applet-tcp-hello", "w", function(a)
+	a:send("hello")
+end)
+row("applet-tcp-error", "w", function(a)
+	a:send("part")
+	error("boom")
+end)
+row("applet-tcp-done", "w", function(a)
+	a:send("x")
+	core.done("v")
+	a:send("y")
 end)

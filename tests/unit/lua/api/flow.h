@@ -24,6 +24,8 @@ keep(void *ctx sl_unused, enum sl_level level sl_unused, struct sl_str text)
 	snprintf(logged, sizeof(logged), "%.*s", SL_STR_ARG(text));
 }
 
+static bool flow_tcp; // mode tcp: rules are "tcp-request content"
+
 /* Rules of the frontend; responses' may be NULL. */
 static inline void
 start(const char *script, const char *const *req, const char *const *res)
@@ -42,8 +44,13 @@ start(const char *script, const char *const *req, const char *const *res)
 	e.ext = &ext;
 	e.call_slots = 4;
 	e.model.lua = gen;
-	e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, req);
-	if (e.fe.http_req == NULL)
+	if (flow_tcp) {
+		e.fe.mode = e.be.mode = PX_TCP;
+		e.fe.tcp_req = px_env_rules(&e, EVAL_TCP_CONTENT, req);
+	} else {
+		e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, req);
+	}
+	if (e.fe.http_req == NULL && e.fe.tcp_req == NULL)
 		fail_msg("%s", e.error);
 	if (res != NULL) {
 		e.fe.http_res = px_env_rules(&e, EVAL_HTTP_RES, res);

@@ -26,7 +26,17 @@ static const char script[] =
 	"S('vars', function(a) a:set_var('txn.v', a:get_var('txn.i') .. '!') a:start_response() end)\n"
 	"S('obj', function(a) a:start_response() a:send(table.concat({ a.method, a.version, a.path, a.qs, a.length,\n"
 	" a.headers['x-in'][0], a.sf:req_hdr('x-in'), a.sc:upper('u'), tostring(a), tostring(a.http) }, ',')) end)\n"
-	"core.register_service('tcp', 'tcp', function() end)\n"
+	"local function T(name, fn) core.register_service(name, 'tcp', fn) end\n"
+	"T('line', function(a) a:send('<' .. a:getline() .. '>') end)\n"
+	"T('all', function(a) local b = a:receive() a:send(#b .. tostring(a) .. a.sf:src()) end)\n"
+	"T('three', function(a) a:send(a:receive(3) .. '|') a:send(a:receive(2) .. '|') end)\n"
+	"T('fails', function(a) a:send('part') error('x') end)\n"
+	"T('fails0', function(a) error('x') end)\n"
+	"T('mute', function(a) end)\n"
+	"T('flood', function(a) while true do a:send(('x'):rep(4000)) end end)\n"
+	"T('late', function(a) while true do core.msleep(1) end end)\n"
+	"core.register_action('mark', { 'tcp-req' }, function(txn) txn:set_var('sess.m', 'M') end)\n"
+	"core.register_action('no', { 'tcp-req' }, function(txn) return act.DENY end)\n"
 	"core.register_fetches('slow', function(txn) core.msleep(5) return 'S' end)\n";
 
 static const char *const rules[] = { "set-var(txn.i) str(in)",
@@ -264,6 +274,112 @@ test_abort(void **state sl_unused)
 	}
 }
 
+/* ---- mode tcp ---- */
+
+static const struct {
+	int line;
+	const char *rules[4];
+	const char *give;
+	bool fin;
+	const char *got;
+} tcp_rows[] = {
+	{ __LINE__, { "use-service lua.line" }, "one\ntwo\n", false, "<one\n>" },
+	{ __LINE__, { "use-service lua.line" }, "one", true, "<one>" },
+	{ __LINE__, { "use-service lua.all" }, "12345", true, "5HAProxy class AppletTCP192.0.2.7" },
+	{ __LINE__, { "use-service lua.three" }, "12345", false, "123|45|" },
+	{ __LINE__, { "use-service lua.three" }, "1", true, "1||" },
+	{ __LINE__, { "use-service lua.fails" }, "", false, "part" },
+	{ __LINE__, { "use-service lua.fails0" }, "", false, "" },
+	{ __LINE__, { "use-service lua.mute" }, "", false, "" },
+	{ __LINE__, { "lua.mark", "use-service lua.line if { var(sess.m) -m str M }" }, "x\n", false,
+		"<x\n>" },
+	{ __LINE__, { "lua.no", "use-service lua.line" }, "x\n", false, "" },
+	{ __LINE__, { "reject", "use-service lua.line" }, "x\n", false, "" },
+	{ __LINE__, { "reject if { src 10.0.0.1 }", "use-service lua.line" }, "x\n", false, "<x\n>" },
+	{ __LINE__, { "use-service lua.late deadline 50ms" }, "x\n", false, "" },
+};
+
+static void
+test_tcp(void **state sl_unused)
+{
+	flow_tcp = true;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(tcp_rows); i++) {
+		struct fake *c;
+
+		start(script, tcp_rows[i].rules, NULL);
+		c = px_env_client(&e);
+		fake_give(c, tcp_rows[i].give, (uint32_t)strlen(tcp_rows[i].give));
+		if (tcp_rows[i].fin)
+			fake_fin(c);
+		px_env_run(&e);
+		px_env_wait(&e, 60);
+		settle();
+		if (strcmp(px_env_got(c), tcp_rows[i].got) != 0 || !(c->user_gone || c->reset))
+			fail_msg("row at line %d: \"%s\", log \"%s\"", tcp_rows[i].line,
+				px_env_got(c), logged);
+		assert_null(px_env_backend(&e, 0));
+		end();
+	}
+	flow_tcp = false;
+}
+
+/* "accept" goes on to the backend, as no rule does. */
+static void
+test_tcp_accept(void **state sl_unused)
+{
+	static const char *const accept[] = { "lua.mark", "accept if { var(sess.m) -m str M }",
+		"reject", NULL };
+	struct fake *c;
+
+	flow_tcp = true;
+	start(script, accept, NULL);
+	c = px_env_client(&e);
+	ask(c, G("/"));
+	assert_non_null(px_env_backend(&e, 0));
+	assert_non_null(strstr(px_env_got(c), "200 OK"));
+	end();
+	flow_tcp = false;
+}
+
+/* A client that does not read, one that says nothing, and one that leaves. */
+static void
+test_tcp_client(void **state sl_unused)
+{
+	static const char *const flood[] = { "use-service lua.flood", NULL };
+	static const char *const line[] = { "use-service lua.line", NULL };
+	struct fake *c;
+	uint32_t had;
+
+	flow_tcp = true;
+	start(script, flood, NULL);
+	e.net.window = 20000;
+	c = px_env_client(&e);
+	c->stalled = true;
+	calm();
+	had = c->out_len;
+	assert_in_range(had, 4000, 30000);
+	c->stalled = false;
+	while (c->out_len < had + 50000) {
+		fake_read(c);
+		step();
+	}
+	fake_rst(c);
+	settle();
+	end();
+	start(script, line, NULL);
+	e.fe.timeout.client = 500;
+	c = px_env_client(&e);
+	fake_give(c, "no end", 6);
+	calm();
+	px_env_wait(&e, 499);
+	assert_false(c->user_gone || c->reset);
+	px_env_wait(&e, 2);
+	assert_true(c->user_gone || c->reset);
+	settle();
+	end();
+	flow_tcp = false;
+}
+
 int
 main(void)
 {
@@ -274,6 +390,9 @@ main(void)
 		cmocka_unit_test(test_slow_client),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_tcp),
+		cmocka_unit_test(test_tcp_accept),
+		cmocka_unit_test(test_tcp_client),
 	};
 
 	return cmocka_run_group_tests(tests, px_env_group_setup, NULL);
