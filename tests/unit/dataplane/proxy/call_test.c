@@ -32,6 +32,11 @@ static struct world {
 	struct call_result result;
 	struct sample value;
 	uint32_t ntold;
+	/* of a service behind its head, as svc.c would keep it */
+	struct stream *served;
+	struct call_slot *svc_slot;
+	enum call_end svc_end;
+	uint32_t svc_asks, svc_ends;
 } w;
 
 /* ---- the flow's side of call_priv.h ---- */
@@ -95,6 +100,28 @@ void
 stream_set_call_deadline(struct stream *s, sl_tick at)
 {
 	s->call_exp = at;
+}
+
+bool
+svc_holds(const struct stream *s, const struct call_slot *slot)
+{
+	return s == w.served && slot == w.svc_slot;
+}
+
+void
+svc_asked(struct stream *s sl_unused, struct call_slot *slot sl_unused)
+{
+	w.svc_asks++;
+}
+
+void
+svc_done(struct stream *s, struct call_slot *slot, enum call_end end)
+{
+	if (s->call.slot == slot)
+		s->call.slot = NULL;
+	w.svc_slot = NULL;
+	w.svc_end = end;
+	w.svc_ends++;
 }
 
 /* ---- set-up ---- */
@@ -716,6 +743,99 @@ test_moved(void **state sl_unused)
 	assert_int_equal(w.result.status, 503);
 }
 
+/* ---- services ---- */
+
+static void
+ask(struct call_slot *slot)
+{
+	struct xmsg m = { .w = { XMSG_CALL_ASK, (uintptr_t)slot } };
+
+	px_script_message(w.lc, 0, &m);
+}
+
+static const struct prog_call service = { .fn = 3, .kind = 's' };
+
+/* Where other calls continue, a service answers 500, or 503. */
+static void
+test_service_policies(void **state sl_unused)
+{
+	struct stream *s = new_stream(0);
+	struct call_slot *slot;
+
+	w.model.global.lua_on_error = w.model.global.lua_on_overload = CALL_POLICY_CONT;
+	s->flags |= ST_F_SERVICE;
+	start(s, &service);
+	slot = take();
+	assert_int_equal(slot->kind, 's');
+	assert_int_equal(call_error_status(s), 500);
+	call_deadline(w.lc, s);
+	assert_int_equal(w.result.verdict, CALLV_ERROR);
+	assert_int_equal(w.result.status, 503);
+	w.model.global.lua_on_error = CALL_POLICY_DENY;
+	assert_int_equal(call_error_status(s), 403);
+	w.model.global.lua_on_error = CALL_POLICY_STATUS;
+	w.model.global.lua_error_status = 429;
+	assert_int_equal(call_error_status(s), 429);
+	done(slot, CALL_OK);
+}
+
+/* Behind its head the service has its slot, and another call of the stream another. */
+static void
+test_service_slot(void **state sl_unused)
+{
+	static struct xmsg ring[2][64];
+	struct stream *s = new_stream(0);
+	struct call_slot *slot, *other, *told;
+	struct sample v = str("set");
+
+	s->flags |= ST_F_SERVICE;
+	start(s, &service);
+	slot = take();
+	slot->ask = CALL_ASK_HEAD;
+	ask(slot);
+	assert_int_equal(w.svc_asks, 1);
+	w.served = s;
+	w.svc_slot = slot;
+	s->call.slot = NULL;
+	start(s, &plain); // a rule on the response
+	other = take();
+	call_add_write(slot, CW_SET_VAR, VAR_TXN, SL_STR("v"), &v);
+	slot->ask = CALL_ASK_SEND;
+	ask(slot);
+	assert_int_equal(w.svc_asks, 2);
+	assert_true(sl_str_eq(var_get(&s->vars, VAR_TXN, SL_STR("v"))->s, SL_STR("set")));
+	done(slot, CALL_EXHAUSTED);
+	assert_int_equal(w.svc_ends, 1);
+	assert_int_equal(w.svc_end, CALL_EXHAUSTED);
+	assert_int_equal(stat(STAT_LUA_ERRORS), 1);
+	assert_int_equal(w.ntold, 0);
+	done(other, CALL_OK);
+	assert_int_equal(w.ntold, 1);
+	assert_int_equal(w.lc->calls_out, 0);
+	/* one that is dropped while its question waits is answered first */
+	start(s, &service);
+	slot = take();
+	slot->asked = true;
+	call_drop(w.lc, slot, slot->seq);
+	assert_int_equal(taken(&told, NULL), XMSG_CALL_TOLD);
+	assert_int_equal(slot->ask_rc, -ECANCELED);
+	assert_int_equal(taken(&told, NULL), XMSG_CALL_CANCEL);
+	s->call.slot = NULL;
+	done(slot, CALL_CANCELLED);
+	assert_int_equal(w.svc_ends, 1);
+	/* and one whose thread is stuck has failed */
+	xring_init(&w.lc->script[1].to, ring[0], 64);
+	xring_init(&w.lc->script[1].from, ring[1], 64);
+	start(s, &service);
+	slot = take();
+	atomic_store(&slot->taken, true);
+	w.svc_slot = slot;
+	s->call.slot = NULL;
+	moved(1, call_spare_new(0, 1, NSLOTS, -1));
+	assert_int_equal(w.svc_ends, 2);
+	assert_int_equal(w.svc_end, CALL_ERROR);
+}
+
 /* ---- questions ---- */
 
 static bool
@@ -727,14 +847,6 @@ live_fetch(const struct txn_view *v, const struct arg *a, struct sample *out, st
 	out->type = T_STR;
 	out->s = arena_str(mem, http_hdr_get(v->req, a[0].s));
 	return out->s.p != NULL;
-}
-
-static void
-ask(struct call_slot *slot)
-{
-	struct xmsg m = { .w = { XMSG_CALL_ASK, (uintptr_t)slot } };
-
-	px_script_message(w.lc, 0, &m);
 }
 
 static void
@@ -837,6 +949,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ask, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_service_policies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_service_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_threads, setup, teardown),
 	};
