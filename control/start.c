@@ -48,6 +48,7 @@ loop_up(struct daemon *d)
 		.target = g->log_target,
 		.ntargets = g->nlog_targets,
 		.mask = g->log_mask,
+		.tag = g->log_tag,
 		.quiet = d->opt->quiet || g->quiet };
 
 	d->ev = s.ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);

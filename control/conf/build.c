@@ -102,8 +102,7 @@ warn_useless(struct conf *c, struct conf_px *px)
 			"back to 'option tcplog'.",
 			kind_of(px), SL_STR_ARG(p->name));
 	}
-	if (fe && (p->options & (PX_O_HTTPLOG | PX_O_TCPLOG)) != 0 && !px->log_global &&
-		px->log_mask == 0)
+	if (fe && px->log_fmt.text.p != NULL && !px->log_global && px->log_mask == 0)
 		conf_warning_at(c, NULL,
 			"log format ignored for %s '%.*s' since it has no log address.",
 			kind_of(px), SL_STR_ARG(p->name));
@@ -268,6 +267,7 @@ build_px(struct conf *c, struct conf_px *px)
 	conf_errors_build(c, px);
 	warn_timeouts(c, px);
 	warn_useless(c, px);
+	conf_log_build(c, px);
 	build_rules(c, px);
 }
 

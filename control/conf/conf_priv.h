@@ -147,6 +147,12 @@ struct conf_page {
 	uint32_t only; // bits of http_error_index(); 0: all that the section has
 };
 
+/* A log format as it was written; text NULL: none. */
+struct conf_fmt {
+	struct sl_str text;
+	struct src_pos pos;
+};
+
 /* A proxy, or a defaults section (then p holds what proxies inherit). */
 struct conf_px {
 	struct conf_px *next;
@@ -161,13 +167,15 @@ struct conf_px {
 	uint32_t log_mask; // of its own lines
 	struct sl_str hash_expr; // "balance hash"
 	struct src_pos hash_pos;
-	struct src_pos httplog_pos;
+	struct src_pos httplog_pos; // option httplog
+	struct conf_fmt log_fmt, log_err, log_sd, unique_id;
 	struct sl_str chk_body;
 	struct conf_hdr *chk_hdr;
 	struct conf_page *pages; // the newest first
 	/* own */
 	bool has_id;
 	struct acl_scope *acls;
+	struct px_capture *req_cap, *res_cap; // LOG_MAX_VALUES at most
 	struct conf_rules tcp_req, http_req, http_res, redirects;
 	struct conf_bind *binds, **bind_last;
 	struct conf_srv *srvs, **srv_last;
@@ -391,6 +399,15 @@ int conf_log_parse(struct conf *c, const struct conf_args *a, struct log_target 
 /* ---- kw_stats.c ---- */
 /* "-S": a socket of the runtime API that speaks as HAProxy's master. */
 int conf_master_socket(struct conf *c, const char *text);
+
+/* ---- kw_logformat.c ---- */
+/* Compiles the formats of a proxy's records. */
+void conf_log_build(struct conf *c, struct conf_px *px);
+/*
+ * The words of a rule, but "capture … len <n>" becomes "capture … id <place>" with a place of its
+ * own. out: room for n. 0 or -EINVAL.
+ */
+int conf_capture_rule(struct conf *c, const struct sl_str *word, uint32_t n, struct sl_str *out);
 
 /* ---- kw_check.c ---- */
 void conf_check_build(struct conf *c, struct conf_px *px);

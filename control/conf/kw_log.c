@@ -217,41 +217,6 @@ kw_log_proxy(struct conf *c, const struct conf_args *a)
 	return add_target(c, &t, &c->px->log_mask);
 }
 
-static int
-kw_httplog(struct conf *c, const struct conf_args *a)
-{
-	if (a->n > 0) {
-		if (sl_str_eq(a->word[0], SL_STR("clf")))
-			conf_error(c, "not supported yet by sluice: 'option httplog clf'.");
-		else
-			conf_error(c, "keyword 'httplog' only supports option 'clf', got '%.*s'.",
-				SL_STR_ARG(a->word[0]));
-		return -EINVAL;
-	}
-	if (c->section == CONF_BACKEND) {
-		conf_warning(c,
-			"backend '%.*s' : 'option httplog' directive is ignored in backends.",
-			SL_STR_ARG(c->section_ident));
-		return 0;
-	}
-	c->px->p->options = (c->px->p->options & ~PX_O_TCPLOG) | PX_O_HTTPLOG;
-	c->px->httplog_pos = c->pos;
-	return 0;
-}
-
-static int
-kw_tcplog(struct conf *c, const struct conf_args *a sl_unused)
-{
-	if (c->section == CONF_BACKEND) {
-		conf_warning(c,
-			"backend '%.*s' : 'option tcplog' directive is ignored in backends.",
-			SL_STR_ARG(c->section_ident));
-		return 0;
-	}
-	c->px->p->options = (c->px->p->options & ~PX_O_HTTPLOG) | PX_O_TCPLOG;
-	return 0;
-}
-
 #define LOG_ARGS \
 	"<address>|stdout|stderr|fd@<n> [len <n>] [format <format>] <facility> [<level> [<minlevel>]]"
 
@@ -263,9 +228,5 @@ SL_CFG_GLOBAL(
 SL_CFG_PROXY(
 	{ "log", CONF_ANY_PX, 1, CONF_MANY, kw_log_proxy, "global | " LOG_ARGS,
 		 "log requests or connections", .flags = CONF_KW_NO },
-	{ "option httplog", CONF_ANY_PX, 0, 1, kw_httplog, "",
-		"records with the request's details" },
-	{ "option tcplog", CONF_ANY_PX, 0, 0, kw_tcplog, "",
-		"records with the connection's details" },
 );
 // clang-format on

@@ -20,11 +20,15 @@ warn_order(struct conf *c, const char *what, uint32_t seen, const char *other)
 static int
 kw_http_request(struct conf *c, const struct conf_args *a)
 {
+	struct sl_str word[CONF_MAX_WORDS + 1];
+
 	if ((c->px->seen & PX_SEEN_REDIRECT) != 0)
 		warn_order(c, "http-request", PX_SEEN_REDIRECT, "redirect");
 	else
 		warn_order(c, "http-request", PX_SEEN_SWITCH, "use_backend");
-	return rules_add(c, &c->px->http_req, "http-request", EVAL_HTTP_REQ, a->word, a->n);
+	if (conf_capture_rule(c, a->word, a->n, word) < 0)
+		return -EINVAL;
+	return rules_add(c, &c->px->http_req, "http-request", EVAL_HTTP_REQ, word, a->n);
 }
 
 static int

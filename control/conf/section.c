@@ -76,6 +76,10 @@ px_inherit(struct conf_px *px, const struct conf_px *from)
 	px->hash_expr = from->hash_expr;
 	px->hash_pos = from->hash_pos;
 	px->httplog_pos = from->httplog_pos;
+	px->log_fmt = from->log_fmt;
+	px->log_err = from->log_err;
+	px->log_sd = from->log_sd;
+	px->unique_id = from->unique_id;
 	px->chk_hdr = from->chk_hdr;
 	px->chk_body = from->chk_body;
 	px->pages = from->pages;

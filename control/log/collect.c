@@ -34,6 +34,10 @@ struct log {
 	uint32_t mask; // of messages
 	bool quiet;
 	int pid;
+	char hostname[64];
+	char tag[64];
+	uint64_t *records; // of frontends, by slot, for %lc
+	uint32_t nrecords;
 	_Atomic(uint64_t) lost_post;
 	pthread_mutex_t lock; // of the fields below
 	uint32_t head, count;
@@ -73,6 +77,10 @@ log_new(const struct log_spec *s)
 	l->ev = s->ev;
 	l->quiet = s->quiet;
 	l->pid = (int)getpid();
+	if (gethostname(l->hostname, sizeof(l->hostname)) < 0)
+		l->hostname[0] = '\0';
+	l->hostname[sizeof(l->hostname) - 1] = '\0';
+	snprintf(l->tag, sizeof(l->tag), "%.*s", SL_STR_ARG(s->tag.len > 0 ? s->tag : SL_STR("sluice")));
 	ev_async_init(&l->wake, on_wake);
 	l->wake.data = l;
 	ev_async_start(l->ev, &l->wake);
@@ -106,6 +114,7 @@ log_free(struct log *l)
 	sink_close(&l->out);
 	sink_close(&l->err);
 	pthread_mutex_destroy(&l->lock);
+	free(l->records);
 	free(l);
 }
 
@@ -143,8 +152,8 @@ log_post(struct log *l, enum log_origin origin, enum sl_level level, struct sl_s
 static void
 put_line(struct sink *s, struct sl_buf *b, uint32_t max)
 {
-	max = sl_min(max, b->size);
-	b->len = sl_min(b->len, max - 1);
+	max = sl_min(max, b->size - 1); // without the newline, as HAProxy
+	b->len = sl_min(b->len, max);
 	for (uint32_t i = 0; i < b->len; i++) {
 		if (b->p[i] == '\n' || b->p[i] == '\r')
 			b->p[i] = ' ';
@@ -162,22 +171,33 @@ wall_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+/* A line on its way: what is the same for all targets. */
+struct line {
+	uint32_t mask; // of targets
+	enum sl_level level;
+	struct sl_str text, tag, sd; // tag empty: the process's
+};
+
 /* To those targets of the mask whose level it passes. */
 static void
-emit(struct log *l, uint32_t mask, enum sl_level level, struct sl_str text)
+emit(struct log *l, const struct line *x)
 {
+	struct log_head_args h = { .us = wall_us(),
+		.pid = l->pid,
+		.tag = x->tag.len > 0 ? x->tag : sl_str_c(l->tag),
+		.sd = x->sd };
 	char mem[LOG_LINE];
-	uint64_t now = wall_us();
 	struct sl_buf b;
 
 	for (uint32_t i = 0; i < l->ntargets; i++) {
 		const struct log_target *t = &l->target[i];
 
-		if ((mask >> i & 1) == 0 || level > t->level)
+		if ((x->mask >> i & 1) == 0 || x->level > t->level)
 			continue;
 		sl_buf_init(&b, mem, sizeof(mem));
-		log_head(&b, t, sl_max(level, (enum sl_level)t->min_level), now, l->pid);
-		sl_buf_add(&b, text);
+		h.level = sl_max(x->level, (enum sl_level)t->min_level);
+		log_head(&b, t, &h);
+		sl_buf_add(&b, x->text);
 		put_line(l->sink[i], &b, t->len != 0 ? t->len : LOG_LINE);
 	}
 }
@@ -245,7 +265,9 @@ log_drain(struct log *l)
 
 	// bounded: whoever posts faster than we write must not keep the event loop here
 	for (uint32_t i = 0; i < POSTS && take(l, &p); i++) {
-		emit(l, l->mask, p.level, sl_str_make(p.text, p.len));
+		emit(l, &(struct line){ .mask = l->mask,
+				.level = p.level,
+				.text = sl_str_make(p.text, p.len) });
 		if (!l->quiet && p.level <= SL_INFO)
 			show(l, &p);
 	}
@@ -256,19 +278,49 @@ log_drain(struct log *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* The targets of its frontend; a record of an older generation goes where messages go. */
-static uint32_t
-mask_of(const struct model *m, const struct logrec *r)
+/* How many records of that frontend there were before this one. */
+static uint64_t
+count_record(struct log *l, const struct proxy *fe)
 {
-	if (m == NULL || r->generation != m->generation || r->fe >= m->nproxies)
-		return UINT32_MAX;
-	return m->proxies[r->fe]->log_mask;
+	uint32_t slot = fe != NULL ? fe->slot : 0;
+
+	if (slot >= l->nrecords) {
+		uint64_t *more = realloc(l->records, (slot + 64) * sizeof(*more));
+
+		if (more == NULL)
+			return 0;
+		memset(more + l->nrecords, 0, (slot + 64 - l->nrecords) * sizeof(*more));
+		l->records = more;
+		l->nrecords = slot + 64;
+	}
+	return l->records[slot]++;
+}
+
+static void
+emit_record(struct log *l, const struct model *m, const struct logrec *r)
+{
+	const struct proxy *fe = logfmt_proxy(m, r, r->fe);
+	struct logfmt_env e = { .m = m,
+		.hostname = sl_str_c(l->hostname),
+		.pid = l->pid,
+		.log_count = count_record(l, fe),
+		.date = log_date };
+	// a record of an older generation goes where messages go
+	struct line x = { .mask = fe != NULL ? fe->log_mask : UINT32_MAX,
+		.level = (enum sl_level)r->level,
+		.tag = fe != NULL ? fe->log_tag : SL_STR_NULL };
+	char text[LOG_LINE], sd[LOG_LINE];
+
+	x.text = sl_str_make(text, log_format(&e, r, text, sizeof(text)));
+	if (x.text.len == 0) // as HAProxy: a format may give nothing
+		return;
+	x.sd = sl_str_make(sd, log_structured(&e, r, sd, sizeof(sd)));
+	emit(l, &x);
 }
 
 uint32_t
 log_collect(struct log *l, struct lcore *const *lc, uint16_t n, log_model_fn find, void *ctx)
 {
-	char text[LOG_LINE];
 	uint32_t got = 0;
 
 	for (uint16_t w = 0; w < n; w++) {
@@ -279,9 +331,7 @@ log_collect(struct log *l, struct lcore *const *lc, uint16_t n, log_model_fn fin
 			rec = logring_peek(r);
 			if (rec == NULL)
 				break;
-			const struct model *m = find(ctx, rec->generation);
-			emit(l, mask_of(m, rec), (enum sl_level)rec->level,
-				sl_str_make(text, log_format(m, rec, text, sizeof(text))));
+			emit_record(l, find(ctx, rec->generation), rec);
 			logring_done(r);
 			got++;
 		}

@@ -1,23 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * A log record as a line: HAProxy's httplog (its manual, 8.2.3), tcplog (8.2.2) and the default
- * line of a frontend with neither.
+ * A log record as a line: by its frontend's format, or the default line of one with none; and what
+ * stands before it.
  *
- * Runs on: main. Form for form what HAProxy 2.6 prints with "format raw", so that halog and the
- * like read it. Not here: log-format strings; those are evaluated on workers, into the record.
+ * Runs on: main. Form for form what HAProxy 2.6 prints, so that halog and the like read it. Not here:
+ * the formats themselves (proxy/logfmt.c); their expressions are evaluated on workers, into the record.
  */
 #include <stdio.h>
 #include <time.h>
 
 #include "control/log/log_priv.h"
-
-static const struct proxy *
-proxy_at(const struct model *m, const struct logrec *r, uint16_t i)
-{
-	if (m == NULL || r->generation != m->generation || i >= m->nproxies)
-		return NULL;
-	return m->proxies[i];
-}
 
 /* "127.0.0.1:80", "::1:80": no brackets, as HAProxy. */
 static void
@@ -36,96 +28,28 @@ add_addr(struct sl_buf *b, const struct ip_port *a)
 	sl_buf_u64(b, a->port);
 }
 
-/* " [06/Feb/2009:12:14:14.655]" in local time, with the C locale's month names. */
-static void
-add_date(struct sl_buf *b, uint64_t us)
+/* "06/Feb/2009:12:14:14.655" and so on, with the C locale's month names. */
+void
+log_date(struct sl_buf *b, uint64_t us, int kind)
 {
 	static const char mon[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
 		"Sep", "Oct", "Nov", "Dec" };
 	time_t t = (time_t)(us / 1000000);
+	char zone[8] = "+0000";
 	struct tm tm;
 
-	localtime_r(&t, &tm);
-	sl_buf_printf(b, " [%02d/%s/%04d:%02d:%02d:%02d.%03u]", tm.tm_mday, mon[tm.tm_mon % 12],
-		tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned)(us / 1000 % 1000));
-}
-
-/* " fe be/srv": the frontend stands for a backend that was never chosen. */
-static void
-add_names(struct sl_buf *b, const struct proxy *fe, const struct proxy *be, const struct logrec *r)
-{
-	struct sl_str unknown = SL_STR("<unknown>");
-	struct sl_str fname = fe != NULL ? fe->name : unknown;
-	struct sl_str sname = SL_STR("<NOSRV>");
-
-	if (be != NULL && r->srv < be->nservers)
-		sname = be->servers[r->srv].name;
-	sl_buf_char(b, ' ');
-	sl_buf_add(b, fname);
-	sl_buf_char(b, ' ');
-	sl_buf_add(b, be != NULL ? be->name : fname);
-	sl_buf_char(b, '/');
-	if (r->srv == LOGREC_SERVICE)
-		sl_buf_printf(b, "<%.*s>", (int)sizeof(r->svc), r->svc);
+	if (kind == LOGFMT_GMT)
+		gmtime_r(&t, &tm);
 	else
-		sl_buf_add(b, sname);
-}
-
-static void
-add_counts(struct sl_buf *b, const struct logrec *r)
-{
-	sl_buf_printf(b, " %u/%u/%u/%u/%s%u %u/%u", r->actconn, r->feconn, r->beconn, r->srvconn,
-		r->redispatched ? "+" : "", r->retries, r->srv_queue, r->be_queue);
-}
-
-/* The request line: what could break a line or a parser of it becomes #XX, as HAProxy's %r. */
-static void
-add_request(struct sl_buf *b, const struct logrec *r)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	uint32_t n = sl_min((uint32_t)r->text_len, (uint32_t)LOGREC_TEXT);
-
-	sl_buf_char(b, '"');
-	if (n == 0)
-		sl_buf_addc(b, "<BADREQ>");
-	for (uint32_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)r->text[i];
-
-		if (c < 32 || c >= 127 || c == '"' || c == '#') {
-			sl_buf_char(b, '#');
-			sl_buf_char(b, hex[c >> 4]);
-			sl_buf_char(b, hex[c & 15]);
-		} else {
-			sl_buf_char(b, (char)c);
-		}
-	}
-	sl_buf_char(b, '"');
-}
-
-static void
-format_http(
-	struct sl_buf *b, const struct logrec *r, const struct proxy *fe, const struct proxy *be)
-{
-	add_addr(b, &r->src);
-	add_date(b, r->accept_wall_us);
-	add_names(b, fe, be, r);
-	sl_buf_printf(b, " %d/%d/%d/%d/%d %d %llu - - %.4s", r->tr, r->tw, r->tc, r->tresp, r->ta,
-		r->status != 0 ? (int)r->status : -1, (unsigned long long)r->bytes_out, r->term);
-	add_counts(b, r);
-	sl_buf_char(b, ' ');
-	add_request(b, r);
-}
-
-static void
-format_tcp(struct sl_buf *b, const struct logrec *r, const struct proxy *fe, const struct proxy *be)
-{
-	add_addr(b, &r->src);
-	add_date(b, r->accept_wall_us);
-	add_names(b, fe, be, r);
-	// only the first two letters: the last ones speak of cookies (%ts, not %tsc)
-	sl_buf_printf(b, " %d/%d/%d %llu %.2s", r->tw, r->tc, r->tt,
-		(unsigned long long)r->bytes_out, r->term);
-	add_counts(b, r);
+		localtime_r(&t, &tm);
+	sl_buf_printf(b, "%02d/%s/%04d:%02d:%02d:%02d", tm.tm_mday, mon[tm.tm_mon % 12],
+		tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	if (kind == LOGFMT_LOCAL)
+		strftime(zone, sizeof(zone), "%z", &tm);
+	if (kind == LOGFMT_MS)
+		sl_buf_printf(b, ".%03u", (unsigned)(us / 1000 % 1000));
+	else
+		sl_buf_printf(b, " %s", zone);
 }
 
 static void
@@ -140,20 +64,39 @@ format_connect(struct sl_buf *b, const struct logrec *r, const struct proxy *fe)
 	sl_buf_addc(b, r->mode == PX_HTTP ? "/HTTP)" : "/TCP)");
 }
 
-uint32_t
-log_format(const struct model *m, const struct logrec *r, char *out, uint32_t size)
+/* Of what never was a request the format for errors, if there is one. */
+static const struct log_format *
+format_of(const struct proxy *fe, const struct logrec *r)
 {
-	const struct proxy *fe = proxy_at(m, r, r->fe);
-	const struct proxy *be = proxy_at(m, r, r->be);
+	if (fe == NULL)
+		return NULL;
+	return fe->log_err != NULL && r->mode == PX_HTTP && r->no_captures ? fe->log_err : fe->log_fmt;
+}
+
+uint32_t
+log_format(const struct logfmt_env *e, const struct logrec *r, char *out, uint32_t size)
+{
+	const struct proxy *fe = logfmt_proxy(e->m, r, r->fe);
+	const struct log_format *f = format_of(fe, r);
 	struct sl_buf b;
 
 	sl_buf_init(&b, out, size);
-	if (fe != NULL && (fe->options & PX_O_HTTPLOG) != 0 && r->mode == PX_HTTP)
-		format_http(&b, r, fe, be);
-	else if (fe != NULL && (fe->options & (PX_O_HTTPLOG | PX_O_TCPLOG)) != 0)
-		format_tcp(&b, r, fe, be);
+	if (f != NULL)
+		logfmt_print(&b, f, r, e);
 	else
 		format_connect(&b, r, fe);
+	return b.len;
+}
+
+uint32_t
+log_structured(const struct logfmt_env *e, const struct logrec *r, char *out, uint32_t size)
+{
+	const struct proxy *fe = logfmt_proxy(e->m, r, r->fe);
+	struct sl_buf b;
+
+	sl_buf_init(&b, out, size);
+	if (fe != NULL && fe->log_sd != NULL)
+		logfmt_print(&b, fe->log_sd, r, e);
 	return b.len;
 }
 
@@ -172,8 +115,10 @@ add_iso(struct sl_buf *b, uint64_t us)
 }
 
 void
-log_head(struct sl_buf *b, const struct log_target *t, enum sl_level level, uint64_t us, int pid)
+log_head(struct sl_buf *b, const struct log_target *t, const struct log_head_args *h)
 {
+	enum sl_level level = h->level;
+	uint64_t us = h->us;
 	time_t sec = (time_t)(us / 1000000);
 	unsigned pri = (unsigned)t->facility * 8 + level;
 	char day[32];
@@ -187,12 +132,14 @@ log_head(struct sl_buf *b, const struct log_target *t, enum sl_level level, uint
 	case LOG_RFC3164:
 		localtime_r(&sec, &tm);
 		strftime(day, sizeof(day), "%b %e %H:%M:%S", &tm);
-		sl_buf_printf(b, "%s localhost sluice[%d]: ", day, pid);
+		sl_buf_printf(b, "%s localhost %.*s[%d]: ", day, SL_STR_ARG(h->tag), h->pid);
 		break;
 	case LOG_RFC5424:
 		sl_buf_addc(b, "1 ");
 		add_iso(b, us);
-		sl_buf_printf(b, " - sluice %d - - ", pid);
+		sl_buf_printf(b, " - %.*s %d - ", SL_STR_ARG(h->tag), h->pid);
+		sl_buf_add(b, h->sd.len > 0 ? h->sd : SL_STR("-"));
+		sl_buf_char(b, ' ');
 		break;
 	case LOG_TIMED:
 	case LOG_ISO:

@@ -12,6 +12,7 @@
 #include "dataplane/base/log.h"
 #include "dataplane/lcore/lcore.h"
 #include "dataplane/model/model.h"
+#include "dataplane/proxy/logfmt.h"
 #include "dataplane/proxy/proxy.h"
 
 struct log;
@@ -32,6 +33,7 @@ struct log_spec {
 	uint32_t ntargets;
 	uint32_t mask; // targets of messages; 0: all
 	bool quiet;    // nothing shown on stderr
+	struct sl_str tag; // "log-tag"; empty: sluice
 };
 /* NULL when out of memory. */
 struct log *log_new(const struct log_spec *s);
@@ -61,8 +63,5 @@ struct log_stats {
 /* Any thread, approximate. */
 void log_get_stats(struct log *l, struct log_stats *out);
 
-/*
- * One record as HAProxy's httplog or tcplog writes it, by the options of its frontend, without
- * newline; returns the length (at most size - 1).
- */
-uint32_t log_format(const struct model *m, const struct logrec *r, char *out, uint32_t size);
+/* One record by the format of its frontend, without newline; its length (at most size - 1). */
+uint32_t log_format(const struct logfmt_env *e, const struct logrec *r, char *out, uint32_t size);

@@ -34,6 +34,15 @@ void sink_line(struct sink *s, const char *line, uint32_t len);
 /* Writes what it takes now; true when nothing is left. */
 bool sink_flush(struct sink *s);
 
-/* What stands before a message in the target's format. us: wall clock. */
-void log_head(
-	struct sl_buf *b, const struct log_target *t, enum sl_level level, uint64_t us, int pid);
+/* What stands before a message in the target's format. us: wall clock. sd: RFC 5424, may be empty. */
+struct log_head_args {
+	enum sl_level level;
+	uint64_t us;
+	int pid;
+	struct sl_str tag, sd;
+};
+void log_head(struct sl_buf *b, const struct log_target *t, const struct log_head_args *h);
+/* logfmt_env.date */
+void log_date(struct sl_buf *b, uint64_t us, int kind);
+/* The structured data of a record by "log-format-sd"; empty: there is none. */
+uint32_t log_structured(const struct logfmt_env *e, const struct logrec *r, char *out, uint32_t size);

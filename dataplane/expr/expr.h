@@ -86,10 +86,13 @@ enum eval_point {
 	EVAL_NR
 };
 #define EVAL_BIT(p) (1u << (p))
-#define EVAL_ANY_REQ                                                                               \
-	(EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_BE_SWITCH) | EVAL_BIT(EVAL_HTTP_RES) |           \
-		EVAL_BIT(EVAL_HTTP_AFTER) | EVAL_BIT(EVAL_LOG))
-#define EVAL_ANY_RES (EVAL_BIT(EVAL_HTTP_RES) | EVAL_BIT(EVAL_HTTP_AFTER) | EVAL_BIT(EVAL_LOG))
+/* As in HAProxy the heads are gone when a record is made: captures and variables keep of them. */
+#define EVAL_ANY_REQ                                                                    \
+	(EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_BE_SWITCH) | EVAL_BIT(EVAL_HTTP_RES) | \
+		EVAL_BIT(EVAL_HTTP_AFTER))
+#define EVAL_ANY_RES  (EVAL_BIT(EVAL_HTTP_RES) | EVAL_BIT(EVAL_HTTP_AFTER))
+#define EVAL_REQ_LOG (EVAL_ANY_REQ | EVAL_BIT(EVAL_LOG))
+#define EVAL_RES_LOG (EVAL_ANY_RES | EVAL_BIT(EVAL_LOG))
 #define EVAL_ANY (~0u)
 
 /*
@@ -357,6 +360,11 @@ struct prog_builder;
 struct prog_builder *prog_begin(const struct expr_comp *e);
 /* "src,ipmask(24)" */
 int prog_add_expr(struct prog_builder *b, struct sl_str text, enum sample_type want);
+/*
+ * The expression at the beginning of text, up to the byte `end` behind it; pushes one sample of type
+ * `want`. Returns the bytes before `end`, or -EINVAL.
+ */
+int prog_add_value(struct prog_builder *b, struct sl_str text, char end, enum sample_type want);
 /* "text %[expr] text": a format as in http-request values; pushes one T_STR. */
 int prog_add_fmt(struct prog_builder *b, struct sl_str text);
 /* Words after if/unless: named ACLs, { anonymous }, !, or, ||. Leaves the result in the flag. */

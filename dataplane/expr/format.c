@@ -71,26 +71,49 @@ fmt_alias(struct fmt *f, struct expr_lex *lx)
 		"log variables are not supported yet in this place");
 }
 
+static int
+one_expr(struct prog_builder *b, struct expr_lex *lx, char end, struct sl_str *text,
+	struct expr_info *info)
+{
+	const char *start = lx->p;
+
+	if (expr_compile(b, lx, false, info) < 0)
+		return -EINVAL;
+	*text = sl_str_make(start, (size_t)(lx->p - start));
+	if (lx->p < lx->end && *lx->p == end)
+		return 0;
+	b->failed = true;
+	return expr_error(b->e, *text, "expected '%c' after '%.*s'%s%.*s%s", end, SL_STR_ARG(*text),
+		lx->p == lx->end ? "" : ", but found '", lx->p == lx->end ? 0 : 1, lx->p,
+		lx->p == lx->end ? "" : "'");
+}
+
 /* Behind "%[". */
 static int
 fmt_expr(struct fmt *f, struct expr_lex *lx)
 {
-	const char *start = lx->p;
 	struct expr_info info;
+	struct sl_str text;
 
-	if (expr_compile(f->b, lx, false, &info) < 0)
+	if (one_expr(f->b, lx, ']', &text, &info) < 0)
 		return -EINVAL;
-	struct sl_str text = sl_str_make(start, (size_t)(lx->p - start));
-	if (lx->p == lx->end || *lx->p != ']') {
-		f->b->failed = true;
-		return expr_error(f->b->e, text, "expected ']' after '%.*s'%s%.*s%s",
-			SL_STR_ARG(text), lx->p == lx->end ? "" : ", but found '",
-			lx->p == lx->end ? 0 : 1, lx->p, lx->p == lx->end ? "" : "'");
-	}
 	lx->p++;
 	if (!sample_can_cast(info.out, T_STR))
 		return expr_want(f->b, text, info.out, T_STR);
 	return fmt_pushed(f, false);
+}
+
+int
+prog_add_value(struct prog_builder *b, struct sl_str source, char end, enum sample_type want)
+{
+	struct expr_lex lx = { .p = source.p, .end = source.p + source.len };
+	struct expr_info info;
+	struct sl_str text;
+
+	if (b->failed || one_expr(b, &lx, end, &text, &info) < 0 ||
+		expr_want(b, text, info.out, want) < 0)
+		return -EINVAL;
+	return (int)text.len;
 }
 
 int

@@ -16,3 +16,9 @@ model_find_proxy(const struct model *m, struct sl_str name, uint32_t caps)
 	}
 	return NULL;
 }
+
+const struct log_var_info log_var_info[LOGV_NR] = {
+#define LOG_VAR(sym, nm, fl, help) [LOGV_##sym] = { nm, fl },
+#include "dataplane/model/log_vars.def"
+#undef LOG_VAR
+};

@@ -38,6 +38,10 @@ struct px_keepalive {
 	uint32_t idle_ms, intvl_ms, count;
 };
 
+#define PX_O_LOGERRORS   0x0800u // option log-separate-errors
+#define PX_O_DONTLOGNORM 0x1000u // option dontlog-normal
+#define PX_O_LOGASAP     0x2000u
+
 /* Where a model object was written, for messages. */
 struct src_pos {
 	const char *file;
@@ -60,7 +64,7 @@ struct listen_addr {
 	/* of a socket of the host */
 	uint32_t backlog; // 0: maxconn
 	bool v6only, has_mode;
-	uint32_t mode; // of a path
+	uint32_t mode;    // of a path
 	int32_t uid, gid; // of a path; -1: as we are
 };
 
@@ -131,10 +135,53 @@ struct http_page {
 	struct sl_str body;
 };
 
+/* ---- formats of records (proxy/logfmt.h) ---- */
+
+enum log_var {
+	LOGV_TEXT,
+	LOGV_BLANK, // one or several, or none after another
+	LOGV_EXPR,  // value `index`, evaluated by the worker
+#define LOG_VAR(sym, name, flags, help) LOGV_##sym,
+#include "dataplane/model/log_vars.def"
+#undef LOG_VAR
+	LOGV_NR
+};
+/* What a variable may stand in, beyond its name. */
+#define LOGV_HTTP 0x1u
+#define LOGV_MAIN 0x2u
+struct log_var_info {
+	const char *name;
+	uint32_t flags;
+};
+/* By enum log_var; name NULL: not a variable. */
+extern const struct log_var_info log_var_info[LOGV_NR];
+#define LOGF_QUOTE     0x1u // +Q
+#define LOGF_HEX       0x2u // +X
+#define LOGF_ESCAPE    0x4u // +E
+#define LOGF_MANDATORY 0x8u // +M: '-' for nothing
+struct log_node {
+	uint8_t var;   // enum log_var
+	uint8_t flags; // LOGF_*
+	uint16_t index;
+	struct sl_str text;
+};
+#define LOG_MAX_VALUES 64 // expressions and captures of a proxy's records
+struct log_format {
+	const struct log_node *node;
+	uint32_t n;
+	const struct prog *prog; // emits the values of LOGV_EXPR by ACT; NULL: there are none
+	uint32_t nvalues;
+};
+/* "capture request header": what is kept of the first field of that name. */
+struct px_capture {
+	struct sl_str name; // empty: filled by rules only
+	uint32_t len;
+};
+
 struct proxy {
 	struct src_pos pos;
 	struct sl_str name;
-	uint32_t id;   // as HAProxy's uuid, from 1... in order
+	uint32_t id;      // as HAProxy's uuid, from 1... in order
 	uint32_t slot;    // index of its run-time state, and of its counters as a frontend
 	uint32_t be_slot; // of its counters as a backend: another one in "listen"
 	uint32_t since, be_since; // generations in which it got these slots; 0: at start
@@ -143,12 +190,22 @@ struct proxy {
 	uint32_t options; // PX_O_*
 	struct px_timeouts timeout;
 	struct px_keepalive keep_client, keep_server; // with PX_O_CLITCPKA, PX_O_SRVTCPKA
-	uint32_t maxconn; // frontend: 0 = the global one
+	uint32_t maxconn;                             // frontend: 0 = the global one
 	uint32_t retries;
 	struct sl_str forwardfor_hdr;
 	struct ip_net forwardfor_except; // family ADDR_NONE: none
 	bool forwardfor_ifnone;
 	uint32_t log_mask; // targets of its records; 0: no records
+	struct sl_str log_tag;
+	const struct log_format *log_fmt;   // NULL: the default line
+	const struct log_format *log_err;   // of what never was a request; NULL: log_fmt
+	const struct log_format *log_sd;    // structured data of RFC 5424, or NULL
+	const struct log_format *unique_id; // or NULL
+	struct sl_str unique_id_hdr;
+	const struct px_capture *req_cap, *res_cap;
+	uint32_t nreq_cap, nres_cap;
+	uint32_t nlog_values; // 0: its records have none; else captures and all expressions
+	bool log_bc;          // its records tell our address towards the server
 
 	const struct listen_addr *binds;
 	uint32_t nbinds;
@@ -209,7 +266,7 @@ struct log_target {
 	enum log_form form;
 	int fd;
 	struct ip_port addr; // the host's
-	uint8_t facility; // as syslog numbers them: kern 0 .. local7 23
+	uint8_t facility;    // as syslog numbers them: kern 0 .. local7 23
 	uint8_t level,
 		min_level; // messages above `level` are dropped, those below min_level raised to it
 	uint32_t len;      // longest line
@@ -257,27 +314,28 @@ struct global_conf {
 	uint32_t lua_service_timeout_ms, lua_stuck_timeout_ms;
 	uint32_t lua_runaway_share; // per cent
 	uint32_t lua_maxmem_mb;
-	bool lua_socket_compat;  // HAProxy's words and forms instead of LuaSocket's
-	uint32_t lua_sockets;    // of all scripts together
+	bool lua_socket_compat; // HAProxy's words and forms instead of LuaSocket's
+	uint32_t lua_sockets;   // of all scripts together
 	uint32_t lua_deadline_ms;
 	uint64_t lua_max_instructions;         // per call; 0: no limit
 	uint8_t lua_on_error, lua_on_overload; // defaults of rules: enum call_policy (proxy/call.h)
 	uint16_t lua_error_status, lua_overload_status; // with CALL_POLICY_STATUS
 	struct sl_str lua_prepend_path, lua_prepend_cpath;
-	bool lua_bool_normal;     // booleans of samples are booleans in scripts
-	bool lua_blocking_error;  // functions that block are refused once traffic runs
-	uint32_t ncall_slots; // per worker and script thread
+	bool lua_bool_normal;    // booleans of samples are booleans in scripts
+	bool lua_blocking_error; // functions that block are refused once traffic runs
+	uint32_t ncall_slots;    // per worker and script thread
 	struct log_target log_target[LOG_TARGETS]; // each once
 	uint32_t nlog_targets;
 	uint32_t log_mask; // those of the global section
 	uint32_t hard_stop_ms;      // "hard-stop-after"; 0: never
 	uint32_t reload_timeout_ms; // "tune.reload.timeout": of loading; 0: none
+	struct sl_str log_tag;           // empty: the program's name
 	struct sl_str node, description; // for statistics; may be empty
 	const struct cli_bind *cli_binds;
 	uint32_t ncli_binds;
-	uint32_t cli_timeout_ms; // "stats timeout"
-	uint32_t cli_maxconn;    // "stats maxconn"
-	const struct tcp_conf *tcp;      // "tune.tcp.*" (tcp/tcp.h); NULL: all as it is by default
+	uint32_t cli_timeout_ms;    // "stats timeout"
+	uint32_t cli_maxconn;       // "stats maxconn"
+	const struct tcp_conf *tcp; // "tune.tcp.*" (tcp/tcp.h); NULL: all as it is by default
 };
 
 struct model {
@@ -289,7 +347,7 @@ struct model {
 	uint32_t nports;
 	const struct proxy *const *proxies; // in order of the file
 	uint32_t nproxies;
-	uint32_t npx_counters; // sets of counters: slots and be_slots
+	uint32_t npx_counters;                  // sets of counters: slots and be_slots
 	const struct listen_addr *const *binds; // all of them
 	uint32_t nbinds;
 	uint32_t nservers; // server slots in use

@@ -207,7 +207,7 @@ check_urlp(const struct arg *args)
 
 // clang-format off
 SL_FETCHES(
-	{ "method",    fetch_method, SL_NOARGS, T_METH, EVAL_ANY_REQ, WHERE_PURE,
+	{ "method",    fetch_method, SL_NOARGS, T_METH, EVAL_REQ_LOG, WHERE_PURE,
 		"method of the request" },
 	{ "url",       fetch_part,   SL_NOARGS, T_STR, EVAL_ANY_REQ, WHERE_PURE,
 		"target of the request, as received or set", PART_URL },
@@ -229,7 +229,7 @@ SL_FETCHES(
 		"version of the response: 1.0 or 1.1", DIR_RES },
 	{ "resp_ver",  fetch_ver,    SL_NOARGS, T_STR, EVAL_ANY_RES, WHERE_PURE,
 		"res.ver", DIR_RES },
-	{ "status",    fetch_status, SL_NOARGS, T_SINT, EVAL_ANY_RES, WHERE_PURE,
+	{ "status",    fetch_status, SL_NOARGS, T_SINT, EVAL_RES_LOG, WHERE_PURE,
 		"status of the response" },
 	{ "req.proto_http", fetch_is_http, SL_NOARGS, T_BOOL, EVAL_ANY, WHERE_PURE,
 		"true if a request was parsed" },

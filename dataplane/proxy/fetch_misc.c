@@ -281,9 +281,9 @@ SL_FETCHES(
 		"name of the backend", PX_BE },
 	{ "be_id",    fetch_px_id,   SL_NOARGS, T_SINT, EVAL_ANY, WHERE_PURE,
 		"number of the backend", PX_BE },
-	{ "srv_name", fetch_srv_name, SL_NOARGS, T_STR, EVAL_ANY_RES, WHERE_PURE,
+	{ "srv_name", fetch_srv_name, SL_NOARGS, T_STR, EVAL_RES_LOG, WHERE_PURE,
 		"name of the server" },
-	{ "srv_id",   fetch_srv_id,   SL_NOARGS, T_SINT, EVAL_ANY_RES, WHERE_PURE,
+	{ "srv_id",   fetch_srv_id,   SL_NOARGS, T_SINT, EVAL_RES_LOG, WHERE_PURE,
 		"number of the server in its backend" },
 );
 // clang-format on

@@ -117,7 +117,9 @@ fill_timers(const struct stream *s, struct logrec *r)
 	const struct txn_log *l = &s->log;
 	uint64_t now = s->lc->now_us, start = l->first_us;
 
+	r->ti = (int32_t)((start - s->ses->idle_us) / 1000);
 	if (s->fe->mode == PX_HTTP) {
+		r->td = l->res_us != 0 ? ms(l->res_us, now) : -1;
 		r->tr = ms(start, l->head_us);
 		r->tw = ms(l->head_us, l->queue_us);
 		r->tc = ms(l->queue_us, l->connect_us);
@@ -127,10 +129,11 @@ fill_timers(const struct stream *s, struct logrec *r)
 		r->tr = r->tresp = -1;
 		r->tw = ms(s->ses->accept_us, l->queue_us);
 		r->tc = ms(l->queue_us, l->connect_us);
-		r->ta = -1;
+		r->td = l->connect_us != 0 ? ms(l->connect_us, now) : -1;
+		r->ta = (int32_t)((now - start) / 1000);
 	}
 	r->th = 0;
-	r->tt = ms(s->ses->accept_us, now);
+	r->tt = (int32_t)((now - s->ses->idle_us) / 1000);
 }
 
 static uint16_t
@@ -147,21 +150,49 @@ fill_text(const struct stream *s, struct logrec *r)
 {
 	struct sl_str t = s->log.line;
 
-	if (s->fe->mode == PX_HTTP && t.len == 0)
-		t = SL_STR("<BADREQ>");
 	r->text_len = (uint16_t)sl_min(t.len, (uint32_t)LOGREC_TEXT);
 	r->truncated = t.len == LOGREC_TEXT;
 	memcpy(r->text, t.p != NULL ? t.p : "", r->text_len);
 }
 
+/* The values behind the request line; what finds no room is cut, or as if it were not there. */
 static void
-fill(struct stream *s, struct logrec *r)
+fill_values(const struct stream *s, struct logrec *r)
+{
+	char *p = r->text + r->text_len, *end = p + LOGREC_VALUES;
+	uint32_t n = s->log.value != NULL ? s->fe->nlog_values : 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct sl_str v = s->log.value[i];
+		uint16_t len = LOGREC_NONE;
+
+		if (end - p < (ptrdiff_t)sizeof(len))
+			break;
+		if (v.p != NULL)
+			len = (uint16_t)sl_min(v.len, (uint32_t)(end - p - (ptrdiff_t)sizeof(len)));
+		memcpy(p, &len, sizeof(len));
+		p += sizeof(len);
+		if (v.p != NULL && len > 0)
+			memcpy(p, v.p, len);
+		p += v.p != NULL ? len : 0;
+	}
+	r->values_len = (uint16_t)(p - r->text - r->text_len);
+}
+
+void
+logrec_fill(const struct stream *s, struct logrec *r)
 {
 	struct bal_shared *sh = s->lc->bal_shared;
 
 	r->accept_wall_us = s->log.first_wall_us;
+	r->start_wall_us = s->log.first_wall_us - (s->log.first_us - s->ses->idle_us);
+	r->asap = false;
+	r->tls = false;
+	r->values_len = 0;
+	r->no_captures = s->log.head_us == 0;
 	r->generation = s->model->generation;
-	r->unique = s->unique;
+	r->unique = s->unique * s->lc->nlcores + s->lc->id;
+	r->bc_src = s->log.bc_src != NULL ? *s->log.bc_src : (struct ip_port){ 0 };
 	r->src = s->ses->src;
 	r->dst = s->ses->dst;
 	r->bc_dst = s->srv != NULL ? *srv_addr(&s->lc->bal_shared->srv[s->srv->slot], s->srv)
@@ -171,20 +202,21 @@ fill(struct stream *s, struct logrec *r)
 	r->srv = s->srv != NULL ? (uint16_t)(s->srv - s->be->servers) : UINT16_MAX;
 	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
 		struct sl_str name = s->side->svc.name;
-		uint32_t n = sl_min(name.len, (uint32_t)sizeof(r->svc) - 1);
+		uint32_t n = sl_min(name.len, (uint32_t)sizeof(r->svc) - 3);
 
 		r->srv = LOGREC_SERVICE;
-		memcpy(r->svc, name.p, n);
-		r->svc[n] = '\0';
+		r->svc[0] = '<';
+		memcpy(r->svc + 1, name.p, n);
+		memcpy(r->svc + 1 + n, ">", 2);
 	}
 	fill_timers(s, r);
 	r->bytes_in = s->log.bytes_in;
-	r->bytes_out = s->log.bytes_out;
+	// as HAProxy: what its parser answers by itself counts nowhere in the record
+	r->bytes_out = s->fe->mode == PX_HTTP && s->log.head_us == 0 ? 0 : s->log.bytes_out;
 	r->status = s->log.status;
 	r->mode = (uint8_t)s->fe->mode;
 	r->retries = s->log.retries;
 	r->redispatched = s->log.redispatched;
-	r->level = (uint8_t)(s->log.level > 0 ? s->log.level - 1 : SL_INFO);
 	r->term[0] = s->log.term[0] != '\0' ? s->log.term[0] : '-';
 	r->term[1] = s->log.term[1] != '\0' ? s->log.term[1] : '-';
 	r->term[2] = r->term[3] = '-'; // cookies
@@ -194,31 +226,81 @@ fill(struct stream *s, struct logrec *r)
 	r->srvconn = s->srv != NULL ? srv_cur(s->lc, s->srv) : 0;
 	r->srv_queue = r->be_queue = 0;
 	fill_text(s, r);
+	if (unlikely(s->log.value != NULL))
+		fill_values(s, r);
 }
 
-void
-logrec_push(struct stream *s)
+/* What "option log-separate-errors" raises and "option dontlog-normal" keeps. */
+static bool
+is_error(const struct stream *s)
+{
+	char who = s->log.term[0];
+
+	return s->log.redispatched || s->log.retries > 0 || (s->log.status >= 500) ||
+		(who != '\0' && who != '-' && who != 'L');
+}
+
+static uint8_t
+level_of(const struct stream *s, bool error)
+{
+	if (s->log.level > 0)
+		return (uint8_t)(s->log.level - 1);
+	return error && (s->fe->options & PX_O_LOGERRORS) != 0 ? SL_ERR : SL_INFO;
+}
+
+static bool
+is_logged(const struct stream *s, bool error)
+{
+	uint32_t o = s->fe->options;
+
+	if (s->fe->log_mask == 0 || s->model == NULL || s->log.level == TXN_LOG_SILENT ||
+		(s->flags & ST_F_LOGGED) != 0)
+		return false;
+	if ((o & PX_O_DONTLOGNORM) != 0 && !error)
+		return false;
+	return (o & PX_O_DONTLOGNULL) == 0 || s->log.bytes_in != 0 || s->log.head_us != 0 ||
+		s->log.line.len != 0 || s->cs != NULL;
+}
+
+static void
+push(struct stream *s)
 {
 	struct logring *ring = s->lc->logring;
+	bool error = is_error(s);
+	struct logrec *r;
 	const char *next;
 	uint32_t t;
 
-	count_end(s);
-	if (s->fe->log_mask == 0 || s->model == NULL || s->log.level == TXN_LOG_SILENT)
-		return;
-	if ((s->fe->options & PX_O_DONTLOGNULL) != 0 && s->log.bytes_in == 0 &&
-		s->log.head_us == 0 && s->log.line.len == 0 && s->cs == NULL)
+	if (!is_logged(s, error))
 		return;
 	t = atomic_load_explicit(&ring->tail, memory_order_relaxed);
 	if (t - atomic_load_explicit(&ring->head, memory_order_acquire) > ring->mask) {
 		stat_inc(s->lc, STAT_LOG_DROPPED);
 		return;
 	}
-	fill(s, &ring->rec[t & ring->mask]);
+	r = &ring->rec[t & ring->mask];
+	logrec_fill(s, r);
+	r->level = level_of(s, error);
+	r->asap = (s->fe->options & PX_O_LOGASAP) != 0;
 	atomic_store_explicit(&ring->tail, t + 1, memory_order_release);
 	// the ring is larger than the near caches, and the reader has had the next one's lines
 	next = (const char *)&ring->rec[(t + 1) & ring->mask];
 	for (uint32_t i = 0; i < AHEAD_LINES; i++)
 		__builtin_prefetch(next + (size_t)i * SL_CACHE_LINE, 1);
 	stat_inc(s->lc, STAT_LOG_RECORDS);
+}
+
+void
+logrec_push(struct stream *s)
+{
+	count_end(s);
+	push(s);
+}
+
+void
+logrec_asap(struct stream *s)
+{
+	logval_end(s);
+	push(s);
+	s->flags |= ST_F_LOGGED;
 }

@@ -62,19 +62,25 @@ uint32_t px_sessions(const struct lcore *lc);
 struct call_slot *px_call_slot(const struct lcore *lc, uint16_t script, uint32_t i);
 
 /* ---- log records: worker -> main ---- */
-#define LOGREC_TEXT 1024
+#define LOGREC_TEXT   1024 // of the request line
+#define LOGREC_VALUES 1024 // of expressions and captures, with their lengths
+/* Values of a record, in their order; those of expressions follow the captures. */
+#define LOGREC_UNIQUE_ID 0u
+#define LOGREC_CAPTURES  1u
+#define LOGREC_NONE      0xffffu // length of what is not there
 #define LOGREC_SERVICE (UINT16_MAX - 1) // in place of a server: a service of a script
 /* Fixed-size; HAProxy's timers in milliseconds, -1: not reached. */
 struct logrec {
 	uint64_t accept_wall_us; // date of the request
+	uint64_t start_wall_us;  // of the accept, or of the end of the exchange before
 	uint32_t generation;
 	uint32_t unique;
-	struct ip_port src, dst, bc_dst;
+	struct ip_port src, dst, bc_src, bc_dst;
 	uint16_t fe, be;                   // index into model->proxies, UINT16_MAX none
 	uint16_t srv;                      // index within the backend, UINT16_MAX none
-	char svc[48];                      // with LOGREC_SERVICE: "lua.NAME"
+	char svc[48];                      // with LOGREC_SERVICE: "<lua.NAME>"
 	int32_t tr, tw, tc, tresp, ta, th; // TR Tw Tc Tr Ta Th
-	int32_t tt;                        // mode tcp: total
+	int32_t tt, ti, td;                // Tt Ti Td
 	uint64_t bytes_out, bytes_in;
 	uint16_t status;
 	uint8_t mode; // enum px_mode
@@ -84,9 +90,13 @@ struct logrec {
 	char term[4]; // termination state, e.g. "----", "SC--"
 	uint32_t actconn, feconn, beconn, srvconn;
 	uint32_t srv_queue, be_queue; // requests that were queued before it there
+	bool asap;         // "option logasap": what is counted goes on
+	bool tls;          // of the client's connection
+	bool no_captures;  // there never was a request
 	uint16_t text_len; // request line in text
 	bool truncated;
-	char text[LOGREC_TEXT];
+	uint16_t values_len; // behind it: length (16 bits) and bytes of each
+	char text[LOGREC_TEXT + LOGREC_VALUES];
 };
 struct logring {
 	/* ==== worker writes ==== */

@@ -5,6 +5,8 @@
  * Runs on: main while attaching; then the worker. All memory is one mapping: sessions, streams,
  * their side table, and the chunks of their arenas.
  */
+#include <unistd.h>
+
 #include "dataplane/proxy/px.h"
 
 static const struct px_transport conn_transport = {
@@ -130,6 +132,7 @@ px_attach(struct lcore *lc, const struct px_spec *s)
 		return -ENOMEM;
 	px = (struct px_lcore *)mem;
 	px->lc = lc;
+	px->pid = (int)getpid();
 	px->mem = mem;
 	px->mem_size = l.size;
 	px->net = s->transport != NULL ? s->transport : &conn_transport;

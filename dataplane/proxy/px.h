@@ -44,6 +44,7 @@ struct px_lcore {
 	uint32_t follow_at; // and px_follow()
 	uint64_t ending;    // generations by place whose connections are ended
 	uint32_t unique;
+	int pid; // for unique-ids
 	uint32_t *be_conns; // by proxy slot: streams at this backend, of this worker
 	uint32_t nproxies;
 	void *mem;

@@ -114,6 +114,7 @@ stream_end(struct stream *s)
 		svc_end(s);
 	s->flags &= ~(ST_F_CALLED | ST_F_PARKED);
 	queue_del(lc, &s->wait);
+	logval_end(s);
 	upstream_release(s);
 	wheel_cancel(&lc->wheel, &s->timer);
 	if ((s->flags & ST_F_AT_BE) != 0) {

@@ -66,6 +66,8 @@ struct txn_log {
 	uint64_t res_us;                  // response head complete
 	uint64_t bytes_in, bytes_out;
 	struct sl_str line; // request line as received, in the arena
+	struct sl_str *value; // fe->nlog_values of them, in the arena; NULL: none yet
+	struct ip_port *bc_src; // our address towards the server, in the arena, or NULL
 	uint16_t status;
 	uint8_t retries;
 	bool redispatched;
@@ -346,3 +348,19 @@ int reply_default(struct stream *s, uint16_t status);
 
 /* ---- logrec.c ---- */
 void logrec_push(struct stream *s);
+/* "option logasap": the record as it is now, unless there was one. */
+void logrec_asap(struct stream *s);
+/* The record of what is known now, but for its level. */
+void logrec_fill(const struct stream *s, struct logrec *r);
+
+/* ---- logval.c ---- */
+/* Takes the captures of a head; before rules change it. */
+void logval_request(struct stream *s);
+void logval_response(struct stream *s);
+/* Evaluates the expressions of its record, before anything of the stream is let go. */
+void logval_end(struct stream *s);
+/* A value set by a rule; cut to the capture's length. index: from LOGREC_CAPTURES. */
+void logval_set(struct stream *s, uint32_t index, uint32_t max, struct sl_str text);
+struct sl_str logval_get(const struct stream *s, uint32_t index);
+/* By "unique-id-format", made when it is asked for; empty: there is none. */
+struct sl_str logval_unique_id(struct stream *s);

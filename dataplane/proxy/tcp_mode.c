@@ -190,6 +190,8 @@ on_server_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
 	if ((events & CONN_EV_CONNECTED) != 0 && s->phase == ST_CONNECT) {
 		s->log.connect_us = lc->now_us;
 		s->phase = ST_TUNNEL;
+		if (unlikely((s->fe->options & PX_O_LOGASAP) != 0))
+			logrec_asap(s);
 		stream_touch_client(s);
 		stream_touch_server(s);
 	}

@@ -37,6 +37,7 @@ txn_request_head(struct stream *s)
 	counter_inc(&px_cnt(s->lc, s->fe)->cum_req);
 	keep_line(s);
 	s->view.req = &s->req;
+	logval_request(s);
 	s->phase = ST_REQ_RULES_FE;
 	if (unlikely(px_refuses(s)))
 		return;
@@ -236,6 +237,17 @@ add_forwardfor(struct stream *s)
 	return http_hdr_add(&s->req, name, sl_buf_str(&b));
 }
 
+/* Its header, or the id alone: from now on the request has that one. */
+static int
+add_unique_id(struct stream *s)
+{
+	struct sl_str id = logval_unique_id(s);
+
+	if (id.p == NULL)
+		return -ENOMEM;
+	return s->fe->unique_id_hdr.len > 0 ? http_hdr_add(&s->req, s->fe->unique_id_hdr, id) : 0;
+}
+
 int
 txn_request_ready(struct stream *s)
 {
@@ -250,5 +262,7 @@ txn_request_ready(struct stream *s)
 		s->flags |= ST_F_SRV_CLOSE;
 	if (rc == 0)
 		rc = add_forwardfor(s);
+	if (rc == 0 && unlikely(s->fe->unique_id != NULL))
+		rc = add_unique_id(s);
 	return rc < 0 ? rc : http_fit_framing(&s->req);
 }

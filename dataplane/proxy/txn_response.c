@@ -119,6 +119,8 @@ send_response(struct stream *s)
 		muxs_set_tunnel(s->ss);
 		s->flags &= ~(ST_F_REQ_DONE | ST_F_RES_DONE);
 	}
+	if (unlikely((s->fe->options & PX_O_LOGASAP) != 0))
+		logrec_asap(s);
 	stream_touch_client(s);
 	stream_touch_server(s);
 	body_run(s);
@@ -145,6 +147,7 @@ txn_response_head(struct stream *s)
 	s->log.status = s->res.status;
 	s->view.res = &s->res;
 	stream_count_out(s, h1_counted_size(&s->res));
+	logval_response(s);
 	// a tunnel that the client did not ask for would carry its next requests past all rules
 	if (unlikely(s->res.status == 101 && (s->req.flags & HTTP_F_UPGRADE) == 0)) {
 		counter_inc(&px_be_cnt(s->lc, s->be)->failed_resp);

@@ -16,15 +16,18 @@ static const struct server servers[] = {
 	{ .name = { "s1", 2 }, .slot = 0 },
 	{ .name = { "t3", 2 }, .slot = 1 },
 };
-static const struct proxy fe = { .name = { "fe", 2 }, .mode = PX_HTTP, .options = PX_O_HTTPLOG };
+static struct proxy fe = { .name = { "fe", 2 }, .mode = PX_HTTP };
 static const struct proxy be = {
 	.name = { "be", 2 }, .mode = PX_HTTP, .servers = servers, .nservers = 2
 };
-static const struct proxy ft = { .name = { "ft", 2 }, .mode = PX_TCP, .options = PX_O_TCPLOG };
+static struct proxy ft = { .name = { "ft", 2 }, .mode = PX_TCP };
 static const struct proxy fp = { .name = { "fp", 2 }, .mode = PX_HTTP };
-static const struct proxy fh = { .name = { "fh", 2 }, .mode = PX_TCP, .options = PX_O_HTTPLOG };
-static const struct proxy *const proxies[] = { &fe, &be, &ft, &fp, &fh };
+static struct proxy fv = { .name = { "fv", 2 }, .mode = PX_HTTP, .nreq_cap = 2, .nres_cap = 1 };
+static const struct proxy *const proxies[] = { &fe, &be, &ft, &fp, &fv };
 static const struct model model = { .generation = 7, .proxies = proxies, .nproxies = 5 };
+static const struct logfmt_env env = {
+	.m = &model, .hostname = { "host", 4 }, .pid = 0x78b6, .log_count = 9, .date = log_date
+};
 
 #define NONE UINT16_MAX
 #define LO(p)                                                                   \
@@ -42,7 +45,7 @@ struct row {
 
 #define REC(...)                                                                      \
 	{                                                                             \
-		.accept_wall_us = AT, .src = LO(60200), .dst = LO(18082), __VA_ARGS__ \
+		.accept_wall_us = AT, .start_wall_us = AT, .src = LO(60200), .dst = LO(18082), __VA_ARGS__ \
 	}
 
 /* What rows do not name. */
@@ -88,12 +91,6 @@ static const struct row rows[] = {
 			.bytes_out = 156),
 		"",
 		"127.0.0.1:60200 [20/Nov/2026:12:57:49.527] ft be/t3 1/0/2 156 -- 1/1/0/0/0 0/0" },
-	// httplog in a tcp frontend falls back to tcplog, as in HAProxy
-	{ __LINE__,
-		REC(.fe = 4, .be = 4, .srv = NONE, .mode = PX_TCP, .tw = -1, .tc = -1,
-			.term = "SC--"),
-		"",
-		"127.0.0.1:60200 [20/Nov/2026:12:57:49.527] fh fh/<NOSRV> -1/-1/0 0 SC 1/1/0/0/0 0/0" },
 	{ __LINE__, REC(.fe = 3, .be = 1, .srv = 0, .mode = PX_HTTP, .status = 200),
 		"GET / HTTP/1.1", "Connect from 127.0.0.1:60200 to 127.0.0.1:18082 (fp/HTTP)" },
 	// a record of another generation: nothing of it can be named
@@ -106,8 +103,6 @@ test_rows(void **state sl_unused)
 {
 	char line[LOG_LINE];
 
-	setenv("TZ", "UTC", 1);
-	tzset();
 	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
 		struct logrec r = rows[i].rec;
 		uint32_t n;
@@ -115,7 +110,7 @@ test_rows(void **state sl_unused)
 		complete(&r);
 		r.text_len = (uint16_t)strlen(rows[i].text);
 		memcpy(r.text, rows[i].text, r.text_len);
-		n = log_format(&model, &r, line, sizeof(line));
+		n = log_format(&env, &r, line, sizeof(line));
 		if (strcmp(line, rows[i].want) != 0)
 			fail_msg("row of line %d:\n got %s\nwant %s", rows[i].line, line,
 				rows[i].want);
@@ -136,9 +131,9 @@ test_long_and_v6(void **state sl_unused)
 	r.src.port = 80;
 	r.text_len = LOGREC_TEXT;
 	memset(r.text, 'a', LOGREC_TEXT);
-	assert_in_range(log_format(&model, &r, line, sizeof(line)), 1024, sizeof(line) - 1);
+	assert_in_range(log_format(&env, &r, line, sizeof(line)), 1024, sizeof(line) - 1);
 	assert_memory_equal(line, "::1:80 [", 8);
-	assert_int_equal(log_format(&model, &r, small, sizeof(small)), sizeof(small) - 1);
+	assert_int_equal(log_format(&env, &r, small, sizeof(small)), sizeof(small) - 1);
 	assert_int_equal(strlen(small), sizeof(small) - 1);
 }
 
@@ -168,10 +163,185 @@ test_heads(void **state sl_unused)
 		struct sl_buf b;
 
 		sl_buf_init(&b, mem, sizeof(mem));
-		log_head(&b, &t, h[i].level, AT, 9);
+		log_head(&b, &t,
+			&(struct log_head_args){
+				.level = h[i].level, .us = AT, .pid = 9, .tag = SL_STR("sluice") });
 		if (strcmp(mem, h[i].want) != 0)
 			fail_msg("line %d: got '%s', want '%s'", h[i].line, mem, h[i].want);
 	}
+}
+
+/* ---- formats ---- */
+
+static char said[256];
+
+static void
+on_error(void *ctx sl_unused, struct sl_str word sl_unused, const char *text)
+{
+	snprintf(said, sizeof(said), "%s", text);
+}
+
+static const struct expr_diag diag = { .error = on_error };
+static struct arena mem;
+
+static const struct log_format *
+compile(struct sl_str text, enum px_mode mode, bool on_worker)
+{
+	struct expr_comp comp = { .mem = &mem, .diag = &diag, .point = EVAL_LOG };
+
+	said[0] = '\0';
+	return logfmt_compile(&comp, text, mode, LOGREC_CAPTURES + 3, on_worker);
+}
+
+/* One after another behind the request line: unique-id, two captures, one of the response, rest. */
+static void
+put_values(struct logrec *r, const char *const *v, uint32_t n)
+{
+	char *p = r->text + r->text_len;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t len = v[i] != NULL ? (uint16_t)strlen(v[i]) : LOGREC_NONE;
+
+		memcpy(p, &len, sizeof(len));
+		p += sizeof(len);
+		if (v[i] != NULL)
+			memcpy(p, v[i], len);
+		p += v[i] != NULL ? len : 0;
+	}
+	r->values_len = (uint16_t)(p - r->text - r->text_len);
+}
+
+#define GET "GET http://h/a%20b?x=1&\"y\" HTTP/1.1"
+#define BAD ""
+
+/* In the forms of HAProxy 2.6.12; tests/compat/log_lines.py compares the lines of both. */
+static const struct {
+	int line;
+	const char *format, *request, *want;
+} formats[] = {
+	{ __LINE__, "  a   b%hrl  %CC c  %ST ", GET, "a bx#22\\ - - c 200 " },
+	{ __LINE__, "%HM %HP [%HQ] %HU %HV %HPO", GET,
+		"GET http://h/a%20b [?x=1&#22y#22] http://h/a%20b?x=1&#22y#22 HTTP/1.1 /a%20b" },
+	{ __LINE__, "%HM [%HQ] %HV %HPO", "POST /d HTTP/1.0", "POST [] HTTP/1.0 /d" },
+	{ __LINE__, "%{+Q}o %HM [%HQ] %r", BAD, "\"<BADREQ>\" [\"<BADREQ>\"] \"<BADREQ>\"" },
+	{ __LINE__, "%{+Q}o %b %s %{-Q}ft %ID %CC %ts %tsc %ST %B", GET,
+		"\"be\" \"s1\" fv \"u-1\" \"\" SD SD-- 200 120" },
+	{ __LINE__, "%{+X}o %ci %cp %fi %fp %si %bi %Ts %rt %pid %ms", GET,
+		"7F000001 EB28 7F000001 46A2 - - 6B0043CD 000C 78B6 20F" },
+	{ __LINE__, "%hr %hs|%hrl|%hsl|%{+Q}hr|%{+Q}hrl", GET,
+		"{x#22\\|} {r#7C}|x#22\\ -|r#7C|\"{x#22\\|}\"|\"x#22\\\" \"\"" },
+	{ __LINE__, "%{+E,+Q}hr %{+E}[fe_name] %{+Q,+E}[fe_name] %[fe_name] %{-M}[be_name]|%[be_name]",
+		GET, "\"{x#22\\\\|}\" v\\\"\\]\\\\ \"v\\\"\\]\\\\\" v\"]\\ |-" },
+	{ __LINE__, "%T|%Tl|%t|%tr|%trg|%trl|%Ts|%ms|%H|%lc", GET,
+		"20/Nov/2026:12:57:49 +0000|20/Nov/2026:12:57:49 +0000|20/Nov/2026:12:57:49.527|"
+		"20/Nov/2026:12:57:49.527|20/Nov/2026:12:57:49 +0000|20/Nov/2026:12:57:49 +0000|"
+		"1795179469|527|host|9" },
+	{ __LINE__, "%Th %Ti %Tq %TR %Tw %Tc %Tr %Td %Ta %Tt %Tu %U %B %rt %rc", GET,
+		"0 20 21 1 2 3 4 5 15 35 15 64 120 12 +2" },
+	{ __LINE__, "%ac/%fc/%bc/%sc/%rc %sq/%bq 100%% %f", GET, "1/2/3/4/+2 5/6 100% fv" },
+};
+
+static void
+test_formats(void **state sl_unused)
+{
+	static const char *const values[] = { "u-1", "x\"\\", NULL, "r|", "v\"]\\", "v\"]\\",
+		"v\"]\\" };
+	char line[LOG_LINE];
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(formats); i++) {
+		struct logrec r = REC(.generation = 7, .fe = 4, .be = 1, .srv = 0, .mode = PX_HTTP,
+			.status = 200, .bytes_out = 120, .bytes_in = 64, .term = "SD--", .actconn = 1,
+			.feconn = 2, .beconn = 3, .srvconn = 4, .srv_queue = 5, .be_queue = 6,
+			.retries = 2, .redispatched = true, .unique = 12, .tr = 1, .tw = 2, .tc = 3,
+			.tresp = 4, .td = 5, .ta = 15, .ti = 20, .tt = 35);
+
+		r.text_len = (uint16_t)strlen(formats[i].request);
+		memcpy(r.text, formats[i].request, r.text_len);
+		r.no_captures = r.text_len == 0;
+		put_values(&r, values, SL_ARRAY_SIZE(values));
+		fv.log_fmt = compile(sl_str_c(formats[i].format), PX_HTTP, false);
+		if (fv.log_fmt == NULL)
+			fail_msg("line %d: %s", formats[i].line, said);
+		log_format(&env, &r, line, sizeof(line));
+		if (strcmp(line, formats[i].want) != 0)
+			fail_msg("line %d:\n got %s\nwant %s", formats[i].line, line,
+				formats[i].want);
+	}
+}
+
+/* "+" where the end is not known yet. */
+static void
+test_asap(void **state sl_unused)
+{
+	struct logrec r = REC(.generation = 7, .fe = 4, .mode = PX_HTTP, .ta = 3, .tt = 4,
+		.bytes_out = 5, .asap = true);
+	char line[LOG_LINE];
+
+	fv.log_fmt = compile(SL_STR("%Ta %Tt %B %U"), PX_HTTP, false);
+	log_format(&env, &r, line, sizeof(line));
+	assert_string_equal(line, "+3 +4 +5 0");
+}
+
+static void
+test_refused(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		const char *format;
+		enum px_mode mode;
+		bool on_worker;
+		const char *says;
+	} bad[] = {
+		{ __LINE__, "%zz", PX_HTTP, false, "no such format variable 'zz'" },
+		{ __LINE__, "%ci:%c", PX_HTTP, false, "no such format variable 'c'" },
+		{ __LINE__, "a %", PX_HTTP, false, "truncated line after '%'" },
+		{ __LINE__, "%{+Q}", PX_HTTP, false, "truncated line after '%'" },
+		{ __LINE__, "%{+Z}o", PX_HTTP, false, "unknown flag at the end of '{+Z'" },
+		{ __LINE__, "%{+Q ci", PX_HTTP, false, "unknown flag" },
+		{ __LINE__, "%{+Q", PX_HTTP, false, "missing '}' behind '{+Q'" },
+		{ __LINE__, "%HM", PX_TCP, false, "'HM' is reserved for HTTP mode" },
+		{ __LINE__, "%t", PX_HTTP, true, "not supported yet by sluice: format variable 't'" },
+		{ __LINE__, "%[src", PX_HTTP, false, "expected ']' after 'src'" },
+		{ __LINE__, "%[req.hdr(host)]", PX_HTTP, false, "cannot be used in log formats" },
+		{ __LINE__, "%[nothing]", PX_HTTP, false, "unknown fetch method 'nothing'" },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(bad); i++) {
+		if (compile(sl_str_c(bad[i].format), bad[i].mode, bad[i].on_worker) != NULL)
+			fail_msg("line %d: accepted", bad[i].line);
+		if (strstr(said, bad[i].says) == NULL)
+			fail_msg("line %d: '%s'", bad[i].line, said);
+	}
+}
+
+static void
+test_too_many(void **state sl_unused)
+{
+	char text[4096];
+	struct sl_buf b;
+
+	sl_buf_init(&b, text, sizeof(text));
+	for (uint32_t i = LOGREC_CAPTURES + 3; i < LOG_MAX_VALUES; i++)
+		sl_buf_addc(&b, "%[src] ");
+	assert_non_null(compile(sl_buf_str(&b), PX_HTTP, false));
+	sl_buf_addc(&b, "%[src]");
+	assert_null(compile(sl_buf_str(&b), PX_HTTP, false));
+	assert_string_equal(said, "too many expressions");
+}
+
+static int
+setup(void **state sl_unused)
+{
+	const char *dup;
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	if (expr_init(&dup) < 0)
+		return -1;
+	arena_init(&mem, arena_map_src(arena_map_new()));
+	fe.log_fmt = compile(logfmt_builtin(LOGFMT_HTTP), PX_HTTP, false);
+	ft.log_fmt = compile(logfmt_builtin(LOGFMT_TCP), PX_TCP, false);
+	return fe.log_fmt != NULL && ft.log_fmt != NULL ? 0 : -1;
 }
 
 int
@@ -181,6 +351,10 @@ main(void)
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_long_and_v6),
 		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_asap),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_too_many),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, NULL);
 }
