@@ -324,6 +324,7 @@ static int
 cli_up(struct daemon *d)
 {
 	struct cli_spec s = { .ev = d->ev,
+		.io = d->io,
 		.lc = d->lc,
 		.nlc = d->nlc,
 		.ports = d->ports,

@@ -154,6 +154,9 @@ cli_new(const struct cli_spec *s, struct cli **out, char *err, size_t size)
 	c->maxconn = g->cli_maxconn != 0 ? g->cli_maxconn : CLI_MAXCONN;
 	c->timeout_ms = g->cli_timeout_ms != 0 ? g->cli_timeout_ms : CLI_TIMEOUT_MS;
 	sl_list_init(&c->clients);
+	sl_list_init(&c->jobs);
+	if (s->io != NULL)
+		io_loop_handle(s->io, XMSG_SURVEYED, cli_surveyed, c);
 	for (uint32_t i = 0; i < g->ncli_binds; i++) {
 		struct cli_listener *l = &c->listener[i];
 		int rc;
@@ -186,6 +189,9 @@ cli_free(struct cli *c)
 	c->maxconn = 0; // no listener is started again
 	while (!sl_list_is_empty(&c->clients))
 		cli_client_free(sl_list_first(&c->clients, struct cli_client, node));
+	cli_jobs_free(c);
+	if (c->s.io != NULL)
+		io_loop_handle(c->s.io, XMSG_SURVEYED, NULL, NULL);
 	for (uint32_t i = 0; i < c->nlisteners; i++) {
 		struct cli_listener *l = &c->listener[i];
 		char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -225,13 +231,13 @@ cli_reload_done(struct cli *c, uint32_t run, bool ok, struct sl_str messages)
 	sl_list_foreach_safe(n, &c->clients) {
 		struct cli_client *x = sl_list_entry(n, struct cli_client, node);
 
-		if (x->waits != run || run == 0)
+		if (x->reload != run || run == 0)
 			continue;
+		x->reload = 0;
 		// as HAProxy's master answers from 2.7 on
 		cli_add(&x->out, ok ? "Success=1\n--\n" : "Success=0\n--\n", 13);
 		cli_add(&x->out, messages.p, messages.len);
-		cli_add(&x->out, "\n", 1);
-		cli_client_resume(x);
+		cli_client_go_on(x);
 	}
 }
 

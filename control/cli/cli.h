@@ -43,6 +43,7 @@ struct cli_reloads {
 /* What commands work on. Everything must outlive cli_free(). */
 struct cli_spec {
 	struct ev_loop *ev;
+	struct io_loop *io; // of main; NULL: workers cannot be asked
 	struct lcore *const *lc;
 	uint16_t nlc;
 	const struct ports *ports;
@@ -64,7 +65,10 @@ struct cli_spec {
  * NULL, not an error); -Exxx with a sentence in err that names the socket.
  */
 int cli_new(const struct cli_spec *s, struct cli **out, char *err, size_t size);
-/* Closes all clients and sockets; files of sockets are removed. NULL is fine. */
+/*
+ * After the workers have stopped, before io_loop_free(). Closes all clients and sockets; files of
+ * sockets are removed. NULL is fine.
+ */
 void cli_free(struct cli *c);
 
 /* Checks and sorts the table of commands, once; -EEXIST as registry_open(). */

@@ -5,6 +5,7 @@
 #include "control/cli/cli.h"
 #include "dataplane/base/list.h"
 #include "dataplane/base/registry.h"
+#include "dataplane/proxy/survey.h"
 
 /* An answer: grows up to CLI_ANSWER_MAX. */
 struct cli_out {
@@ -26,10 +27,12 @@ struct cli_client {
 	bool worker;  // "@1": what follows is the worker's, until "@"
 	bool payload; // lines up to an empty one belong to the command in `held`
 	bool closing; // when the answer has left
-	char *rest;     // of a line whose command waits
-	uint32_t waits; // for the end of this reload; 0: for nothing
+	uint32_t reload; // a command that waits for the end of this one, as for a job; 0: none
 	uint32_t in_len;
 	uint32_t held; // bytes at the start of `in` that are a line waiting for its payload
+	struct cli_job *job; // a command that waits for workers; nothing is read meanwhile
+	char *rest;          // commands behind it, in `in`; NULL: none
+	uint32_t line_end;   // where in `in` its line ends
 	struct cli_out out;
 	char in[2 * CLI_LINE_MAX];
 };
@@ -46,6 +49,7 @@ struct cli {
 	struct cli_spec s;
 	struct cli_stats stats;
 	struct sl_list clients;
+	struct sl_list jobs; // cli_survey.node
 	uint32_t maxconn, timeout_ms;
 	uint32_t nlisteners;
 	struct cli_listener *listener;
@@ -87,16 +91,50 @@ void cli_msg(struct cli_ctx *x, const char *text);
  * number or -E2BIG.
  */
 int cli_words(char *line, struct sl_str *word, uint32_t max);
-/* Runs all commands of a line (separated by ';'; the bytes are changed). payload may be NULL. */
+/*
+ * Runs all commands of a line (separated by ';'; the bytes are changed). payload may be NULL. Returns
+ * at a command that waits (cli_client_waits()); c->rest is what stands behind it.
+ */
 void cli_run_line(struct cli_client *c, char *line, struct sl_str payload);
 const struct registry *cli_registry(void);
 const char *cli_level_name(enum cli_level l);
 
+/* ---- survey.c: questions to workers ---- */
+
+struct cli_job;
+struct cli_survey {
+	/* A step's rows of worker w; the answer grows. */
+	void (*rows)(struct cli_ctx *x, void *state, uint16_t w, const struct survey *q);
+	/* All workers have told; total: of survey.n. */
+	void (*end)(struct cli_ctx *x, void *state, uint64_t total);
+	void *state; // from malloc(), freed with the question; may be NULL
+	void (*gone)(void *state); // before that; may be NULL
+	bool only;   // one step, and only of this worker
+	uint16_t worker;
+	struct sl_list node;
+};
+/* Asks all workers; the command goes on when they have told. To be the last thing of a command. */
+void cli_ask(struct cli_ctx *x, const struct survey *q, const struct cli_survey *how);
+/* The client's answer so far has left; the client is gone. */
+void cli_job_drained(struct cli_job *j);
+void cli_job_leave(struct cli_job *j);
+void cli_jobs_free(struct cli *c);
+/* io_message_fn of XMSG_SURVEYED; ctx: struct cli. */
+void cli_surveyed(void *ctx, uint16_t worker, const struct xmsg *m);
+
 /* ---- client.c ---- */
+/* Sends what there is; true: all of it has left. */
+bool cli_client_drained(struct cli_client *c);
+/* For workers, or for a reload: nothing of it is read meanwhile. */
+static inline bool
+cli_client_waits(const struct cli_client *c)
+{
+	return c->job != NULL || c->reload != 0;
+}
+/* The command that waited is answered: what stands behind it. The client may be gone afterwards. */
+void cli_client_go_on(struct cli_client *c);
 void cli_accept(struct cli *c, int fd, const struct cli_bind *b);
 void cli_client_free(struct cli_client *c);
-/* What it waited for is in c->out: it goes on. It may be gone afterwards. */
-void cli_client_resume(struct cli_client *c);
 
 /* ---- cmd_master.c ---- */
 /*

@@ -28,7 +28,8 @@ want(struct cli_client *c, int events)
 		return;
 	ev_io_stop(ev, &c->io);
 	ev_io_modify(&c->io, events);
-	ev_io_start(ev, &c->io);
+	if (events != 0)
+		ev_io_start(ev, &c->io);
 }
 
 void
@@ -40,9 +41,10 @@ cli_client_free(struct cli_client *c)
 	ev_io_stop(cli->s.ev, &c->io);
 	ev_timer_stop(cli->s.ev, &c->timer);
 	close(c->fd);
+	if (c->job != NULL)
+		cli_job_leave(c->job);
 	sl_list_del(&c->node);
 	free(c->out.p);
-	free(c->rest);
 	free(c);
 	cli->stats.clients--;
 	for (uint32_t i = 0; was_full && i < cli->nlisteners; i++)
@@ -71,6 +73,10 @@ flush(struct cli_client *c)
 	if (c->out.size > 65536) { // a large answer's memory is not kept
 		free(c->out.p);
 		c->out = (struct cli_out){ 0 };
+	}
+	if (cli_client_waits(c)) { // what comes next is not looked at yet
+		want(c, 0);
+		return true;
 	}
 	if (c->closing) {
 		cli_client_free(c);
@@ -169,9 +175,8 @@ end_of_payload(struct cli_client *c)
 			end = at > c->held ? at - 1 : at; // without the last newline
 			c->payload = false;
 			c->in[end] = '\0';
+			c->line_end = next;
 			cli_run_line(c, c->in, sl_str_make(c->in + c->held, end - c->held));
-			consume(c, next);
-			c->held = 0;
 			return true;
 		}
 		at = next;
@@ -189,6 +194,28 @@ too_long(struct cli_client *c)
 	(void)flush(c);
 }
 
+/* Behind a line, or behind one that waits for its payload. false: nothing more can be done now. */
+static bool
+line_done(struct cli_client *c)
+{
+	if (cli_client_waits(c)) {
+		(void)flush(c);
+		return false;
+	}
+	if (!c->payload) {
+		consume(c, c->line_end);
+		c->held = 0;
+	}
+	prompt(c);
+	return flush(c);
+}
+
+bool
+cli_client_drained(struct cli_client *c)
+{
+	return flush(c) && c->out.len == 0;
+}
+
 /* Runs what is complete, one line at a time, as long as answers leave. */
 static void
 process(struct cli_client *c)
@@ -197,7 +224,7 @@ process(struct cli_client *c)
 		uint32_t next = 0;
 		char *text;
 
-		if (c->out.len > 0 || c->waits != 0)
+		if (c->out.len > 0 || cli_client_waits(c))
 			return; // the answer before has not left
 		if (c->payload) {
 			if (!end_of_payload(c))
@@ -214,17 +241,11 @@ process(struct cli_client *c)
 				c->payload = true;
 				c->held = next;
 			} else {
+				c->line_end = next;
 				cli_run_line(c, text, SL_STR_NULL);
-				consume(c, next);
 			}
 		}
-		if (c->waits != 0) { // its answer is not whole; nothing more is read until then
-			ev_io_stop(c->cli->s.ev, &c->io);
-			ev_timer_stop(c->cli->s.ev, &c->timer);
-			return;
-		}
-		prompt(c);
-		if (!flush(c))
+		if (!line_done(c))
 			return;
 	}
 	if (c->in_len >= (c->payload ? sizeof(c->in) - 1 : CLI_LINE_MAX))
@@ -232,20 +253,14 @@ process(struct cli_client *c)
 }
 
 void
-cli_client_resume(struct cli_client *c)
+cli_client_go_on(struct cli_client *c)
 {
 	char *rest = c->rest;
 
-	c->waits = 0;
-	c->rest = NULL;
-	restart_timer(c);
+	cli_add(&c->out, "\n", 1);
 	if (rest != NULL)
 		cli_run_line(c, rest, SL_STR_NULL);
-	free(rest);
-	if (c->waits != 0)
-		return; // for another one
-	prompt(c);
-	if (flush(c) && c->out.len == 0)
+	if (line_done(c))
 		process(c);
 }
 
@@ -256,7 +271,11 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
 	ssize_t n;
 
 	if ((events & EV_WRITE) != 0) {
-		if (flush(c) && c->out.len == 0)
+		if (!flush(c) || c->out.len > 0)
+			return;
+		if (c->job != NULL)
+			cli_job_drained(c->job);
+		else
 			process(c);
 		return;
 	}
@@ -275,7 +294,10 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
 static void
 on_timer(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 {
-	cli_client_free(t->data);
+	struct cli_client *c = t->data;
+
+	if (!cli_client_waits(c) || c->out.len > 0)
+		cli_client_free(c); // silent, or does not read; a command that waits is neither
 }
 
 void

@@ -18,7 +18,7 @@ do_reload(struct cli_ctx *x)
 	if (s->reload == NULL)
 		cli_msg(x, "Nothing can be reloaded here.");
 	else
-		x->client->waits = s->reload(s->ctx);
+		x->client->reload = s->reload(s->ctx);
 }
 
 static void

@@ -38,7 +38,7 @@ set_weight(struct cli_ctx *x, const struct server *srv, struct sl_str w)
 		return;
 	}
 	if (relative)
-		n = n > 25600 ? 257 : (srv->weight * n + 99) / 100;
+		n = n > 25600 ? 257 : srv->weight * n / 100;
 	if (n > 256) {
 		cli_msg(x, "Absolute weight can only be between 0 and 256 inclusive.");
 		return;

@@ -134,6 +134,7 @@ cli_run_line(struct cli_client *c, char *line, struct sl_str payload)
 {
 	bool more = true;
 
+	c->rest = NULL;
 	while (more && !c->closing) {
 		char *end = line;
 
@@ -145,12 +146,12 @@ cli_run_line(struct cli_client *c, char *line, struct sl_str payload)
 		more = *end == ';';
 		*end = '\0';
 		run_one(c, line, more ? SL_STR_NULL : payload);
-		cli_add(&c->out, "\n", c->closing || c->waits != 0 ? 0 : 1);
-		line = end + 1;
-		if (c->waits != 0 && more) { // the rest runs behind its answer
-			c->rest = strdup(line);
+		if (cli_client_waits(c)) {
+			c->rest = more ? end + 1 : NULL;
 			return;
 		}
+		cli_add(&c->out, "\n", c->closing ? 0 : 1);
+		line = end + 1;
 	}
 }
 

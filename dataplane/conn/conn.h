@@ -47,6 +47,8 @@ struct conn_ops {
 	int (*error)(const struct conn *c);
 	void (*addrs)(const struct conn *c, struct ip_port *local, struct ip_port *remote);
 	uint32_t (*unit)(const struct lcore *lc, const struct conn *c);
+	/* For people: where the connection is in its life; NULL: not our TCP. */
+	const char *(*state)(const struct conn *c);
 	/* May be NULL: nobody can be asked. */
 	void (*keepalive)(
 		struct lcore *lc, struct conn *c, uint32_t idle_ms, uint32_t intvl_ms, uint32_t n);
@@ -181,6 +183,19 @@ static inline void
 conn_addrs(const struct conn *c, struct ip_port *local, struct ip_port *remote)
 {
 	c->ops->addrs(c, local, remote);
+}
+
+/* "ESTABLISHED" and so on by our TCP; "HOST" where the kernel has it. */
+static inline const char *
+conn_state(const struct conn *c)
+{
+	return c->ops->state != NULL ? c->ops->state(c) : "HOST";
+}
+
+static inline bool
+conn_is_host(const struct conn *c)
+{
+	return c->ops->state == NULL;
 }
 
 /* Payload bytes that cross as one segment: what writers fill. */

@@ -131,6 +131,12 @@ ct_keepalive(struct lcore *lc, struct conn *c, uint32_t idle_ms, uint32_t intvl_
 		tcp_set_keepalive(lc, c->lower, &k);
 }
 
+static const char *
+ct_state(const struct conn *c)
+{
+	return c->lower != NULL ? tcp_state_name(tcp_get_state(c->lower)) : "CLOSED";
+}
+
 static const struct conn_ops tcp_ops = {
 	.name = "tcp",
 	.rx = ct_rx,
@@ -146,6 +152,7 @@ static const struct conn_ops tcp_ops = {
 	.error = ct_error,
 	.addrs = ct_addrs,
 	.unit = ct_unit,
+	.state = ct_state,
 	.keepalive = ct_keepalive,
 	.ack_now = ct_ack_now,
 };

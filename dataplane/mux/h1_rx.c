@@ -416,3 +416,19 @@ muxs_first_byte_us(const struct muxs *ms)
 {
 	return ms->first_us;
 }
+
+uint32_t
+muxs_bad_head(const struct muxs *ms, char *to, uint32_t size, uint32_t *total, uint32_t *pos)
+{
+	const struct chain *rx = h1_rx(ms);
+
+	*pos = ms->parser.err_pos;
+	if (ms->hb_len > 0) {
+		*total = ms->hb_len;
+		size = sl_min(size, ms->hb_len);
+		memcpy(to, ms->hb, size);
+		return size;
+	}
+	*total = rx->len;
+	return chain_copy_out(rx, 0, to, sl_min(size, rx->len));
+}

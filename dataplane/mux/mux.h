@@ -125,6 +125,12 @@ void muxs_rx_discard(struct lcore *lc, struct muxs *ms);
 bool muxs_rx_done(const struct muxs *ms);
 enum mux_err muxs_error(const struct muxs *ms);
 enum h1_error muxs_parse_error(const struct muxs *ms);
+/*
+ * The bytes of a head that was refused, from its start: copies up to size of them and returns how
+ * many; *total: there were, *pos: the one to blame.
+ */
+uint32_t muxs_bad_head(
+	const struct muxs *ms, char *to, uint32_t size, uint32_t *total, uint32_t *pos);
 /* Errno of the connection's end (ECONNREFUSED, ETIMEDOUT, ...), 0 while it lives or if orderly. */
 int muxs_conn_error(const struct muxs *ms);
 /* Start of the request's first byte, for timeouts and the log; us. */

@@ -136,8 +136,8 @@ fill_timers(const struct stream *s, struct logrec *r)
 	r->tt = (int32_t)((now - s->ses->idle_us) / 1000);
 }
 
-static uint16_t
-proxy_index(const struct stream *s, const struct proxy *px)
+uint16_t
+logrec_proxy(const struct stream *s, const struct proxy *px)
 {
 	for (uint32_t i = 0; i < s->model->nproxies; i++)
 		if (s->model->proxies[i] == px)
@@ -197,8 +197,8 @@ logrec_fill(const struct stream *s, struct logrec *r)
 	r->dst = s->ses->dst;
 	r->bc_dst = s->srv != NULL ? *srv_addr(&s->lc->bal_shared->srv[s->srv->slot], s->srv)
 				    : (struct ip_port){ 0 };
-	r->fe = proxy_index(s, s->fe);
-	r->be = proxy_index(s, s->be);
+	r->fe = logrec_proxy(s, s->fe);
+	r->be = logrec_proxy(s, s->be);
 	r->srv = s->srv != NULL ? (uint16_t)(s->srv - s->be->servers) : UINT16_MAX;
 	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
 		struct sl_str name = s->side->svc.name;

@@ -326,6 +326,10 @@ px_main_message(struct lcore *lc, const struct xmsg *m)
 		bal_message(lc, m);
 		return;
 	}
+	if ((m->w[0] & 0xffff) == XMSG_SURVEY) {
+		survey_message(lc, m);
+		return;
+	}
 	if ((m->w[0] & 0xffff) == XMSG_SCRIPT_MOVED) {
 		call_moved(lc, m);
 		return;

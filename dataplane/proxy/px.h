@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/proxy/stream.h"
+#include "dataplane/proxy/survey.h"
 
 #define PX_MAX_LISTENERS MODEL_MAX_BINDS
 
@@ -15,6 +16,9 @@
 
 /* HAProxy's turn-around pause before the same server is tried again. */
 #define PX_RETRY_PAUSE_MS 1000
+
+/* Malformed heads that are kept for "show errors". */
+#define PX_BAD_HEADS 16u
 
 struct px_listener {
 	const struct listen_addr *bind; // of the generation in use
@@ -45,6 +49,8 @@ struct px_lcore {
 	uint64_t ending;    // generations by place whose connections are ended
 	uint32_t unique;
 	int pid; // for unique-ids
+	uint32_t nbad; // malformed heads so far
+	struct survey_bad bad[PX_BAD_HEADS]; // the last ones
 	uint32_t *be_conns; // by proxy slot: streams at this backend, of this worker
 	uint32_t nproxies;
 	void *mem;

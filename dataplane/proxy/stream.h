@@ -350,8 +350,15 @@ int reply_default(struct stream *s, uint16_t status);
 void logrec_push(struct stream *s);
 /* "option logasap": the record as it is now, unless there was one. */
 void logrec_asap(struct stream *s);
+/* Index of a proxy in the stream's model, UINT16_MAX none. */
+uint16_t logrec_proxy(const struct stream *s, const struct proxy *px);
 /* The record of what is known now, but for its level. */
 void logrec_fill(const struct stream *s, struct logrec *r);
+
+/* ---- survey.c ---- */
+/* Keeps a head that the parser refused, for "show errors"; the oldest one goes. */
+void survey_keep_bad(struct stream *s, struct muxs *ms, bool response);
+void survey_message(struct lcore *lc, const struct xmsg *m);
 
 /* ---- logval.c ---- */
 /* Takes the captures of a head; before rules change it. */

@@ -61,10 +61,14 @@ txn_request_head(struct stream *s)
 void
 txn_request_error(struct stream *s)
 {
+	enum mux_err err = muxs_error(s->cs);
+
 	counter_inc(&px_cnt(s->lc, s->fe)->failed_req);
+	if (err == MUX_ERR_PARSE || err == MUX_ERR_TOO_BIG)
+		survey_keep_bad(s, s->cs, false);
 	if (s->req.meth == HTTP_HEAD)
 		s->flags |= ST_F_HEAD;
-	switch (muxs_error(s->cs)) {
+	switch (err) {
 	case MUX_ERR_TOO_BIG:
 		txn_fail(s, 431, "PR");
 		break;

@@ -171,6 +171,8 @@ txn_server_error(struct stream *s)
 
 	if (theirs && upstream_replay(s))
 		return;
+	if (err == MUX_ERR_PARSE || err == MUX_ERR_TOO_BIG)
+		survey_keep_bad(s, s->ss, true);
 	counter_inc(&px_be_cnt(s->lc, s->be)->failed_resp);
 	counter_inc(&s->lc->srv_cnt[s->srv->slot].failed_resp);
 	if (theirs && (s->flags & (ST_F_REUSED | ST_F_RES_SEEN)) == ST_F_REUSED) {
