@@ -147,7 +147,8 @@ kw_tcp_cc(struct conf *c, const struct conf_args *a)
 {
 	static const char *const words[TCP_CC_NR + 1] = { [TCP_CC_NEWRENO] = "newreno",
 		[TCP_CC_WESTWOOD] = "westwood",
-		[TCP_CC_CUBIC] = "cubic" };
+		[TCP_CC_CUBIC] = "cubic",
+		[TCP_CC_BBR] = "bbr" };
 
 	return kw_tcp_word(c, a, words, "'cubic', 'newreno' or 'westwood'");
 }

@@ -35,6 +35,10 @@ struct pkt {
 			uint64_t tx_us; // last transmission
 			// send queue: never through m->next, which drivers free along
 			struct rte_mbuf *next;
+			// when it was sent, for rates: what had arrived, when the last of that had, and
+			// when the segment was sent from which sending is counted (us)
+			uint32_t dlv, dlv_us, first_us;
+			uint32_t came; // out of order: the larger, the later
 		};
 	};
 };

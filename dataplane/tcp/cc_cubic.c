@@ -148,9 +148,8 @@ static void
 reduce(struct lcore *lc, struct tcp_conn *tc)
 {
 	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
-	uint32_t flight = tc->snd_nxt - tc->snd_una;
 
-	tc->ssthresh = sl_max(beta(flight), 2u * tc->mss);
+	tc->ssthresh = sl_max(beta(tcp_cc_flight(tc)), 2u * tc->mss);
 	if (r == NULL)
 		return;
 	r->cu.w_saved = r->cu.w_max;

@@ -52,9 +52,15 @@ newreno_acked(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 }
 
 uint32_t
+tcp_cc_flight(const struct tcp_conn *tc)
+{
+	return sl_min(tc->snd_nxt - tc->snd_una, tc->cwnd);
+}
+
+uint32_t
 tcp_half_flight(const struct tcp_conn *tc)
 {
-	return sl_max((tc->snd_nxt - tc->snd_una) / 2, 2u * tc->mss);
+	return sl_max(tcp_cc_flight(tc) / 2, 2u * tc->mss);
 }
 
 static void
@@ -123,4 +129,5 @@ const struct tcp_cc *const tcp_cc_algos[] = {
 	[TCP_CC_NEWRENO] = &tcp_cc_newreno,
 	[TCP_CC_WESTWOOD] = &tcp_cc_westwood,
 	[TCP_CC_CUBIC] = &tcp_cc_cubic,
+	[TCP_CC_BBR] = &tcp_cc_bbr,
 };

@@ -74,7 +74,7 @@ westwood_delivered(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes, uint32
 static uint32_t
 path_window(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_rec *r)
 {
-	uint32_t flight = tc->snd_nxt - tc->snd_una;
+	uint32_t flight = tcp_cc_flight(tc);
 	uint64_t w, rate = rate_of(lc, r);
 
 	if (r->min_rtt[0] == UINT32_MAX || rate == 0) // nothing is known of the path yet
@@ -96,7 +96,7 @@ westwood_loss(struct lcore *lc, struct tcp_conn *tc)
 		return;
 	}
 	r->ww.resent = 0;
-	r->ww.flight = tc->snd_nxt - tc->snd_una;
+	r->ww.flight = tcp_cc_flight(tc);
 	r->part = 0;
 	tc->ssthresh = path_window(lc, tc, r);
 }

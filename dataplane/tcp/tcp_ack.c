@@ -32,12 +32,14 @@ arrived(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, const struct p
 {
 	tcp_rack_arrived(lc, tc, r, p, s);
 	// RFC 3522: the ACK echoes a time before the retransmission, so it is the original's
-	// (after a timeout it may as well be that only the first ACK was lost)
+	// (after a timeout it may as well be that only the first ACK was lost). The window comes back
+	// when that is so of all that was sent again: beside one real loss it stays reduced.
 	if (p->tx_count == 2 && (tc->flags & (TF_TS | TF_LOSS)) == TF_TS && (s->opts & TCP_OPT_TS) &&
 		seq_lt(s->tsecr, (uint32_t)(p->tx_us / 1000) + lc->tcp->ts_off)) {
 		r->reord = true;
 		tcp_rack_dsack(tc, r);
-		tcp_undo(lc, tc, r);
+		if ((p->tx_flags & TXF_RETX) && r->undo_ts > 0 && --r->undo_ts == 0)
+			tcp_undo(lc, tc, r);
 	}
 }
 
@@ -125,8 +127,9 @@ enter_recovery(struct lcore *lc, struct tcp_conn *tc)
 		r->tlp = false;
 		r->undo_cwnd = tc->cwnd;
 		r->undo_ssthresh = tc->ssthresh;
-		r->undo_left = 0;
-		tcp_prr_start(tc, r);
+		r->undo_dsack = r->undo_ts = 0;
+		if (!tcp_cc_algos[tc->cc]->paced)
+			tcp_prr_start(tc, r);
 	}
 	tcp_cc_algos[tc->cc]->loss(lc, tc);
 	if (r == NULL)
@@ -204,7 +207,8 @@ tcp_reo_timeout(struct lcore *lc, struct tcp_conn *tc)
 	uint32_t newly;
 	uint64_t wait_us = detect_by_sack(lc, tc, &newly);
 
-	if ((tc->flags & TF_RECOVERY) && tc->rec != TCP_NONE) // nothing arrived: one retransmission
+	// nothing arrived: one retransmission
+	if ((tc->flags & (TF_RECOVERY | TF_PACED)) == TF_RECOVERY && tc->rec != TCP_NONE)
 		tcp_prr_acked(tc, tcp_rec(lc->tcp, tc), 0, false);
 	tcp_timer_update(lc, tc, true);
 	if (wait_us != 0)
@@ -343,9 +347,14 @@ sack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 		r->dsack = true;
 		tcp_rack_dsack(tc, r);
 		// each retransmission of the recovery was one too many; a probe's does not count
-		if (!(r->tlp_retrans && s->sack[0].to == r->tlp_end) && r->undo_left > 0 &&
-			--r->undo_left == 0)
-			tcp_undo(lc, tc, r);
+		if (!(r->tlp_retrans && s->sack[0].to == r->tlp_end) && r->undo_dsack > 0) {
+			// a block may tell of several
+			uint32_t n = (s->sack[0].to - s->sack[0].from + tc->mss - 1) / tc->mss;
+			n = sl_max(n, 1u);
+			r->undo_dsack -= sl_min(n, r->undo_dsack);
+			if (r->undo_dsack == 0)
+				tcp_undo(lc, tc, r);
+		}
 	}
 	return tcp_sack_update(lc, tc, r, s);
 }
@@ -357,7 +366,7 @@ after_ack(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, int32_
 {
 	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
 
-	if (tc->flags & TF_RECOVERY)
+	if ((tc->flags & TF_RECOVERY) && !(tc->flags & TF_PACED))
 		tcp_prr_acked(tc, r, (uint32_t)sl_max(delivered, 0), safe);
 	if (r->tlp)
 		tcp_tlp_acked(lc, tc, r, s, acked == 0);
@@ -370,6 +379,7 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 	uint64_t wait_us = 0;
 	uint32_t acked = s->ack - tc->snd_una, wnd_before = tc->snd_wnd, newly = 0, lost = 0;
 	uint32_t max_wnd = (uint32_t)tc->max_wnd << tc->snd_scale, sacked = tc->sacked, us = 0;
+	bool old = false;
 
 	if (unlikely(tc->state == TCP_SYN_RECEIVED)) { // simultaneous open
 		if (s->ack != tc->snd_nxt) {
@@ -392,9 +402,14 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		*why = DROP_TCP_BAD_ACK;
 		return TV_DROP;
 	}
-	if (seq_lt(s->ack, tc->snd_una))
-		return TV_OK; // old: overtaken on the way, no news
-	window_update(tc, s, acked);
+	if (seq_lt(s->ack, tc->snd_una)) { // old: overtaken on the way, no news but of SACK
+		if (s->nsack == 0 || !(tc->flags & TF_SACK))
+			return TV_OK;
+		old = true;
+		acked = 0;
+	} else {
+		window_update(tc, s, acked);
+	}
 	if (tc->tmode > TM_RTX)
 		tc->dupacks = 0; // the peer lives: probes never give up (RFC 9293 3.8.6.1)
 	if (unlikely(s->nsack > 0) && (tc->flags & TF_SACK))
@@ -403,7 +418,7 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		us = advance(lc, tc, s, acked);
 		if (tc->state == TCP_CLOSED || tc->state == TCP_TIME_WAIT)
 			return TV_OK;
-	} else if (tc->tmode == TM_RTX && is_dupack(tc, s, wnd_before)) {
+	} else if (!old && tc->tmode == TM_RTX && is_dupack(tc, s, wnd_before)) {
 		if (tc->dupacks < UINT8_MAX)
 			tc->dupacks++;
 		if (!(tc->flags & TF_SACK))

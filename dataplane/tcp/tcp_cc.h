@@ -14,6 +14,7 @@ struct tcp_rec;
 
 struct tcp_cc {
 	const char *name;
+	bool paced; // cwnd is its own in fast recovery as well (no PRR), and tcp_pace.c sends
 	/* The connection is established (mss is known). */
 	void (*init)(struct lcore *lc, struct tcp_conn *tc);
 	/* The connection got its tcp_rec (zeroed); may be NULL. */
@@ -39,7 +40,13 @@ struct tcp_cc {
 	void (*idle)(struct lcore *lc, struct tcp_conn *tc);
 };
 
-/* Half of what is in flight, at least two segments (RFC 5681 (4)). */
+/*
+ * What a loss is measured by: the flight, but no more than the window. Behind a hole the bytes that are
+ * not acknowledged pile up to a multiple of it, most of them reported by SACK; a second loss would
+ * raise the window.
+ */
+uint32_t tcp_cc_flight(const struct tcp_conn *tc);
+/* Half of that, at least two segments (RFC 5681 (4)). */
 uint32_t tcp_half_flight(const struct tcp_conn *tc);
 /* HyStart++ (RFC 9406), for slow start before any loss. */
 void tcp_hystart_init(const struct tcp_conn *tc, struct tcp_rec *r);
@@ -47,6 +54,6 @@ void tcp_hystart_sample(struct tcp_conn *tc, struct tcp_rec *r, uint32_t rtt_us)
 /* What slow start may add for so many acknowledged bytes. */
 uint32_t tcp_slow_start(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes);
 
-extern const struct tcp_cc tcp_cc_newreno, tcp_cc_westwood, tcp_cc_cubic;
+extern const struct tcp_cc tcp_cc_newreno, tcp_cc_westwood, tcp_cc_cubic, tcp_cc_bbr;
 /* By struct tcp_conn.cc. */
 extern const struct tcp_cc *const tcp_cc_algos[];

@@ -99,6 +99,7 @@ struct tcp_key {
 #define TF_PASSIVE    0x400000u
 #define TF_REO        0x800000u // rtx_at is the end of a reordering window
 #define TF_TLP        0x2000000u // rtx_at is the date of a tail loss probe
+#define TF_PACED      0x4000000u // tcp_pace.c has a say in when something is sent
 #define TF_TS_OLD     0x1000000u // RFC 7323 5.5: after 24 days ts_recent says nothing
 
 /* What the state timer (rtx_at) stands for. */
@@ -178,6 +179,7 @@ static_assert(offsetof(struct tcp_conn, key) == 192, "line 3");
 #define TXF_SACKED 0x01u
 #define TXF_LOST   0x02u
 #define TXF_RETX   0x04u // sent again since it was marked lost
+#define TXF_APP    0x08u // sent while the writer was the limit (tcp_pace.c)
 /* out-of-order queue */
 #define TXF_FIN    0x10u
 
@@ -201,6 +203,31 @@ struct tcp_cubic {
 	uint32_t w_saved;  // w_max before the last loss
 };
 
+/* Delivery rate (tcp_pace.c); times are the low 32 bits of us. */
+struct tcp_rate {
+	uint32_t dlv;             // bytes that arrived, ever (wraps)
+	uint32_t dlv_us;          // when the last did
+	uint32_t first_us;        // when the segment was sent that arrived last
+	uint32_t app_until;       // of dlv; valid if app
+	uint32_t s_dlv, s_us;     // of the running ACK: dlv before, and the time since; valid if sample
+	bool app, sample, s_app;
+};
+
+struct tcp_bbr {
+	uint32_t bw[3], bw_round[3]; // bytes/s: greatest of the last rounds, and what comes after it
+	uint32_t rounds, round_end;  // of rate.dlv
+	uint32_t min_rtt;            // us; UINT32_MAX: none
+	sl_tick min_rtt_at, probe_until;
+	uint32_t full_bw;
+	uint32_t phase_us;   // low 32 bits, when the phase began
+	uint32_t prior_cwnd; // before a loss, or PROBE_RTT
+	uint8_t mode, phase, full_rounds;
+	bool full;           // the path's rate was found
+	bool probing, probe_round;
+	bool conserve;       // first round of a recovery: out goes what arrives
+	bool lossy, after_rto, idle;
+};
+
 struct tcp_hystart {
 	uint32_t end;            // sequence number that ends the round
 	uint32_t last, cur;      // least RTT of the rounds, us; UINT32_MAX: none
@@ -208,7 +235,7 @@ struct tcp_hystart {
 	uint16_t samples, rounds;
 };
 
-/* A block of tcp_lcore.recs. Three cache lines; a connection with short answers has none. */
+/* A block of tcp_lcore.recs. Four cache lines; a connection with short answers has none. */
 struct tcp_rec {
 	/* RACK, RFC 8985 5.3 */
 	uint64_t rack_us; // when the newest segment that has arrived was sent
@@ -227,16 +254,29 @@ struct tcp_rec {
 	uint32_t prr_delivered, prr_out, prr_flight; // prr_flight 0: not in use
 	/* what a needless recovery took */
 	uint32_t undo_cwnd, undo_ssthresh; // undo_cwnd 0: nothing to undo
-	uint32_t undo_left;                // retransmissions that nobody reported as needless
+	// retransmissions that no D-SACK, and no timestamp, has shown to be needless
+	uint32_t undo_dsack, undo_ts;
+	/* pacing, if TF_PACED */
+	bool pace_held;     // in this loop something waited for its time
+	uint32_t pace_rate; // bytes/s; 0: none
+	uint64_t pace_us;   // when the next segment may leave
 	/* congestion control */
-	uint32_t part; // bytes or shares of a byte not counted yet
-	struct tcp_hystart hy;
 	union {
-		struct tcp_westwood ww;
-		struct tcp_cubic cu;
+		struct {
+			uint32_t part; // bytes or shares of a byte not counted yet
+			struct tcp_hystart hy;
+			union {
+				struct tcp_westwood ww;
+				struct tcp_cubic cu;
+			};
+		};
+		struct {
+			struct tcp_rate rate;
+			struct tcp_bbr bbr;
+		};
 	};
 };
-static_assert(sizeof(struct tcp_rec) <= 192, "three cache lines");
+static_assert(sizeof(struct tcp_rec) <= 256, "four cache lines");
 
 /* A SYN that was answered. */
 struct tcp_half {
@@ -371,8 +411,9 @@ struct tcp_lcore {
 	uint32_t nlisteners;
 	struct port_classes *classes[PORT_MAX];
 	uint32_t port_cursor;
-	const struct tcp_conn *dup_of; // duplicate data of this loop, for a D-SACK; NULL: none
+	struct tcp_conn *dup_of; // duplicate data of this loop, for a D-SACK; NULL: none
 	struct tcp_sack dup;
+	uint32_t ooo_came; // pieces out of order, ever (wraps)
 	size_t list_bytes;
 };
 

@@ -12,7 +12,7 @@
 
 #include "dataplane/base/hot.h"
 
-#define SLOW_START_MOST 32u // segments per ACK
+#define SLOW_START_MOST 256u // segments per ACK
 #define RTT_MIN_US      4000u
 #define RTT_MAX_US      16000u
 #define SAMPLES         8

@@ -162,13 +162,26 @@ unacceptable(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 	if (old && s->len > 0) {
 		stat_inc(lc, STAT_TCP_DUP);
 		why = DROP_TCP_DUP;
-		tcp_came_twice(lc->tcp, tc, s->seq, s->seq + s->len);
+		tcp_came_twice(lc, tc, s->seq, s->seq + s->len);
 	}
 	if (tc->flags & TF_HASHED) {
 		tc->flags |= TF_ACK_NOW;
 		tcp_touch(lc->tcp, tc);
 	}
 	pkt_drop(lc, m, why);
+}
+
+/*
+ * An acknowledgement without data that a later one overtook: it moves nothing, and what it tells by SACK
+ * is news. Only within a timeout, so that none from the last turn of the numbers passes.
+ */
+static bool
+overtaken(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	return s->len == 0 && s->nsack > 0 && s->seq == tc->rcv_nxt && seq_leq(s->ack, tc->snd_una) &&
+		(s->flags & (RTE_TCP_SYN_FLAG | RTE_TCP_FIN_FLAG | RTE_TCP_ACK_FLAG)) ==
+			RTE_TCP_ACK_FLAG &&
+		tc->ts_recent - s->tsval <= tcp_rto_ms(lc->tcp, tc);
 }
 
 /* RFC 7323 5.3 R1-R3; false: the segment was consumed. */
@@ -183,9 +196,14 @@ paws_ok(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct 
 		return false;
 	}
 	if (unlikely(seq_lt(s->tsval, tc->ts_recent)) && !(s->flags & RTE_TCP_RST_FLAG)) {
+		if (overtaken(lc, tc, s))
+			return true;
 		if (!(tc->flags & TF_TS_OLD) && tcp_quiet_ms(tc, lc->now) < PAWS_IDLE) {
 			tc->flags |= TF_ACK_NOW;
 			tcp_touch(lc->tcp, tc);
+			// an original that its retransmission overtook: the sender wants to know
+			if (s->len > 0 && seq_leq(s->seq + s->len, tc->rcv_nxt))
+				tcp_came_twice(lc, tc, s->seq, s->seq + s->len);
 			pkt_drop(lc, m, DROP_TCP_PAWS);
 			return false;
 		}
@@ -207,12 +225,12 @@ ts_update(struct tcp_conn *tc, const struct tcp_seg *s)
 
 /* Cuts what lies before rcv_nxt and behind the window. */
 static void
-trim(struct tcp_lcore *tl, const struct tcp_conn *tc, struct tcp_seg *s)
+trim(struct lcore *lc, struct tcp_conn *tc, struct tcp_seg *s)
 {
 	if (seq_lt(s->seq, tc->rcv_nxt)) {
 		uint32_t old = tc->rcv_nxt - s->seq;
 		uint32_t cut = sl_min(old, (uint32_t)s->len);
-		tcp_came_twice(tl, tc, s->seq, s->seq + cut);
+		tcp_came_twice(lc, tc, s->seq, s->seq + cut);
 		s->off += (uint16_t)cut;
 		s->len -= (uint16_t)cut;
 		s->seq = tc->rcv_nxt;
@@ -291,7 +309,7 @@ synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 		rte_pktmbuf_free(m);
 		return;
 	}
-	trim(lc->tcp, tc, s);
+	trim(lc, tc, s);
 	if (unlikely(after_close(lc, tc, m, s)))
 		return;
 	tcp_data_input(lc, tc, m, s);

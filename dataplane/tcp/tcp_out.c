@@ -28,6 +28,13 @@ cwnd_allows(const struct tcp_conn *tc, uint32_t len)
 	return pipe == 0 || pipe + len <= tc->cwnd;
 }
 
+/* Must it wait for its time? */
+static inline bool
+paced(struct lcore *lc, struct tcp_conn *tc)
+{
+	return unlikely(tc->flags & TF_PACED) && tcp_pace_wait(lc, tc);
+}
+
 /* Allocation failed: once more soon, whatever timers run. */
 static void
 try_again(struct lcore *lc, struct tcp_conn *tc)
@@ -47,7 +54,7 @@ retransmit(struct lcore *lc, struct tcp_conn *tc)
 
 		if ((p->tx_flags & (TXF_LOST | TXF_RETX | TXF_SACKED)) != TXF_LOST)
 			continue;
-		if (!(tc->flags & TF_RTX_FORCE) && !cwnd_allows(tc, p->pay_len))
+		if (!(tc->flags & TF_RTX_FORCE) && (!cwnd_allows(tc, p->pay_len) || paced(lc, tc)))
 			break;
 		if (p->pay_len > tc->mss && tcp_sndq_split(lc, tc, m, tc->mss) < 0)
 			return -ENOMEM;
@@ -60,8 +67,10 @@ retransmit(struct lcore *lc, struct tcp_conn *tc)
 		p->tx_flags |= TXF_RETX;
 		tc->lost -= p->pay_len;
 		tc->flags &= ~TF_RTX_FORCE;
-		if (r != NULL && r->undo_cwnd != 0)
-			r->undo_left++;
+		if (r != NULL && r->undo_cwnd != 0) {
+			r->undo_dsack++;
+			r->undo_ts++;
+		}
 	}
 	return 0;
 }
@@ -137,7 +146,7 @@ send_new(struct lcore *lc, struct tcp_conn *tc)
 	while (tc->sndq_next != NULL) {
 		uint32_t len = usable(tc, pkt_of(tc->sndq_next));
 
-		if (len == 0 || !cwnd_allows(tc, len))
+		if (len == 0 || !cwnd_allows(tc, len) || paced(lc, tc))
 			break;
 		if (send_next(lc, tc, len) < 0)
 			return -ENOMEM;
@@ -214,6 +223,8 @@ tcp_output(struct lcore *lc, struct tcp_conn *tc)
 		rc |= tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_ACK_FLAG);
 	if (unlikely(rc != 0))
 		try_again(lc, tc);
+	if (unlikely(tc->flags & TF_PACED))
+		tcp_pace_end(lc, tc);
 	// RFC 8985 7.2: new data moves the date of the probe
 	tcp_timer_update(lc, tc, (tc->flags & TF_TLP) && tc->snd_nxt != nxt);
 }

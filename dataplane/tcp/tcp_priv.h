@@ -63,15 +63,8 @@ tcp_raise(struct tcp_lcore *tl, struct tcp_conn *tc, uint8_t events)
 	}
 }
 
-/* Data came twice: the next ACK of this loop says so (RFC 2883). */
-static inline void
-tcp_came_twice(struct tcp_lcore *tl, const struct tcp_conn *tc, uint32_t from, uint32_t to)
-{
-	if (!(tc->flags & TF_SACK) || !seq_lt(from, to))
-		return;
-	tl->dup_of = tc;
-	tl->dup = (struct tcp_sack){ from, to };
-}
+/* Data came twice: the next ACK of this loop says so (RFC 2883); tcp_send.c. */
+void tcp_came_twice(struct lcore *lc, struct tcp_conn *tc, uint32_t from, uint32_t to);
 
 /* ---- tcp_listen.c ---- */
 void tcp_listen_init(struct tcp_lcore *tl);
@@ -142,7 +135,7 @@ void tcp_mark_all_lost(struct tcp_conn *tc);
 struct tcp_rec *tcp_rec_get(struct lcore *lc, struct tcp_conn *tc);
 void tcp_rec_put(struct lcore *lc, struct tcp_conn *tc);
 /* A segment arrived that was not known to have; s: the ACK that says so. */
-void tcp_rack_arrived(const struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r,
+void tcp_rack_arrived(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r,
 	const struct pkt *p, const struct tcp_seg *s);
 /* A round trip, for the least one. */
 void tcp_rack_rtt(const struct lcore *lc, struct tcp_rec *r, uint32_t us);
@@ -220,6 +213,17 @@ tcp_share(const struct lcore *lc)
 
 	return (uint32_t)(left * left / (8 * (uint64_t)sl_max(max, 1u))) << 10;
 }
+
+/* ---- tcp_pace.c, for connections with TF_PACED ---- */
+/* A tcp_rec was taken. */
+void tcp_pace_init(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r);
+/* Has the next segment to wait? Then the timer will be set by tcp_pace_end(). */
+bool tcp_pace_wait(struct lcore *lc, struct tcp_conn *tc);
+void tcp_pace_sent(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, struct pkt *p);
+/* A segment is acknowledged, or reported, for the first time. */
+void tcp_pace_arrived(struct lcore *lc, struct tcp_rec *r, const struct pkt *p);
+/* Output is over for this loop. */
+void tcp_pace_end(struct lcore *lc, struct tcp_conn *tc);
 
 /* ---- tcp_opt.c ---- */
 /* Fills the option fields; -EBADMSG on a malformed list. */

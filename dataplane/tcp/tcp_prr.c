@@ -16,7 +16,8 @@ void
 tcp_prr_start(struct tcp_conn *tc, struct tcp_rec *r)
 {
 	r->prr_delivered = r->prr_out = 0;
-	r->prr_flight = sl_max(tc->snd_nxt - tc->snd_una, 1u);
+	// RFC 9937 6: what was reported before will not be delivered again
+	r->prr_flight = sl_max(tc->snd_nxt - tc->snd_una - tc->sacked, 1u);
 }
 
 void
@@ -24,6 +25,8 @@ tcp_prr_acked(struct tcp_conn *tc, struct tcp_rec *r, uint32_t delivered, bool s
 {
 	uint32_t pipe = tcp_pipe(tc), count;
 
+	if (r->prr_delivered == 0)
+		r->prr_flight += delivered; // the ACK that began it
 	r->prr_delivered += delivered;
 	if (pipe > tc->ssthresh) { // proportional: CEIL(prr_delivered * ssthresh / RecoverFS)
 		uint64_t due = ((uint64_t)r->prr_delivered * tc->ssthresh + r->prr_flight - 1) /

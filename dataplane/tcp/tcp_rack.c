@@ -57,11 +57,13 @@ sent_after(uint64_t us1, uint32_t end1, uint64_t us2, uint32_t end2)
 }
 
 void
-tcp_rack_arrived(const struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r,
+tcp_rack_arrived(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r,
 	const struct pkt *p, const struct tcp_seg *s)
 {
 	uint32_t end = p->seq + p->pay_len, rtt = (uint32_t)(lc->now_us - p->tx_us);
 
+	if (tc->flags & TF_PACED)
+		tcp_pace_arrived(lc, r, p);
 	// step 3: what lies below something that arrived before, and was sent once, came late
 	if (seq_geq(end, r->fack))
 		r->fack = end;

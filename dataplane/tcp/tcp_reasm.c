@@ -29,36 +29,51 @@ tcp_ooo_free(struct lcore *lc, struct tcp_conn *tc)
 	tc->ooo_segs = 0;
 }
 
+/* b, the came-th to arrive, gets its place among the n newest of at most max; returns how many there are. */
+static uint32_t
+insert_block(struct tcp_sack *out, uint32_t *came, uint32_t n, uint32_t max, struct tcp_sack b,
+	uint32_t when)
+{
+	uint32_t i = n;
+
+	if (n < max)
+		n++;
+	else if ((int32_t)(when - came[--i]) < 0)
+		return n;
+	for (; i > 0 && (int32_t)(when - came[i - 1]) > 0; i--) {
+		out[i] = out[i - 1];
+		came[i] = came[i - 1];
+	}
+	out[i] = b;
+	came[i] = when;
+	return n;
+}
+
+/*
+ * RFC 2018 4: the block that holds the newest piece first, then those that were reported last: each is
+ * told of in several ACKs, and the loss of one does not hide it.
+ */
 uint32_t
 tcp_ooo_blocks(const struct tcp_conn *tc, struct tcp_sack *out, uint32_t max)
 {
-	struct tcp_sack b = { 0, 0 };
-	uint32_t n = 0;
-	bool first = false; // the newest block has its place at out[0]
+	uint32_t n = 0, came[TCP_SACK_BLOCKS], when;
 
-	if (tc->ooo == NULL || max == 0)
+	if (max == 0)
 		return 0;
-	n = 1; // out[0] is kept for the block of ooo_last
-	for (const struct rte_mbuf *m = tc->ooo; m != NULL;) {
-		const struct pkt *p = pkt_of((struct rte_mbuf *)(uintptr_t)m);
-		b.from = p->seq;
-		b.to = p->seq + p->pay_len;
+	for (struct rte_mbuf *m = tc->ooo; m != NULL;) {
+		const struct pkt *p = pkt_of(m);
+		struct tcp_sack b = { p->seq, p->seq + p->pay_len };
+
+		when = p->came;
 		for (m = p->next; m != NULL; m = p->next) {
-			p = pkt_of((struct rte_mbuf *)(uintptr_t)m);
+			p = pkt_of(m);
 			if (p->seq != b.to)
 				break;
 			b.to += p->pay_len;
+			if ((int32_t)(p->came - when) > 0)
+				when = p->came;
 		}
-		if (!first && tc->ooo_last - b.from < b.to - b.from) {
-			out[0] = b;
-			first = true;
-		} else if (n < max) {
-			out[n++] = b;
-		}
-	}
-	if (!first) { // the newest piece is gone: any order will do
-		n--;
-		memmove(out, out + 1, n * sizeof(*out));
+		n = insert_block(out, came, n, max, b, when);
 	}
 	return n;
 }
@@ -181,6 +196,7 @@ insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const stru
 	p->pay_off = m->data_off;
 	p->pay_len = s->len;
 	p->tx_flags = s->flags & RTE_TCP_FIN_FLAG ? TXF_FIN : 0;
+	p->came = ++lc->tcp->ooo_came;
 	// every segment out of order is answered (RFC 5681 4.2). One ACK tells of a run of them by its
 	// first SACK block; another place needs another ACK, or it might never be reported.
 	if ((tc->flags & TF_ACK_NOW) && (!(tc->flags & TF_SACK) || !goes_on(tc, before, s->seq)))
@@ -193,7 +209,7 @@ insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const stru
 		if (seq_geq(q_end, end)) { // nothing new but perhaps a FIN
 			if (q_end == end)
 				q->tx_flags |= p->tx_flags;
-			tcp_came_twice(lc->tcp, tc, s->seq, end);
+			tcp_came_twice(lc, tc, s->seq, end);
 			stat_inc(lc, STAT_TCP_DUP);
 			pkt_drop(lc, m, DROP_TCP_DUP);
 			return;
@@ -276,11 +292,12 @@ refused(struct lcore *lc, struct tcp_conn *tc, bool in_order, enum drop *why)
 		tcp_ooo_free(lc, tc);
 		return lc->retained + CHAIN_TRUESIZE > max;
 	}
-	// one connection's pieces: at most a quarter of what is left, whatever its buffer
+	// one connection's pieces: at most half of what is left, whatever its buffer. A quarter was less
+	// than the window that had been offered (an eighth of payload, in buffers of twice its size).
 	*why = DROP_TCP_OOO_FULL;
 	if (in_order)
 		return false;
-	max = sl_max((max - lc->retained) / 4, 32u * CHAIN_TRUESIZE);
+	max = sl_max((max - lc->retained) / 2, 32u * CHAIN_TRUESIZE);
 	return held + CHAIN_TRUESIZE > sl_min(max, 2 * lc->tcp->conf.rcv_buf);
 }
 

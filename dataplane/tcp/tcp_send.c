@@ -67,6 +67,27 @@ window_field(const struct lcore *lc, struct tcp_conn *tc, bool syn)
 	return (uint16_t)field;
 }
 
+/*
+ * Several pieces that came twice in one loop: what goes on is one block; anything else needs an ACK
+ * of its own, or the peer would count one where there were many, and never undo.
+ */
+sl_cold void
+tcp_came_twice(struct lcore *lc, struct tcp_conn *tc, uint32_t from, uint32_t to)
+{
+	struct tcp_lcore *tl = lc->tcp;
+
+	if (!(tc->flags & TF_SACK) || !seq_lt(from, to))
+		return;
+	if (tl->dup_of == tc && tl->dup.to == from) {
+		tl->dup.to = to;
+		return;
+	}
+	if (tl->dup_of != NULL)
+		(void)tcp_send_ctl(lc, tl->dup_of, tl->dup_of->snd_nxt, RTE_TCP_ACK_FLAG);
+	tl->dup_of = tc;
+	tl->dup = (struct tcp_sack){ from, to };
+}
+
 /* SACK blocks that fit beside the payload. */
 static uint32_t
 sack_option(struct lcore *lc, struct tcp_conn *tc, uint8_t *p, uint32_t pay_len)
@@ -213,6 +234,18 @@ tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32
 	return 0;
 }
 
+/* What a connection with a block remembers of a segment that leaves. */
+static void
+sent(struct lcore *lc, struct tcp_conn *tc, struct pkt *p)
+{
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+
+	if (tc->flags & TF_RECOVERY)
+		r->prr_out += p->pay_len;
+	if (tc->flags & TF_PACED)
+		tcp_pace_sent(lc, tc, r, p);
+}
+
 int
 tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t flags)
 {
@@ -242,8 +275,8 @@ tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t
 	if (p->tx_count < UINT8_MAX)
 		p->tx_count++;
 	p->tx_us = lc->now_us;
-	if (unlikely(tc->flags & TF_RECOVERY) && tc->rec != TCP_NONE)
-		tcp_rec(lc->tcp, tc)->prr_out += p->pay_len;
+	if (unlikely(tc->rec != TCP_NONE))
+		sent(lc, tc, p);
 	if (p->next == NULL)
 		flags |= RTE_TCP_PSH_FLAG;
 	tcp_transmit(lc, tc, o, tcp_header(lc, tc, o, p->seq, flags));

@@ -180,6 +180,14 @@ class Net:
         if offloads:
             self.offloads("on")
 
+    def congestion(self, name):
+        """Congestion control of what the kernels send over the lan. A sysctl would do, but a namespace may
+        choose only what the machine allows to everyone; a route may choose any."""
+        for ns, i in ((self.c, "c0"), (self.d, "lan")):
+            for family, dst in (("-4", "10.61.1.0/24"), ("-6", "fd61:1::/64")):
+                rc, _ = sh(["ip", "-n", ns, family, "route", "show", dst, "dev", i])
+                sh(["ip", "-n", ns, family, "route", "replace", dst, "dev", i, "congctl", name])
+
     def kernel_dp_off(self):
         for i in ("lan", "srv"):
             sh(["ip", "-n", self.d, "addr", "flush", "dev", i])

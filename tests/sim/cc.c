@@ -111,7 +111,9 @@ test_slow_start(void **state)
 		assert_in_range(c.tc->cwnd, 2 * before - 2 * MSS, 2 * before);
 		before = c.tc->cwnd;
 		flow(&p, &c, 50 * MS, 10);
-		assert_in_range(c.tc->cwnd, 2 * before - 2 * MSS, 2 * before);
+		// what is paced did not leave at once
+		assert_in_range(c.tc->cwnd, tcp_cc_algos[cc]->paced ? before : 2 * before - 2 * MSS,
+			2 * before);
 		case_close(&sim);
 	}
 }
@@ -406,13 +408,16 @@ test_rto_window(void **state)
 		assert_int_equal(sim_stat(&sim, 0, STAT_TCP_RTO), 1);
 		assert_int_equal(c.tc->cwnd, MSS);
 		assert_int_equal(p.in.s.seq, base);
-		assert_true(c.tc->ssthresh >= 2 * MSS && c.tc->ssthresh <= 40 * MSS);
+		if (!tcp_cc_algos[cc]->paced) // else there is none
+			assert_true(c.tc->ssthresh >= 2 * MSS && c.tc->ssthresh <= 40 * MSS);
 		// one segment per ACK while what was lost is repaired
 		for (int i = 0; i < 3; i++) {
 			uint32_t before = c.tc->cwnd;
 			p.ack += MSS;
 			pup_send(&p, F_ACK, 0);
-			assert_true(c.tc->cwnd <= before + MSS);
+			if (!tcp_cc_algos[cc]->paced) // BBR: four at least
+				assert_true(c.tc->cwnd <= before + MSS);
+			assert_true(c.tc->cwnd <= sl_max(before + MSS, 4 * MSS));
 			while (pup_next(&p, 0)) {}
 		}
 		case_close(&sim);

@@ -3,8 +3,7 @@
  * Seeded transfers: echo and both-way streams under loss (to 20 %), reordering, duplication, corruption,
  * delay, changes of the path's MTU (with and without a word of it), small and slow windows.
  *
- * usage: sim_seeds FIRST COUNT, or sim_seeds --seed N [--quiet] to replay one with a trace, or
- * sim_seeds --bulk for figures of long streams. Every
+ * usage: sim_seeds FIRST COUNT, or sim_seeds --seed N [--quiet] to replay one with a trace. Every
  * stream is checked byte by byte, every step against tcp_validate(), and at the end nothing may be
  * retained. Prints the failing seed.
  */
@@ -439,63 +438,6 @@ one_seed(uint64_t seed, bool tracing, bool figures)
 	return -EINVAL;
 }
 
-/* One stream of `bytes` under random loss, as a figure: virtual seconds and Mbit/s. */
-static int
-bulk(uint8_t cc, uint32_t loss_ppm, uint32_t reorder_ppm, uint32_t bytes)
-{
-	static const char *const names[TCP_CC_NR] = { "newreno", "westwood", "cubic" };
-	static struct sim sim;
-	static struct run r;
-	struct tcp_conf conf[2];
-	struct end *e = NULL;
-	uint64_t t0;
-
-	memset(&r, 0, sizeof(r));
-	for (int i = 0; i < 2; i++) {
-		sim_conf(&conf[i]);
-		conf[i].rcv_buf = conf[i].snd_buf = 512 * 1024;
-		conf[i].cc = cc;
-	}
-	if (sim_open(&sim, 1, conf) < 0)
-		return -ENOMEM;
-	sim.ctx = &r;
-	sim.app = app;
-	r.bytes = bytes;
-	for (int i = 0; i < 2; i++) {
-		sim.link[i].delay_us = 5000;
-		sim.link[i].loss_ppm = loss_ppm;
-		sim.link[i].reorder_ppm = reorder_ppm;
-		sim.link[i].reorder_us = 1000;
-	}
-	listen_both(&sim);
-	t0 = sim.now_us;
-	if (open_pair(&sim, 0, PORT_SINK, false) < 0)
-		return -ENOMEM;
-	e = &r.end[0][0];
-	while (!e->done && !r.failed && sim_step(&sim) == 0) {}
-	printf("%s: %u bytes each way, rtt 10 ms, loss %.1f %%, reorder %.1f %%: %.2f s, %.1f Mbit/s "
-	       "each way, retrans %llu, rto %llu\n",
-		names[cc], bytes, loss_ppm / 1e4, reorder_ppm / 1e4,
-		(double)(sim.now_us - t0) / 1e6, bytes * 8.0 / (double)(sim.now_us - t0),
-		(unsigned long long)sim_stat(&sim, 0, STAT_TCP_RETRANS),
-		(unsigned long long)sim_stat(&sim, 0, STAT_TCP_RTO));
-	return sim_close(&sim);
-}
-
-static int
-all_bulk(void)
-{
-	static const uint32_t loss[] = { 0, 1000, 10000, 30000 };
-
-	for (uint8_t cc = 0; cc < TCP_CC_NR; cc++) {
-		for (size_t i = 0; i < SL_ARRAY_SIZE(loss); i++)
-			bulk(cc, loss[i], 0, 8u << 20);
-		bulk(cc, 10000, 50000, 8u << 20);
-	}
-	sim_stop();
-	return 0;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -509,8 +451,6 @@ main(int argc, char **argv)
 		count = strtoull(argv[2], NULL, 10);
 	if (sim_start() < 0)
 		return 1;
-	if (argc > 1 && strcmp(argv[1], "--bulk") == 0)
-		return all_bulk();
 	if (replay)
 		return one_seed(first, argc < 4, true) < 0;
 	for (uint64_t s = first; s < first + count; s++)

@@ -403,6 +403,15 @@ transmit(struct sim *sim, int from, const uint8_t *d, uint32_t len)
 		bad[14 + rand_below(&sim->rand, len - 14)] ^= (uint8_t)(1 + rand_below(&sim->rand, 255));
 		d = bad;
 	}
+	if (l->mbit != 0) {
+		l->free_us = sl_max(l->free_us, sim->now_us);
+		if (l->free_us - sim->now_us > l->queue_us) {
+			l->overflow++;
+			return;
+		}
+		l->free_us += (len + 24) * 8 / l->mbit;
+		at += l->free_us - sim->now_us;
+	}
 	if (l->jitter_us != 0)
 		at += rand_below(&sim->rand, l->jitter_us);
 	at = sl_max(at, to->to_at_us);

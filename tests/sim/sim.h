@@ -31,6 +31,10 @@ struct sim_link {
 	bool hole;            // and nobody says so
 	uint32_t delay_us, jitter_us;
 	uint32_t reorder_us; // a reordered frame comes so much later
+	uint32_t mbit;       // the line's rate, Mbit/s; 0: none
+	uint32_t queue_us;   // what may stand before it; more is lost
+	uint64_t free_us;    // when the line is free again
+	uint64_t overflow;
 	uint64_t frames, lost, dups, reordered, corrupted, too_big;
 };
 
