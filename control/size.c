@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "control/congestion.h"
 #include "control/daemon.h"
 
 #define STREAMS_MAX     8192u // in flight per worker: each has 6 KiB of its own
@@ -80,8 +81,11 @@ size_worker(struct worker_spec *w, const struct model *m, uint64_t n, uint64_t m
 	uint64_t share = n > 1 ? maxconn * 3 / (2 * n) + 1 : maxconn;
 
 	tcp_conf_default(&w->tcp);
+	w->tcp.cc = TCP_CC_HOST;
 	if (g->tcp != NULL)
 		w->tcp = *g->tcp;
+	if (w->tcp.cc == TCP_CC_HOST)
+		w->tcp.cc = congestion_of_host(CONGESTION_FILE);
 	// client and server side
 	w->max_conns = (uint32_t)sl_min(2 * share + CHECK_CONNS, (uint64_t)INT32_MAX);
 	w->max_host = w->max_conns;

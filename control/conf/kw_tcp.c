@@ -53,6 +53,7 @@ draft(struct conf *c)
 		return NULL;
 	}
 	tcp_conf_default(t);
+	t->cc = TCP_CC_HOST;
 	c->m->global.tcp = t;
 	return t;
 }
@@ -145,12 +146,13 @@ kw_tcp_cookies(struct conf *c, const struct conf_args *a)
 static int
 kw_tcp_cc(struct conf *c, const struct conf_args *a)
 {
-	static const char *const words[TCP_CC_NR + 1] = { [TCP_CC_NEWRENO] = "newreno",
+	static const char *const words[TCP_CC_HOST + 2] = { [TCP_CC_NEWRENO] = "newreno",
 		[TCP_CC_WESTWOOD] = "westwood",
 		[TCP_CC_CUBIC] = "cubic",
-		[TCP_CC_BBR] = "bbr" };
+		[TCP_CC_BBR] = "bbr",
+		[TCP_CC_HOST] = "host" };
 
-	return kw_tcp_word(c, a, words, "'cubic', 'newreno' or 'westwood'");
+	return kw_tcp_word(c, a, words, "'host', 'cubic', 'bbr', 'newreno' or 'westwood'");
 }
 
 static int
@@ -255,8 +257,9 @@ SL_CFG_GLOBAL(
 		"time between keepalive probes (75s)", P(f_intvl) },
 	{ "tune.tcp.keepalive-cnt", CONF_GLOBAL, 1, 1, kw_tcp_number, "<number>",
 		"unanswered keepalive probes that end a connection (9)", P(f_cnt) },
-	{ "tune.tcp.cc", CONF_GLOBAL, 1, 1, kw_tcp_cc, "cubic|newreno|westwood",
-		"congestion control (westwood)", P(f_cc) },
+	{ "tune.tcp.cc", CONF_GLOBAL, 1, 1, kw_tcp_cc, "host|cubic|bbr|newreno|westwood",
+		"congestion control; 'host': that of the kernel's sysctl, cubic where it is another (host)",
+		P(f_cc) },
 	{ "tune.tcp.rcvbuf", CONF_GLOBAL, 1, 1, kw_tcp_size, "<size>",
 		"receive buffer of a connection, at most (2m)", P(f_rcvbuf) },
 	{ "tune.tcp.sndbuf", CONF_GLOBAL, 1, 1, kw_tcp_size, "<size>",

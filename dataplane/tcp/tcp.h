@@ -58,7 +58,14 @@ struct tcp_handler {
 };
 
 /* Congestion controls; rows of the documentation's table. */
-enum tcp_cc_id { TCP_CC_NEWRENO, TCP_CC_WESTWOOD, TCP_CC_CUBIC, TCP_CC_BBR, TCP_CC_NR };
+enum tcp_cc_id {
+	TCP_CC_NEWRENO,
+	TCP_CC_WESTWOOD,
+	TCP_CC_CUBIC,
+	TCP_CC_BBR,
+	TCP_CC_NR,
+	TCP_CC_HOST = TCP_CC_NR // only in a configuration: control/congestion.c says which it is
+};
 
 /* When a SYN is answered by a cookie, without keeping anything. */
 enum tcp_cookie_use {

@@ -42,6 +42,7 @@ send_flight(struct pup *p, struct ep *c, uint32_t n)
 {
 	uint32_t base = p->ack;
 
+	c->tc->cwnd = 100 * MSS; // whatever earlier losses made of it
 	ep_send(c, n * MSS);
 	for (uint32_t i = 0; i < n; i++)
 		pup_expect(p, F_ACK, MSS, 1 * MS);

@@ -171,6 +171,9 @@ test_tcp(void **state sl_unused)
 	assert_int_equal(px->keep_server.count, 6);
 	assert_int_equal(proxy("b")->options & (PX_O_CLITCPKA | PX_O_SRVTCPKA), 0);
 	conf_run_end(&run);
+	good("global\n tune.tcp.delack 10\n" DEFAULTS "listen l\n bind :80\n server a 10.1.0.11:90\n");
+	assert_int_equal(run.m->global.tcp->cc, TCP_CC_HOST);
+	conf_run_end(&run);
 }
 
 static void
