@@ -257,7 +257,8 @@ struct tcp_rec {
 	// retransmissions that no D-SACK, and no timestamp, has shown to be needless
 	uint32_t undo_dsack, undo_ts;
 	/* pacing, if TF_PACED */
-	bool pace_held;     // in this loop something waited for its time
+	bool pace_held;     // in this loop something waits for its time
+	bool pace_waits;    // and did in the last
 	uint32_t pace_rate; // bytes/s; 0: none
 	uint64_t pace_us;   // when the next segment may leave
 	/* congestion control */

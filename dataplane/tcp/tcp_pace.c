@@ -4,8 +4,8 @@
  *
  * Runs on: the worker that owns the connection; only for congestion controls that ask for it (TF_PACED)
  * and connections that have a tcp_rec.
- * The wheel has ticks of a millisecond. So what falls due until the next tick goes now, and a tick
- * that comes late is made up for, up to a millisecond: bursts are at most two milliseconds of the rate.
+ * The wheel has ticks of a millisecond. So what falls due until the next tick goes now: bursts are two
+ * milliseconds of the rate, or more where the worker itself came late.
  * Delivery rates follow draft-cheng-iccrg-delivery-rate-estimation: each segment remembers what had
  * arrived when it was sent; its acknowledgement tells how much has since, and in what time.
  * Not here: the rate (cc_bbr.c).
@@ -15,6 +15,7 @@
 #include "dataplane/base/hot.h"
 
 #define TICK_US 1000u
+#define LATE_US 20000u // made up for, at most
 
 bool
 tcp_pace_wait(struct lcore *lc, struct tcp_conn *tc)
@@ -44,7 +45,9 @@ tcp_pace_sent(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, struct p
 		p->tx_flags &= (uint8_t)~TXF_APP;
 	if (r->pace_rate == 0)
 		return;
-	r->pace_us = sl_max(r->pace_us, lc->now_us - TICK_US);
+	// Had it to wait, then only we can be late, and what we missed is not the path's rate: without
+	// that a busy worker would measure less, send less, and so on.
+	r->pace_us = sl_max(r->pace_us, lc->now_us - (r->pace_waits ? LATE_US : TICK_US));
 	r->pace_us += (uint64_t)p->pay_len * 1000000 / r->pace_rate;
 }
 
@@ -88,6 +91,7 @@ tcp_pace_end(struct lcore *lc, struct tcp_conn *tc)
 
 	if (r == NULL)
 		return;
+	r->pace_waits = r->pace_held;
 	if (r->pace_held) {
 		r->pace_held = false;
 		if (r->pace_us > lc->now_us + TICK_US)

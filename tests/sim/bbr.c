@@ -177,6 +177,20 @@ test_paced(void **state)
 	stop();
 }
 
+/* A worker that gets the CPU late makes up for it: its own absence is not the path's rate. */
+static void
+test_late_worker(void **state)
+{
+	(void)state;
+	start(40, 100, 0);
+	run(&sim, 2 * SEC);
+	sim.host[0].away_us = 8000;
+	run(&sim, 4 * SEC);
+	assert_true(goodput(4 * SEC) > 40 * 0.75);
+	sim.host[0].away_us = 0;
+	stop();
+}
+
 /* Every ten seconds the window goes down to four segments, to see the path without a queue. */
 static void
 test_probe_rtt(void **state)
@@ -263,6 +277,7 @@ main(void)
 		cmocka_unit_test(test_random_loss),
 		cmocka_unit_test(test_short_queue),
 		cmocka_unit_test(test_paced),
+		cmocka_unit_test(test_late_worker),
 		cmocka_unit_test(test_probe_rtt),
 		cmocka_unit_test(test_app_limited),
 		cmocka_unit_test(test_timeout),

@@ -560,6 +560,8 @@ next_us(const struct sim *sim)
 		uint64_t t = (sim->now_us / 1000 + ms) * 1000;
 		if (ms != UINT32_MAX)
 			at = sl_min(at, t);
+		if (sim->host[i].away_us != 0)
+			at = sl_min(at, sim->host[i].back_us);
 	}
 	return sl_max(at, sim->now_us + 100);
 }
@@ -571,7 +573,10 @@ sim_step(struct sim *sim)
 
 	deliver(sim);
 	for (int i = 0; i < 2; i++) {
+		if (sim->now_us < sim->host[i].back_us)
+			continue;
 		iterate(sim, i);
+		sim->host[i].back_us = sim->host[i].away_us == 0 ? 0 : sim->now_us + sim->host[i].away_us;
 		if (tcp_validate(sim->host[i].lc, why, sizeof(why)) < 0)
 			return fail(sim, "invariant", i, why);
 		if (wheel_validate(&sim->host[i].lc->wheel) < 0)

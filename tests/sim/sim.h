@@ -46,6 +46,8 @@ struct sim_host {
 	struct wire *wire;
 	uint32_t level;    // mbufs available before the run
 	uint64_t to_at_us; // of the last frame on its way here: no reordering by jitter alone
+	uint32_t away_us;  // between two iterations somebody else has the CPU for so long
+	uint64_t back_us;
 	struct ip_addr v4, v6;
 };
 
