@@ -263,7 +263,7 @@ SL_CFG_GLOBAL(
 	{ "tune.tcp.rcvbuf", CONF_GLOBAL, 1, 1, kw_tcp_size, "<size>",
 		"receive buffer of a connection, at most (2m)", P(f_rcvbuf) },
 	{ "tune.tcp.sndbuf", CONF_GLOBAL, 1, 1, kw_tcp_size, "<size>",
-		"send buffer of a connection, at most (2m)", P(f_sndbuf) },
+		"send buffer of a connection, at most (4m)", P(f_sndbuf) },
 	{ "tune.tcp.sack", CONF_GLOBAL, 1, 1, kw_tcp_switch, "on|off",
 		"selective acknowledgements (on)", P(f_sack) },
 	{ "tune.tcp.timestamps", CONF_GLOBAL, 1, 1, kw_tcp_switch, "on|off",

@@ -37,7 +37,7 @@ tcp_conf_default(struct tcp_conf *c)
 		.max_half_open = 4096,
 		.max_timewait = 16384,
 		.rcv_buf = 2048 * 1024,
-		.snd_buf = 2048 * 1024,
+		.snd_buf = 4096 * 1024, // what arrived behind a hole stays here as well
 		.cc = TCP_CC_CUBIC,
 		.rto_min_ms = 200,   // as Linux: RFC 6298's second is for clocks of 500 ms
 		.rto_max_ms = 60000, // RFC 6298 (2.5) wants at least 60 s

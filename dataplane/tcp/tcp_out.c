@@ -12,6 +12,8 @@
 
 #include "dataplane/base/hot.h"
 
+#define SND_SPARE_KB 128u
+
 uint32_t
 tcp_pipe(const struct tcp_conn *tc)
 {
@@ -186,11 +188,20 @@ send_syn(struct lcore *lc, struct tcp_conn *tc)
 		stat_inc(lc, STAT_TCP_RETRANS);
 }
 
+/*
+ * Twice what may be on its way, and a little: more in the queue would not be sent sooner. So who does not
+ * read (his window is closed) holds little, and who has a long path gets what it needs: two shares
+ * while three quarters of the budget are free.
+ */
 static uint16_t
-snd_buf_kb(const struct lcore *lc)
+snd_buf_kb(const struct lcore *lc, const struct tcp_conn *tc)
 {
-	uint32_t kb = sl_max(tcp_share(lc) >> 10, 4u);
+	uint32_t kb = sl_max(tcp_share(lc) >> 10, 4u), use = sl_min(tc->cwnd, tc->snd_wnd);
 
+	if (lc->retained < lc->retain_max / 4)
+		kb *= 2;
+	use = sl_max(use, tc->snd_nxt - tc->snd_una);
+	kb = sl_min(kb, (use >> 9) + SND_SPARE_KB);
 	return (uint16_t)sl_min(lc->tcp->conf.snd_buf >> 10, kb);
 }
 
@@ -210,7 +221,7 @@ tcp_output(struct lcore *lc, struct tcp_conn *tc)
 		return;
 	}
 	tc->flags &= ~TF_BLOCKED;
-	tc->snd_kb = snd_buf_kb(lc);
+	tc->snd_kb = snd_buf_kb(lc, tc);
 	if (unlikely(tc->lost > 0))
 		rc = retransmit(lc, tc);
 	if (likely(rc == 0))

@@ -211,7 +211,7 @@ tcp_share(const struct lcore *lc)
 	uint32_t max = lc->retain_max >> 10, held = lc->retained >> 10;
 	uint64_t left = max > held ? max - held : 0;
 
-	return (uint32_t)(left * left / (4 * (uint64_t)sl_max(max, 1u))) << 10;
+	return (uint32_t)(left * left / (8 * (uint64_t)sl_max(max, 1u))) << 10;
 }
 
 /* ---- tcp_pace.c, for connections with TF_PACED ---- */

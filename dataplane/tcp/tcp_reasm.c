@@ -293,7 +293,7 @@ refused(struct lcore *lc, struct tcp_conn *tc, bool in_order, enum drop *why)
 		return lc->retained + CHAIN_TRUESIZE > max;
 	}
 	// one connection's pieces: at most half of what is left, whatever its buffer. A quarter was less
-	// than the window that had been offered (an eighth of payload, in buffers of twice its size).
+	// than the window that had been offered (payload, in buffers of twice its size).
 	*why = DROP_TCP_OOO_FULL;
 	if (in_order)
 		return false;
