@@ -66,6 +66,17 @@ h1_head_size(const struct http_msg *m)
 	return n;
 }
 
+bool
+h1_is_as_received(const struct http_msg *m)
+{
+	bool request = (m->flags & HTTP_F_REQUEST) != 0;
+	uint32_t minor = request ? m->uri.off + m->uri.len + VERSION_LEN : VERSION_LEN - 1;
+
+	// where the fields are as written, only the start line can make a difference of length
+	return (m->flags & HTTP_F_EDITED) == 0 && m->nraw == m->nhdr && m->len == h1_head_size(m) &&
+		m->base[minor] == ((m->flags & HTTP_F_10) != 0 ? '0' : '1');
+}
+
 uint32_t
 h1_counted_size(const struct http_msg *m)
 {

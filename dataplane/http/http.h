@@ -210,8 +210,10 @@ bool h1_is_keepalive(const struct http_msg *m);
  * HTTP/1.0. Returns the length or -ENOSPC. Hop-by-hop fields are the caller's matter.
  */
 int h1_write_head(const struct http_msg *m, char *out, uint32_t size, bool version10);
-/* Upper bound of what h1_write_head() needs. */
+/* What h1_write_head() writes, bytes. */
 uint32_t h1_head_size(const struct http_msg *m);
+/* Would h1_write_head() write, byte for byte, what was received and stands at m->base? */
+bool h1_is_as_received(const struct http_msg *m);
 /*
  * What a head counts in "bytes" of logs and statistics: HAProxy counts its own form of a head, which
  * has no separators (4 bytes less a field), no Connection, and 20 bytes of a start line's numbers.

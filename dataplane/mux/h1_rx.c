@@ -234,6 +234,22 @@ muxs_own(struct lcore *lc, struct muxs *ms, char *mem, uint32_t cap)
 	return http_msg_own(ms->msg, mem, cap);
 }
 
+bool
+muxs_head_stays(const struct muxs *ms, uint32_t max)
+{
+	const struct rte_mbuf *m = h1_rx(ms)->head;
+	uint32_t rest;
+
+	if (ms->head_pending == 0 || m->data_len <= ms->head_pending)
+		return false;
+	rest = m->data_len - ms->head_pending;
+	if (rest > max)
+		return false;
+	// where a chunked body ends is not known yet
+	return ms->rx_framing == HTTP_BODY_CLOSE ||
+		(ms->rx_framing == HTTP_BODY_LENGTH && rest <= ms->rx_left);
+}
+
 /* ---- bodies ---- */
 
 /* Bytes among the first max that belong to a chunked body; moves the state on. */
@@ -306,15 +322,33 @@ recv_chunked(struct lcore *lc, struct muxs *ms, uint32_t max, struct chain *out)
 	return rc;
 }
 
+/*
+ * A head that still stands before the body is taken with it and cut off here, so that its bytes stay what
+ * they are as long as the buffer (muxs_head_stays()).
+ */
 static int
 recv_plain(struct lcore *lc, struct muxs *ms, uint32_t max, struct chain *out)
 {
-	const struct chain *rx = h1_rx(ms);
-	uint32_t n = sl_min(rx->len, max);
+	uint32_t head = ms->head_pending, n = sl_min(h1_rx(ms)->len - head, max);
+	struct chain part;
+	int rc = 0;
 
 	if (ms->rx_framing == HTTP_BODY_LENGTH && n > ms->rx_left)
 		n = (uint32_t)ms->rx_left;
-	if (n > 0 && rx_take(lc, ms, n, out) < 0)
+	if (n == 0) {
+		h1_head_release(lc, ms);
+	} else if (head == 0) {
+		rc = rx_take(lc, ms, n, out);
+	} else {
+		chain_init(&part);
+		rc = rx_take(lc, ms, head + n, &part);
+		if (rc == 0) {
+			ms->head_pending = 0;
+			chain_trim(lc, &part, head);
+			chain_append(out, &part);
+		}
+	}
+	if (rc < 0)
 		return -ENOMEM;
 	if (ms->rx_framing == HTTP_BODY_LENGTH) {
 		ms->rx_left -= n;
@@ -331,16 +365,17 @@ muxs_recv(struct lcore *lc, struct muxs *ms, uint32_t max, struct chain *out, bo
 {
 	int rc = 0;
 
-	h1_head_release(lc, ms);
-	if ((ms->flags & (MS_RX_DONE | MS_HEAD_DONE)) == MS_HEAD_DONE && ms->err == MUX_OK) {
-		if (ms->rx_framing == HTTP_BODY_CHUNKED)
+	if ((ms->flags & (MS_RX_DONE | MS_HEAD_DONE)) == MS_HEAD_DONE && ms->err == MUX_OK &&
+		ms->rx_framing != HTTP_BODY_CHUNKED) {
+		rc = recv_plain(lc, ms, max, out);
+	} else {
+		h1_head_release(lc, ms);
+		if ((ms->flags & (MS_RX_DONE | MS_HEAD_DONE)) == MS_HEAD_DONE && ms->err == MUX_OK)
 			rc = recv_chunked(lc, ms, max, out);
-		else
-			rc = recv_plain(lc, ms, max, out);
-		if ((ms->flags & MS_RX_DONE) == 0 && ms->err == MUX_OK && rc >= 0 &&
-			h1_rx(ms)->len == 0 && h1_rx_eof(ms))
-			fail(lc, ms, MUX_ERR_EOF);
 	}
+	if ((ms->flags & (MS_RX_DONE | MS_HEAD_DONE)) == MS_HEAD_DONE && ms->err == MUX_OK &&
+		rc >= 0 && h1_rx(ms)->len == 0 && h1_rx_eof(ms))
+		fail(lc, ms, MUX_ERR_EOF);
 	*eom = (ms->flags & MS_RX_DONE) != 0;
 	return rc;
 }

@@ -2,12 +2,15 @@
 /*
  * Send side of an HTTP/1 stream: heads, framing, and the segments they travel in.
  *
- * Runs on: the worker that owns the connection. A head is written straight into a packet's buffer;
- * the first buffer of the body is copied behind it if it fits there whole (a small message is one
- * segment), all other body bytes are moved. The field "connection" is decided here, as HAProxy
+ * Runs on: the worker that owns the connection. A head is written straight into a packet's buffer: in
+ * front of the body's first bytes if there is room (there is where another head was received before
+ * them; if that is the same head, nothing is written at all), else into a buffer of its own, and the
+ * first buffer of the body is copied behind it if it fits there whole. So a small message is one
+ * segment; all other body bytes are moved. The field "connection" is decided here, as HAProxy
  * does: "close" when the connection will end, "keep-alive" only where HTTP/1.0 needs it said.
  */
 #include "dataplane/mux/mux_h1.h"
+#include "dataplane/net/net.h"
 
 #include "dataplane/base/hot.h"
 
@@ -125,17 +128,47 @@ put_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, struct cha
 	return chain_copy_in_mss(lc, out, ml->scratch, (uint32_t)n, unit);
 }
 
+/*
+ * The head in front of the body's first bytes, in their buffer. Where it was received just there and
+ * stayed as it was, it needs only to be uncovered. false: no room, or not in one segment; nothing
+ * changed.
+ */
+static bool
+head_in_front(struct lcore *lc, const struct muxs *ms, const struct http_msg *m, struct chain *body)
+{
+	struct sl_str extra = connection_field(ms, m);
+	struct rte_mbuf *first = body->head;
+	uint32_t size;
+	char *at;
+
+	if (first == NULL || !RTE_MBUF_DIRECT(first) || rte_mbuf_refcnt_read(first) != 1)
+		return false;
+	size = h1_head_size(m) + extra.len;
+	if (first->data_off < size + NET_TCP_HEADROOM ||
+		size + first->data_len > conn_unit(lc, ms->mx->c))
+		return false;
+	at = rte_pktmbuf_mtod(first, char *) - size;
+	if (at != m->base || extra.len > 0 || !h1_is_as_received(m)) {
+		// a head that is not owned may be in the way of itself
+		if ((m->flags & HTTP_F_OWNED) == 0 || write_head(m, extra, at, size) != (int)size)
+			return false;
+	}
+	first->data_off -= (uint16_t)size;
+	first->data_len += (uint16_t)size;
+	body->len += size;
+	return true;
+}
+
 #define SMALL 256 // bytes that are cheaper copied than sent as a segment of their own
 
 /*
- * The body's first buffer moves into the last segment of the head if it fits there whole, and so do
- * small ones behind it (chunk framing).
+ * The body's first buffer moves into the last segment of the head if it fits there whole (any: is there
+ * already), and so do small ones behind it (chunk framing).
  */
 static void
-join(struct chain *out, struct chain *body, uint32_t unit)
+join(struct chain *out, struct chain *body, uint32_t unit, bool any)
 {
 	struct rte_mbuf *last = out->tail, *first;
-	bool any = false;
 
 	while (last != NULL && (first = body->head) != NULL && (!any || first->data_len <= SMALL) &&
 		(uint32_t)last->data_len + first->data_len <= unit &&
@@ -203,6 +236,7 @@ muxs_send_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, stru
 {
 	bool interim = (m->flags & HTTP_F_REQUEST) == 0 && m->status < 200 && m->status != 101;
 	struct chain out, framed;
+	bool in_front;
 	int rc = -EPIPE;
 
 	chain_init(&out);
@@ -211,9 +245,6 @@ muxs_send_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, stru
 		goto fail;
 	if (!interim)
 		settle(ms, m, close);
-	rc = put_head(lc, ms, m, &out);
-	if (rc < 0)
-		goto fail;
 	if (body != NULL || eom) {
 		struct chain none;
 
@@ -221,8 +252,16 @@ muxs_send_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, stru
 		rc = frame(lc, ms, body != NULL ? body : &none, eom, &framed);
 		if (rc < 0)
 			goto fail;
-		join(&out, &framed, conn_unit(lc, ms->mx->c));
 	}
+	in_front = head_in_front(lc, ms, m, &framed);
+	if (in_front) {
+		chain_push(&out, chain_pop(&framed));
+	} else {
+		rc = put_head(lc, ms, m, &out);
+		if (rc < 0)
+			goto fail;
+	}
+	join(&out, &framed, conn_unit(lc, ms->mx->c), in_front);
 	return push(lc, ms, &out, eom);
 
 fail:

@@ -110,6 +110,11 @@ struct http_msg *muxs_msg(struct muxs *ms);
 /* Copies the head to mem (cap >= len + HTTP_REWRITE) if it is not owned yet. 0 or -ENOSPC. */
 int muxs_own(struct lcore *lc, struct muxs *ms, char *mem, uint32_t cap);
 /*
+ * Will the head be readable where it lies also after muxs_recv() of up to max bytes, as long as the
+ * buffers live that this gives? It is if body bytes stand behind it in its buffer, and go whole.
+ */
+bool muxs_head_stays(const struct muxs *ms, uint32_t max);
+/*
  * Moves up to max bytes of body to out (appended). Raw bodies (framing passed verbatim) include
  * chunk framing. *eom: the body ended with these bytes. Returns the bytes moved or -ENOMEM,
  * -EBADMSG (bad chunk).
@@ -140,7 +145,8 @@ uint64_t muxs_first_byte_us(const struct muxs *ms);
 uint32_t muxs_send_space(const struct muxs *ms);
 /*
  * Queues a head, and the first bytes of the body behind it in the same segments where they fit
- * (body may be NULL; taken over). Adds the connection field that the mux decides (keep-alive or
+ * (body may be NULL; taken over): in the body's first buffer, if there is room in front, and as it
+ * was received, if that is where it stands. Adds the connection field that the mux decides (keep-alive or
  * close); all other fields are the caller's. eom: the message ends with these bytes.
  * close: do not keep the connection after this message. 0 or -ENOMEM, -EPIPE.
  */

@@ -79,6 +79,21 @@ fit_framing(struct stream *s)
 	return http_fit_framing(&s->res);
 }
 
+/*
+ * A head that nothing has to be changed of is passed on as it was received, in the buffer that has the
+ * first bytes of its body too; any other becomes a private copy. 0 or -ENOMEM.
+ */
+static int
+keep_head(struct stream *s)
+{
+	const uint32_t edits = HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP | HTTP_F_CONN_SET;
+
+	if ((s->res.flags & (HTTP_F_OWNED | edits)) == 0 && h1_is_as_received(&s->res) &&
+		muxs_head_stays(s->ss, muxs_send_space(s->cs)))
+		return 0;
+	return stream_own_res(s);
+}
+
 static void
 send_response(struct stream *s)
 {
@@ -89,7 +104,7 @@ send_response(struct stream *s)
 	int rc;
 
 	chain_init(&body);
-	if (stream_own_res(s) < 0 || txn_strip_connection(&s->res, &set) < 0 ||
+	if (keep_head(s) < 0 || txn_strip_connection(&s->res, &set) < 0 ||
 		fit_body(s, &drop) < 0 || fit_framing(s) < 0) {
 		txn_fail(s, 500, "PH");
 		return;

@@ -454,6 +454,97 @@ test_segments(void **state sl_unused)
 	px_env_end(&e);
 }
 
+/* ---- heads of answers, and the buffers they came in ---- */
+
+static const char *answer_text, *answer_rest;
+static uint32_t answer_fail;
+
+static void
+answer(struct px_env *env, struct fake *f)
+{
+	if (strstr(px_env_got(f), "\r\n\r\n") == NULL || f->served++ > 0)
+		return;
+	lcore_mbuf_fail_in(env->lc, answer_fail); // the proxy's next one
+	fake_give(f, answer_text, (uint32_t)strlen(answer_text));
+	if (answer_rest != NULL)
+		fake_give(f, answer_rest, (uint32_t)strlen(answer_rest));
+}
+
+#define OK_CL3 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
+
+/*
+ * An answer leaves in the buffer in which it came, be its head as it was or shorter: no buffer is asked
+ * for. What a peer could read differently is written anew all the same.
+ */
+static void
+test_answer_in_place(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		const char *rule;         // of http-response
+		const char *bytes, *rest; // of the server, in two buffers
+		const char *client;       // NULL: as the server's
+		bool alloc;               // needs a buffer
+	} rows[] = {
+		{ __LINE__, NULL, OK_CL3 "x-odd-Case: v\r\n\r\nabc", NULL, NULL, false },
+		{ __LINE__, NULL, "HTTP/1.1 200 \r\nContent-Length: 3\r\n\r\nabc", NULL, NULL, false },
+		{ __LINE__, NULL, OK_CL3 "Connection: keep-alive\r\n\r\nabc", NULL,
+			OK_CL3 "\r\nabc", false },
+		{ __LINE__, "del-header x-a", OK_CL3 "X-A: long enough\r\n\r\nabc", NULL,
+			OK_CL3 "\r\nabc", false },
+		{ __LINE__, "set-header x-a b", OK_CL3 "X-A: long enough\r\n\r\nabc", NULL,
+			OK_CL3 "x-a: b\r\n\r\nabc", false },
+		// same length, other bytes
+		{ __LINE__, "set-header x-a zz", OK_CL3 "x-a: vv\r\n\r\nabc", NULL,
+			OK_CL3 "x-a: zz\r\n\r\nabc", false },
+		{ __LINE__, NULL, "HTTP/1.7 200 OK\r\nContent-Length: 3\r\n\r\nabc", NULL,
+			OK_CL3 "\r\nabc", false },
+		{ __LINE__, NULL, OK_CL3 "a: \t b \r\n\r\nabc", NULL, OK_CL3 "a: b\r\n\r\nabc",
+			false },
+		{ __LINE__, NULL, "HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc", NULL,
+			"HTTP/1.1 200 \r\nContent-Length: 3\r\n\r\nabc", false },
+		// more than the message: nobody's
+		{ __LINE__, NULL, OK_CL3 "\r\nabcdef", NULL, OK_CL3 "\r\nabc", true },
+		// more text than there is room in front; and no body in the head's buffer
+		{ __LINE__,
+			"set-header x-a 0123456789012345678901234567890123456789012345678901234567890123"
+			"45678901234567890123456789",
+			OK_CL3 "\r\nabc", NULL,
+			OK_CL3 "x-a: 0123456789012345678901234567890123456789012345678901234567890123"
+			       "45678901234567890123456789\r\n\r\nabc",
+			true },
+		{ __LINE__, NULL, OK_CL3 "\r\n", "abc", OK_CL3 "\r\nabc", true },
+		{ __LINE__, NULL, OK_CL3 "\r\na", "bc", OK_CL3 "\r\nabc", false },
+	};
+
+	for (size_t i = 0; i < 2 * SL_ARRAY_SIZE(rows); i++) {
+		size_t k = i / 2;
+		const char *list[] = { rows[k].rule, NULL }, *want = rows[k].client;
+		struct fake *c;
+
+		px_env_init(&e);
+		if (rows[k].rule != NULL) {
+			e.be.http_res = px_env_rules(&e, EVAL_HTTP_RES, list);
+			if (e.be.http_res == NULL)
+				fail_msg("line %d: %s", rows[k].line, e.error);
+		}
+		e.on_server = answer;
+		answer_text = rows[k].bytes;
+		answer_rest = rows[k].rest;
+		answer_fail = i % 2;
+		px_env_start(&e);
+		c = px_env_client(&e);
+		ask(c, G("/x"));
+		if (answer_fail > 0 && (e.lc->mbuf_fail_in == 0) != rows[k].alloc)
+			fail_msg("line %d: want %d", rows[k].line, rows[k].alloc);
+		if (answer_fail == 0 &&
+			strcmp(px_env_got(c), want != NULL ? want : rows[k].bytes) != 0)
+			fail_msg("line %d: got\n%s", rows[k].line, px_env_got(c));
+		lcore_mbuf_fail_in(e.lc, 0);
+		px_env_end(&e);
+	}
+}
+
 static void
 test_big_heads(void **state sl_unused)
 {
@@ -790,6 +881,7 @@ main(void)
 		cmocka_unit_test(test_backpressure_down),
 		cmocka_unit_test(test_backpressure_up),
 		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_answer_in_place),
 		cmocka_unit_test(test_big_heads),
 		cmocka_unit_test(test_too_big),
 		cmocka_unit_test(test_expect),
