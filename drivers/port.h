@@ -160,7 +160,7 @@ uint32_t pool_mbufs_min(uint32_t nports);
 uint32_t pool_mbuf_bytes(void);
 /*
  * The one mbuf pool of a worker: used by that worker only, once it runs. Private area: struct pkt
- * of net/pkt.h (PORT_PRIV bytes).
+ * of net/pkt.h (PORT_PRIV bytes); lcore_mbuf() clears the first eight.
  */
 struct rte_mempool *pool_create(uint16_t worker, uint32_t n, int socket, struct port_err *err);
 #define PORT_PRIV      64

@@ -215,9 +215,14 @@ lcore_mesh_push(struct lcore *lc, uint16_t to, const struct xmsg *m)
 struct rte_mbuf *
 lcore_mbuf(struct lcore *lc)
 {
+	struct rte_mbuf *m;
+
 	if (unlikely(lc->mbuf_fail_in != 0) && --lc->mbuf_fail_in == 0)
 		return NULL;
-	return rte_pktmbuf_alloc(lc->pool);
+	m = rte_pktmbuf_alloc(lc->pool);
+	if (likely(m != NULL))
+		*(uint64_t *)rte_mbuf_to_priv(m) = 0; // what its last user knew of its bytes
+	return m;
 }
 
 void

@@ -9,6 +9,7 @@
  * Not here: what a message means (proxy), the parser (http).
  */
 #include "dataplane/mux/mux_h1.h"
+#include "dataplane/net/pkt.h"
 
 #include "dataplane/base/hot.h"
 
@@ -284,6 +285,7 @@ chunk_strip(struct lcore *lc, struct h1_chunk *c, struct chain *raw, struct chai
 		uint32_t data = 0;
 
 		h1_chunk_decode(c, rte_pktmbuf_mtod(m, char *), m->data_len, &data);
+		pkt_changed(m);
 		m->data_len = (uint16_t)data;
 		if (data > 0)
 			chain_push(out, m);

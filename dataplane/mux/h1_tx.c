@@ -152,6 +152,7 @@ head_in_front(struct lcore *lc, const struct muxs *ms, const struct http_msg *m,
 		// a head that is not owned may be in the way of itself
 		if ((m->flags & HTTP_F_OWNED) == 0 || write_head(m, extra, at, size) != (int)size)
 			return false;
+		pkt_changed(first);
 	}
 	first->data_off -= (uint16_t)size;
 	first->data_len += (uint16_t)size;
@@ -176,6 +177,7 @@ join(struct chain *out, struct chain *body, uint32_t unit, bool any)
 		first = chain_pop(body);
 		memcpy(rte_pktmbuf_mtod_offset(last, char *, last->data_len),
 			rte_pktmbuf_mtod(first, char *), first->data_len);
+		pkt_changed(last);
 		last->data_len = (uint16_t)(last->data_len + first->data_len);
 		out->len += first->data_len;
 		rte_pktmbuf_free(first);

@@ -7,6 +7,7 @@
  * Room of an mbuf with a second reference is never written.
  */
 #include "dataplane/net/chain.h"
+#include "dataplane/net/pkt.h"
 
 #include "dataplane/base/hot.h"
 
@@ -209,6 +210,7 @@ chain_copy_in_mss(struct lcore *lc, struct chain *c, const void *data, uint32_t 
 	if (room > 0) {
 		struct rte_mbuf *m = c->tail;
 		memcpy(rte_pktmbuf_mtod_offset(m, void *, m->data_len), from, room);
+		pkt_changed(m);
 		m->data_len += (uint16_t)room;
 		c->len += room;
 	}

@@ -64,6 +64,18 @@ ip6_prepend(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr 
 	memcpy(h->dst_addr, dst->b, 16);
 }
 
+/* Of the bytes from `skip` on; those that were received as they leave were added up then. */
+static inline uint64_t
+sum_rest(struct rte_mbuf *m, uint32_t skip)
+{
+	const struct pkt *pk = pkt_of(m);
+
+	if (pk->sum_len != 0 && pk->sum_len == m->data_len - skip &&
+		pk->sum_off == m->data_off + skip)
+		return pk->sum;
+	return csum_add(rte_pktmbuf_mtod_offset(m, const void *, skip), m->data_len - skip, 0);
+}
+
 /* m begins at the TCP header; the field is zero. */
 static inline void
 tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, bool v6)
@@ -80,8 +92,7 @@ tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, boo
 			RTE_MBUF_F_TX_TCP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 		m->l4_len = (rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)[0] >> 4) * 4;
 	} else if (likely(m->next == NULL)) {
-		field = csum_finish(csum_add(rte_pktmbuf_mtod_offset(m, const void *, skip),
-			m->data_len - skip, csum_fold(sum + f->sum)));
+		field = csum_finish(csum_fold(sum + f->sum) + sum_rest(m, skip));
 	} else {
 		for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
 			uint64_t part = csum_add(rte_pktmbuf_mtod(s, const void *), s->data_len, 0);

@@ -15,6 +15,14 @@
 #define PKT_F_HASH 0x04u    // hash is valid
 
 struct pkt {
+	/*
+	 * Bytes of the buffer whose sum is known (csum.h): net writes it when it has verified a segment's
+	 * payload, so that the same bytes need not be added up again when they leave. Whoever changes
+	 * them says so by pkt_changed(); lcore_mbuf() gives buffers with zeroes here.
+	 */
+	uint16_t sum_off; // offset from m->buf_addr
+	uint16_t sum_len; // 0: nothing is known
+	uint16_t sum;
 	union {
 		/* net writes on receive, tcp reads; gone once the payload is queued */
 		struct {
@@ -48,4 +56,11 @@ static inline struct pkt *
 pkt_of(struct rte_mbuf *m)
 {
 	return (struct pkt *)rte_mbuf_to_priv(m);
+}
+
+/* Bytes of its data were written. */
+static inline void
+pkt_changed(struct rte_mbuf *m)
+{
+	pkt_of(m)->sum_len = 0;
 }

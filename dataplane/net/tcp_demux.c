@@ -41,16 +41,28 @@ hash_of(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, const u
 	return hash;
 }
 
+/* Also keeps the payload's sum, if it has to be taken. */
 static bool
-csum_ok(const struct rx *rx, const struct rte_mbuf *m, const uint8_t *ip, const uint8_t *tcp,
-	uint16_t len, bool v6)
+csum_ok(const struct rx *rx, struct rte_mbuf *m, const uint8_t *ip, const uint8_t *tcp, uint16_t len,
+	bool v6)
 {
 	const uint8_t *src = ip + (v6 ? 8 : 12), *dst = ip + (v6 ? 24 : 16);
+	uint32_t head = sl_min((tcp[12] >> 4) * 4u, (uint32_t)len);
+	struct pkt *pk = pkt_of(m);
+	uint64_t sum;
 
+	pk->sum_len = 0;
 	if ((rx->p->offloads & PORT_O_RX_L4CSUM) &&
 		(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
 		return true;
-	return csum_is_good(csum_add(tcp, len, csum_pseudo(src, dst, v6, IPPROTO_TCP, len)));
+	sum = csum_add(tcp, head, csum_pseudo(src, dst, v6, IPPROTO_TCP, len));
+	if (len > head) {
+		pk->sum = csum_fold(csum_add(tcp + head, len - head, 0));
+		pk->sum_off = (uint16_t)(tcp + head - (const uint8_t *)m->buf_addr);
+		pk->sum_len = (uint16_t)(len - head);
+		sum = csum_fold(sum) + pk->sum;
+	}
+	return csum_is_good(sum);
 }
 
 void

@@ -97,6 +97,7 @@ coalesce(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t len
 		return false;
 	memcpy(rte_pktmbuf_mtod_offset(tail, void *, tail->data_len),
 		rte_pktmbuf_mtod(m, const void *), len);
+	pkt_changed(tail);
 	tail->data_len += (uint16_t)len;
 	tail->pkt_len = tail->data_len;
 	tc->rxq.len += len;

@@ -217,6 +217,7 @@ tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32
 	}
 	q = pkt_of(rest);
 	*q = *p;
+	q->sum_len = 0;
 	q->seq = p->seq + n;
 	q->pay_off = rest->data_off;
 	q->pay_len = (uint16_t)(p->pay_len - n);
