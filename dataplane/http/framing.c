@@ -36,6 +36,7 @@ static const char first_letter[18] = {
 static void
 connection(struct http_msg *m, struct facts *f, struct sl_str value)
 {
+	m->flags |= HTTP_F_CONN;
 	if (value.len == 10 && sl_str_ieq(value, SL_STR("keep-alive"))) { // nearly always
 		m->flags |= HTTP_F_CONN_KEEP;
 		return;

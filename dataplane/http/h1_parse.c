@@ -13,6 +13,8 @@
 #include "dataplane/http/h1.h"
 #include "dataplane/http/token.h"
 
+#include <immintrin.h>
+
 #include "dataplane/base/hot.h"
 
 enum state {
@@ -237,6 +239,123 @@ is_ows(char ch)
 	return ch == ' ' || ch == '\t';
 }
 
+/* ---- 64 bytes at a time ---- */
+
+#define AVX2 __attribute__((target("avx2")))
+#define WIDE 64
+
+/* Bit i: byte i of 32 is no tchar; see bad_token16(). */
+AVX2 static inline uint32_t
+bad_token32(__m256i v)
+{
+	const __m256i by_low = _mm256_setr_epi8((char)0xe8, (char)0xfc, (char)0xf8, (char)0xfc,
+		(char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf8, (char)0xf8, (char)0xf4,
+		(char)0x54, (char)0xd0, (char)0x54, (char)0xf4, (char)0x70, (char)0xe8, (char)0xfc,
+		(char)0xf8, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf8,
+		(char)0xf8, (char)0xf4, (char)0x54, (char)0xd0, (char)0x54, (char)0xf4, (char)0x70);
+	const __m256i by_high = _mm256_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0,
+		0, 0, 0, 1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
+	const __m256i nibble = _mm256_set1_epi8(0x0f);
+	__m256i low = _mm256_shuffle_epi8(by_low, _mm256_and_si256(v, nibble));
+	__m256i high = _mm256_shuffle_epi8(
+		by_high, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
+
+	return (uint32_t)_mm256_movemask_epi8(
+		_mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256()));
+}
+
+/* Bit i: byte i of 32 is not from 0x20 to 0x7e, which stops at more than what may not be in a value. */
+AVX2 static inline uint32_t
+odd_value32(__m256i v)
+{
+	__m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), v); // signed: also from 0x80
+	__m256i del = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(0x7f));
+
+	return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(low, del));
+}
+
+AVX2 static inline uint64_t
+odd_value64(const char *p)
+{
+	const __m256i *v = (const __m256i *)(const void *)p;
+
+	return odd_value32(_mm256_loadu_si256(v)) |
+		(uint64_t)odd_value32(_mm256_loadu_si256(v + 1)) << 32;
+}
+
+static inline bool
+is_pair(const char *p, char a, char b)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v == ((uint8_t)a | (uint8_t)b << 8);
+}
+
+/* In one store. */
+static inline void
+put_slice(struct http_slice *to, uint32_t off, uint32_t len)
+{
+	uint64_t v = off | (uint64_t)len << 32;
+
+	memcpy(to, &v, sizeof(v));
+}
+
+/*
+ * Field lines from `s` on that are exactly "name: value" CRLF, the value of printable ASCII: of each
+ * line the first 64 bytes are classified at once, so that the common line has no loop in it. Returns the
+ * start of the first line that is anything else (longer name, other bytes, not whole, the empty
+ * line, one too many), which fields() judges. Reads within [buf, end) only, as token.h does.
+ */
+AVX2 static const char *
+plain_lines(struct http_msg *m, const char *s, const char *end, const char *buf)
+{
+	struct http_field *f = m->hdr + m->nhdr, *last = m->hdr + m->maxhdr;
+	uint32_t before = m->nhdr;
+
+	if (end - buf < WIDE)
+		return s;
+	for (; f < last; f++) {
+		// the last block ends at `end`: bits of what lies before the line are shifted out
+		const char *at = s <= end - WIDE ? s : end - WIDE, *to = s;
+		const __m256i *v = (const __m256i *)(const void *)at;
+		uint32_t back = (uint32_t)(s - at), name, len;
+		__m256i front = _mm256_loadu_si256(v), behind = _mm256_loadu_si256(v + 1);
+		uint64_t odd = odd_value32(front) | (uint64_t)odd_value32(behind) << 32;
+		uint64_t bad = bad_token32(front);
+
+		if (unlikely(back != 0)) {
+			if (back == WIDE)
+				break;
+			bad = (bad | (uint64_t)bad_token32(behind) << 32) >> back;
+			odd >>= back;
+		}
+		if (unlikely(bad == 0))
+			break;
+		name = (uint32_t)__builtin_ctzll(bad);
+		for (; unlikely(odd == 0); odd = odd_value64(to)) {
+			to = at == s ? to + WIDE : end;
+			if (end - to < WIDE)
+				goto out;
+		}
+		to += (uint32_t)__builtin_ctzll(odd);
+		len = (uint32_t)(to - s) - name - 2; // of the value; huge: less than a colon and a blank
+		// a blank behind the colon and no other, neither there nor at the end
+		if (unlikely(name == 0 || end - to < 2 || !is_pair(to, '\r', '\n') || (int32_t)len < 0 ||
+			    !is_pair(s + name, ':', ' ') || s[name + 2] == ' ' ||
+			    (to[-1] == ' ' && len > 0)))
+			break;
+		put_slice(&f->name, (uint32_t)(s - buf), name);
+		put_slice(&f->value, (uint32_t)(s - buf) + name + 2, len);
+		s = to + 2;
+	}
+out:
+	m->nhdr = (uint16_t)(f - m->hdr);
+	if (m->nraw == before)
+		m->nraw = m->nhdr;
+	return s;
+}
+
 /*
  * All field lines and the empty line: the length of the head. The pieces of a field need no
  * enter(): only more() looks at where the current one started.
@@ -247,12 +366,18 @@ fields(struct scan *c)
 	const char *s = c->s, *end = c->end, *buf = c->buf;
 	const char *line = buf + c->p->line, *colon = buf + c->p->colon;
 	struct http_msg *m = c->m;
-	uint32_t nhdr = m->nhdr, maxhdr = m->maxhdr;
-	struct http_field *f = m->hdr + nhdr;
+	uint32_t nhdr, maxhdr = m->maxhdr, nraw;
 	bool in_value = c->p->state == S_VALUE;
-	uint32_t nraw = m->nraw;
+	struct http_field *f;
 	int rc;
 
+	if (!in_value && s == line && __builtin_cpu_supports("avx2"))
+		line = s = plain_lines(m, s, end, buf);
+	if (likely(!in_value && s == line && end - s >= 2 && is_pair(s, '\r', '\n')))
+		return (int)(s + 2 - buf);
+	nhdr = m->nhdr;
+	nraw = m->nraw;
+	f = m->hdr + nhdr;
 	for (;;) {
 		const char *from, *to;
 

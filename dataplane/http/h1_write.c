@@ -82,6 +82,8 @@ h1_counted_size(const struct http_msg *m)
 {
 	uint32_t n = h1_head_size(m) + 15 - 4u * m->nhdr;
 
+	if (likely((m->flags & (HTTP_F_CONN | HTTP_F_CONN_SET)) == 0))
+		return n;
 	for (uint16_t i = 0; i < m->nhdr; i++) {
 		const struct http_field *h = &m->hdr[i];
 
