@@ -244,7 +244,7 @@ is_ows(char ch)
 #define AVX2 __attribute__((target("avx2")))
 #define WIDE 64
 
-/* Bit i: byte i of 32 is no tchar; see bad_token16(). */
+/* Bit i: byte i of 32 is no tchar; see bad_token(). */
 AVX2 static inline uint32_t
 bad_token32(__m256i v)
 {

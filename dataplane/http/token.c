@@ -36,11 +36,11 @@ const uint8_t http_class[256] = {
 bool
 http_is_token(struct sl_str s)
 {
-	return s.len > 0 && scan_token(s.p, s.p + s.len, s.p) == s.p + s.len;
+	return s.len > 0 && none_of(s, bad_token);
 }
 
 bool
 http_is_value(struct sl_str s)
 {
-	return s.len == 0 || scan_value(s.p, s.p + s.len, s.p) == s.p + s.len;
+	return none_of(s, bad_value);
 }

@@ -11,6 +11,7 @@
 #include <nmmintrin.h>
 
 #include "dataplane/base/base.h"
+#include "dataplane/base/str.h"
 
 #define HTTP_C_TOKEN  0x01 // RFC 9110 5.6.2 tchar
 #define HTTP_C_TARGET 0x02 // visible ASCII without '#': what a request-target may hold
@@ -41,7 +42,7 @@ scan_bytes(const char *p, const char *end, uint8_t class)
  * 0x80 have no bit.
  */
 static inline __attribute__((always_inline)) uint32_t
-bad_token16(const char *p)
+bad_token(__m128i v)
 {
 	const __m128i by_low = _mm_setr_epi8((char)0xe8, (char)0xfc, (char)0xf8, (char)0xfc,
 		(char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf8, (char)0xf8, (char)0xf4,
@@ -49,7 +50,6 @@ bad_token16(const char *p)
 	const __m128i by_high =
 		_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
 	const __m128i nibble = _mm_set1_epi8(0x0f);
-	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
 	__m128i low = _mm_shuffle_epi8(by_low, _mm_and_si128(v, nibble));
 	__m128i high = _mm_shuffle_epi8(by_high, _mm_and_si128(_mm_srli_epi16(v, 4), nibble));
 	__m128i none = _mm_cmpeq_epi8(_mm_and_si128(low, high), _mm_setzero_si128());
@@ -59,9 +59,8 @@ bad_token16(const char *p)
 
 /* Below 0x20 except HTAB, and DEL. */
 static inline __attribute__((always_inline)) uint32_t
-bad_value16(const char *p)
+bad_value(__m128i v)
 {
-	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
 	__m128i ctl = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
 	__m128i tab = _mm_cmpeq_epi8(v, _mm_set1_epi8('\t'));
 	__m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
@@ -71,9 +70,8 @@ bad_value16(const char *p)
 
 /* Up to 0x20 or from 0x80 (negative as signed bytes), DEL, and '#'. */
 static inline __attribute__((always_inline)) uint32_t
-bad_target16(const char *p)
+bad_target(__m128i v)
 {
-	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
 	__m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x21));
 	__m128i hash = _mm_cmpeq_epi8(v, _mm_set1_epi8('#'));
 	__m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
@@ -81,14 +79,37 @@ bad_target16(const char *p)
 	return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, hash), del));
 }
 
+/* What may not stand in a host's name; as bad_token(). */
+static inline __attribute__((always_inline)) uint32_t
+bad_host(__m128i v)
+{
+	const __m128i by_low = _mm_setr_epi8((char)0xa8, (char)0xfc, (char)0xf8, (char)0xf8,
+		(char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf4,
+		(char)0x5c, (char)0x50, (char)0x5c, (char)0xd4, (char)0x70);
+	const __m128i by_high =
+		_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
+	const __m128i nibble = _mm_set1_epi8(0x0f);
+	__m128i low = _mm_shuffle_epi8(by_low, _mm_and_si128(v, nibble));
+	__m128i high = _mm_shuffle_epi8(by_high, _mm_and_si128(_mm_srli_epi16(v, 4), nibble));
+	__m128i none = _mm_cmpeq_epi8(_mm_and_si128(low, high), _mm_setzero_si128());
+
+	return (uint32_t)_mm_movemask_epi8(none);
+}
+
+static inline __m128i
+load16(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
 static inline __attribute__((always_inline)) const char *
-scan_wide(const char *p, const char *end, const char *lo, uint32_t (*bad16)(const char *),
+scan_wide(const char *p, const char *end, const char *lo, uint32_t (*bad16)(__m128i),
 	uint8_t class)
 {
 	uint32_t bad, left;
 
 	while (end - p >= 16) {
-		bad = bad16(p);
+		bad = bad16(load16(p));
 		if (bad != 0)
 			return p + __builtin_ctz(bad);
 		p += 16;
@@ -96,24 +117,59 @@ scan_wide(const char *p, const char *end, const char *lo, uint32_t (*bad16)(cons
 	left = (uint32_t)(end - p);
 	if (end - lo < 16 || left == 0)
 		return scan_bytes(p, end, class);
-	bad = bad16(end - 16) >> (16 - left);
+	bad = bad16(load16(end - 16)) >> (16 - left);
 	return bad != 0 ? p + __builtin_ctz(bad) : end;
 }
 
 static inline const char *
 scan_token(const char *p, const char *end, const char *lo)
 {
-	return scan_wide(p, end, lo, bad_token16, HTTP_C_TOKEN);
+	return scan_wide(p, end, lo, bad_token, HTTP_C_TOKEN);
 }
 
 static inline const char *
 scan_value(const char *p, const char *end, const char *lo)
 {
-	return scan_wide(p, end, lo, bad_value16, HTTP_C_VALUE);
+	return scan_wide(p, end, lo, bad_value, HTTP_C_VALUE);
 }
 
 static inline const char *
 scan_target(const char *p, const char *end, const char *lo)
 {
-	return scan_wide(p, end, lo, bad_target16, HTTP_C_TARGET);
+	return scan_wide(p, end, lo, bad_target, HTTP_C_TARGET);
+}
+
+/*
+ * Is none of the bytes bad? Their order does not matter, so a short text is taken in pieces that
+ * overlap, and nothing outside of it is read.
+ */
+static inline __attribute__((always_inline)) bool
+none_of(struct sl_str s, uint32_t (*bad16)(__m128i))
+{
+	uint64_t a, b;
+	uint32_t c, d;
+
+	if (s.len >= 16) {
+		for (uint32_t i = 0; i + 16 < s.len; i += 16) {
+			if (bad16(load16(s.p + i)) != 0)
+				return false;
+		}
+		return bad16(load16(s.p + s.len - 16)) == 0;
+	}
+	if (s.len >= 8) {
+		memcpy(&a, s.p, 8);
+		memcpy(&b, s.p + s.len - 8, 8);
+		return bad16(_mm_set_epi64x((int64_t)a, (int64_t)b)) == 0;
+	}
+	if (s.len >= 4) {
+		memcpy(&c, s.p, 4);
+		memcpy(&d, s.p + s.len - 4, 4);
+	} else if (s.len > 0) {
+		c = (uint8_t)s.p[0] * 0x01010101u;
+		d = (uint8_t)s.p[s.len / 2] * 0x0101u | (uint32_t)(uint8_t)s.p[s.len - 1] << 16 |
+			(uint32_t)(uint8_t)s.p[0] << 24;
+	} else {
+		return true;
+	}
+	return bad16(_mm_set1_epi64x((int64_t)(c | (uint64_t)d << 32))) == 0;
 }

@@ -49,7 +49,7 @@ uri_is_host(struct sl_str s)
 {
 	uint32_t name;
 
-	if (s.len == 0)
+	if (none_of(s, bad_host)) // nearly always: a name without a port
 		return true;
 	if (s.p[0] == '[')
 		name = literal_len(s);
