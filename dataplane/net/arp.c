@@ -59,7 +59,7 @@ arp_announce(struct lcore *lc, const struct port *p, const struct ip_addr *a)
 	arp_send(lc, p, RTE_ARP_OP_REQUEST, a, a, &broadcast);
 }
 
-void
+sl_cold void
 arp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 {
 	const struct rte_arp_hdr *h =

@@ -17,13 +17,17 @@
 static inline uint64_t
 add_rest(const uint8_t *p, size_t len, uint64_t sum)
 {
+	uint64_t all = 0, wraps = 0;
 	uint32_t w = 0;
 
+	// whole words, and how often they wrapped: the compiler makes an addition with carry of it
 	for (; len >= 8; p += 8, len -= 8) {
 		uint64_t q;
 		memcpy(&q, p, sizeof(q));
-		sum += (q & 0xffffffff) + (q >> 32);
+		all += q;
+		wraps += all < q;
 	}
+	sum += (all & 0xffffffff) + (all >> 32) + wraps;
 	if (len >= 4) {
 		memcpy(&w, p, sizeof(w));
 		sum += w;

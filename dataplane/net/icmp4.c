@@ -135,7 +135,7 @@ unreachable(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, ui
 	icmp_quote_in(lc, rx, m, l4 + 8, len - 8, &e);
 }
 
-void
+sl_cold void
 icmp4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len)
 {
 	const uint8_t *d = rte_pktmbuf_mtod_offset(m, const uint8_t *, l4);

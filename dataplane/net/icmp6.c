@@ -74,7 +74,7 @@ error(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t
 	icmp_quote_in(lc, rx, m, l4 + 8, len - 8, &e);
 }
 
-void
+sl_cold void
 icmp6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len)
 {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, rx->l3);

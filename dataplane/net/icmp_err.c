@@ -60,7 +60,7 @@ put_sum(struct rte_mbuf *e, uint64_t pseudo)
 	memcpy(d + 2, &sum, sizeof(sum));
 }
 
-void
+sl_cold void
 icmp4_error(
 	struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, uint8_t type, uint8_t code)
 {
@@ -83,7 +83,7 @@ icmp4_error(
 	stat_inc(lc, STAT_ICMP_ERR_OUT);
 }
 
-void
+sl_cold void
 icmp6_error(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, uint8_t type,
 	uint8_t code, uint32_t value)
 {
@@ -109,7 +109,7 @@ icmp6_error(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, uin
 	stat_inc(lc, STAT_ICMP_ERR_OUT);
 }
 
-void
+sl_cold void
 udp_in(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len,
 	bool v6)
 {

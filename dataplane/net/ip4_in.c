@@ -68,6 +68,18 @@ source_ok(const struct port *p, uint32_t src)
 	return true;
 }
 
+/* Of nearly every header: five words. */
+static inline uint64_t
+header_sum(const struct rte_ipv4_hdr *h, uint32_t ihl)
+{
+	uint32_t w[5];
+
+	memcpy(w, h, sizeof(w));
+	if (unlikely(ihl != sizeof(w)))
+		return csum_add(h, ihl, 0);
+	return (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+}
+
 static inline enum drop
 check(const struct rx *rx, const struct rte_mbuf *m, const struct rte_ipv4_hdr *h, uint32_t room)
 {
@@ -88,7 +100,7 @@ check(const struct rx *rx, const struct rte_mbuf *m, const struct rte_ipv4_hdr *
 	// 5. checksum (3.2.1.2), by the device or here
 	if (!((rx->p->offloads & PORT_O_RX_IPCSUM) &&
 		    (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD) &&
-		!csum_is_good(csum_add(h, ihl, 0)))
+		!csum_is_good(header_sum(h, ihl)))
 		return DROP_IP_CSUM;
 	// 6. a source that can exist (3.2.1.3)
 	if (!source_ok(rx->p, h->src_addr))

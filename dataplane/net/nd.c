@@ -182,7 +182,7 @@ advert_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint
 	rte_pktmbuf_free(m);
 }
 
-void
+sl_cold void
 nd_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len)
 {
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);

@@ -198,7 +198,7 @@ arm_reo(struct lcore *lc, struct tcp_conn *tc, uint64_t wait_us)
 		return;
 	tc->flags = (tc->flags & ~TF_TLP) | TF_REO;
 	tc->rtx_at = at;
-	wheel_arm(&lc->wheel, &tc->timer, at);
+	wheel_arm(&lc->wheel, &tc->timer, tick_first(at, tc->delack_at));
 }
 
 void

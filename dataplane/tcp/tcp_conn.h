@@ -332,6 +332,7 @@ struct tcp_seg {
 	uint8_t port;
 	uint8_t thl; // header bytes
 	uint16_t l4;
+	struct tcp_conn *tc; // probably its connection; NULL: nothing is known
 	struct tcp_sack sack[TCP_SACK_BLOCKS];
 };
 

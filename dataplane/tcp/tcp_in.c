@@ -413,26 +413,32 @@ no_conn(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s)
 	return NULL;
 }
 
-static inline void
-process(struct lcore *lc, struct rte_mbuf *m, struct tcp_seg *s)
+/* Whose segment is it? NULL: m is consumed. */
+static struct tcp_conn *
+find(struct lcore *lc, struct rte_mbuf *m, struct tcp_seg *s)
 {
 	struct tcp_lcore *tl = lc->tcp;
 	struct tcp_ref r = tcp_lookup(tl, &s->key, s->hash);
-	struct tcp_conn *tc;
 
-	if (unlikely(r.idx == TCP_NONE)) {
-		tc = no_conn(lc, m, s);
+	if (unlikely(r.idx == TCP_NONE))
+		return no_conn(lc, m, s);
+	if (likely(r.kind == TK_CONN))
+		return conn_at(tl, r.idx);
+	if (r.kind == TK_HALF)
+		return tcp_half_input(lc, m, s, r.idx);
+	tcp_timewait_input(lc, m, s, r.idx);
+	return NULL;
+}
+
+static inline void
+process(struct lcore *lc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	struct tcp_conn *tc = s->tc;
+
+	if (unlikely(tc == NULL || !tcp_table_is(tc, &s->key))) {
+		tc = find(lc, m, s);
 		if (tc == NULL)
 			return;
-	} else if (likely(r.kind == TK_CONN)) {
-		tc = conn_at(tl, r.idx);
-	} else if (r.kind == TK_HALF) {
-		tc = tcp_half_input(lc, m, s, r.idx);
-		if (tc == NULL)
-			return;
-	} else {
-		tcp_timewait_input(lc, m, s, r.idx);
-		return;
 	}
 	if (unlikely(tc->state == TCP_SYN_SENT))
 		syn_sent(lc, tc, m, s);
@@ -453,9 +459,11 @@ tcp_input(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 				m[k++] = m[i];
 		}
 		for (uint16_t i = 0; i < k; i++)
-			tcp_table_prefetch_conn(lc->tcp, seg[i].hash);
-		for (uint16_t i = 0; i < k; i++)
-			tcp_table_prefetch_sent(lc->tcp, seg[i].hash);
+			seg[i].tc = tcp_table_prefetch_conn(lc->tcp, seg[i].hash);
+		for (uint16_t i = 0; i < k; i++) {
+			if (likely(seg[i].tc != NULL))
+				tcp_prefetch_sent(seg[i].tc);
+		}
 		for (uint16_t i = 0; i < k; i++)
 			process(lc, m[i], &seg[i]);
 		stat_add(lc, STAT_TCP_IN, k);

@@ -196,13 +196,28 @@ send_syn(struct lcore *lc, struct tcp_conn *tc)
 static uint16_t
 snd_buf_kb(const struct lcore *lc, const struct tcp_conn *tc)
 {
-	uint32_t kb = sl_max(tcp_share(lc) >> 10, 4u), use = sl_min(tc->cwnd, tc->snd_wnd);
+	uint32_t most = lc->tcp->conf.snd_buf, kb = sl_max(tcp_share(lc, most) >> 10, 4u);
+	uint32_t use = sl_max(sl_min(tc->cwnd, tc->snd_wnd), tc->snd_nxt - tc->snd_una);
 
 	if (lc->retained < lc->retain_max / 4)
 		kb *= 2;
-	use = sl_max(use, tc->snd_nxt - tc->snd_una);
 	kb = sl_min(kb, (use >> 9) + SND_SPARE_KB);
-	return (uint16_t)sl_min(lc->tcp->conf.snd_buf >> 10, kb);
+	return (uint16_t)sl_min(most >> 10, kb);
+}
+
+/*
+ * Half of the calls: something came in, and what it leads to leaves with a later one. Only where the
+ * timer too stands as it should.
+ */
+static inline bool
+nothing_to_do(const struct lcore *lc, const struct tcp_conn *tc)
+{
+	const uint32_t any = TF_ACK_NOW | TF_FIN_QUEUED | TF_BLOCKED | TF_ORPHAN | TF_SYN_DUE;
+
+	return tc->sndq_next == NULL && tc->lost == 0 && (tc->flags & any) == 0 &&
+		tc->state == TCP_ESTABLISHED && tc->keep == 0 &&
+		tc->tmode == (tc->snd_una != tc->snd_nxt ? TM_RTX : TM_NONE) &&
+		!tcp_window_due(lc, tc);
 }
 
 void
@@ -220,8 +235,10 @@ tcp_output(struct lcore *lc, struct tcp_conn *tc)
 			(void)tcp_send_ctl(lc, tc, tc->snd_nxt, RTE_TCP_ACK_FLAG);
 		return;
 	}
-	tc->flags &= ~TF_BLOCKED;
 	tc->snd_kb = snd_buf_kb(lc, tc);
+	if (nothing_to_do(lc, tc))
+		return;
+	tc->flags &= ~TF_BLOCKED;
 	if (unlikely(tc->lost > 0))
 		rc = retransmit(lc, tc);
 	if (likely(rc == 0))

@@ -19,9 +19,12 @@ bool tcp_key_is_v4(const struct tcp_key *k);
 struct tcp_ref tcp_lookup(const struct tcp_lcore *tl, const struct tcp_key *k, uint64_t hash);
 /* Touches what tcp_lookup() will read. */
 void tcp_table_prefetch(const struct tcp_lcore *tl, uint64_t hash);
-void tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash);
+/* When that has arrived: touches the connection, and returns it if the tag is right. */
+struct tcp_conn *tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash);
 /* When that has arrived: the buffer that an acknowledgement will free. */
-void tcp_table_prefetch_sent(const struct tcp_lcore *tl, uint64_t hash);
+void tcp_prefetch_sent(const struct tcp_conn *tc);
+/* Is that what tcp_lookup() would find, wherever the pointer is from (but of the pool)? */
+bool tcp_table_is(const struct tcp_conn *tc, const struct tcp_key *k);
 /* 0 or -ENOMEM (no overflow bucket left). */
 int tcp_table_add(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
 void tcp_table_del(struct tcp_table *t, uint64_t hash, struct tcp_ref ref);
@@ -203,15 +206,19 @@ struct tcp_sum tcp_header(
 /*
  * What one queue of a connection may hold, in bytes of payload: an eighth of the worker's budget while
  * it is free, and with the square of what is left of it. So those who do not read share a part
- * among themselves, however many they are, and leave the others theirs.
+ * among themselves, however many they are, and leave the others theirs. Not more than `most`, which is
+ * found out without a division where it is the answer.
  */
 static inline uint32_t
-tcp_share(const struct lcore *lc)
+tcp_share(const struct lcore *lc, uint32_t most)
 {
 	uint32_t max = lc->retain_max >> 10, held = lc->retained >> 10;
-	uint64_t left = max > held ? max - held : 0;
+	uint64_t left = max > held ? max - held : 0, all = 8 * (uint64_t)sl_max(max, 1u), share;
 
-	return (uint32_t)(left * left / (8 * (uint64_t)sl_max(max, 1u))) << 10;
+	if (likely(left * left >= all * ((most + 1023ull) >> 10)))
+		return most;
+	share = left * left / all << 10;
+	return (uint32_t)sl_min(share, (uint64_t)most);
 }
 
 /* ---- tcp_pace.c, for connections with TF_PACED ---- */

@@ -20,7 +20,7 @@ rcv_space(const struct lcore *lc, const struct tcp_conn *tc)
 {
 	uint32_t buf = lc->tcp->conf.rcv_buf, used = tc->rxq.len;
 	uint32_t held = (tc->rxq.segs + tc->ooo_segs) * CHAIN_TRUESIZE;
-	uint32_t share = sl_max(tcp_share(lc), 16384u), space;
+	uint32_t share = sl_max(tcp_share(lc, buf), 16384u), space;
 
 	buf = sl_min(buf, share);
 	space = buf > used ? buf - used : 0;

@@ -201,7 +201,7 @@ tcp_table_prefetch(const struct tcp_lcore *tl, uint64_t hash)
 	rte_prefetch0(&tl->table.b[hash & tl->table.mask]);
 }
 
-void
+struct tcp_conn *
 tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash)
 {
 	const struct tcp_bucket *b = &tl->table.b[hash & tl->table.mask];
@@ -213,33 +213,33 @@ tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash)
 		struct tcp_ref r = unpack(b->val[i]);
 		const char *p = (const char *)key_of(tl, r);
 		rte_prefetch0(p);
-		if (r.kind == TK_CONN) {
-			rte_prefetch0(p - offsetof(struct tcp_conn, key));
-			rte_prefetch0(p - offsetof(struct tcp_conn, key) + 64);
-			rte_prefetch0(p - offsetof(struct tcp_conn, key) + 128);
-		}
-		return;
+		if (r.kind != TK_CONN)
+			return NULL;
+		p = (const char *)conn_at(tl, r.idx);
+		rte_prefetch0(p);
+		rte_prefetch0(p + 64);
+		rte_prefetch0(p + 128);
+		return conn_at(tl, r.idx);
 	}
+	return NULL;
 }
 
 void
-tcp_table_prefetch_sent(const struct tcp_lcore *tl, uint64_t hash)
+tcp_prefetch_sent(const struct tcp_conn *tc)
 {
-	const struct tcp_bucket *b = &tl->table.b[hash & tl->table.mask];
-	uint16_t tag = tag_of(hash);
+	struct rte_mbuf *m = tc->sndq;
 
-	for (uint32_t i = 0; i < b->n; i++) {
-		if (b->tag[i] != tag)
-			continue;
-		struct tcp_ref r = unpack(b->val[i]);
-		if (r.kind == TK_CONN && conn_at(tl, r.idx)->sndq != NULL) {
-			struct rte_mbuf *m = conn_at(tl, r.idx)->sndq;
-			rte_prefetch0(m);
-			rte_prefetch0((const char *)m + SL_CACHE_LINE);
-			rte_prefetch0(pkt_of(m));
-		}
+	if (m == NULL)
 		return;
-	}
+	rte_prefetch0(m);
+	rte_prefetch0((const char *)m + SL_CACHE_LINE);
+	rte_prefetch0(pkt_of(m));
+}
+
+bool
+tcp_table_is(const struct tcp_conn *tc, const struct tcp_key *k)
+{
+	return (tc->flags & TF_HASHED) != 0 && key_eq(&tc->key, k);
 }
 
 int
