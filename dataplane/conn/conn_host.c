@@ -171,20 +171,22 @@ pump_out(struct lcore *lc, struct hconn *hc)
 {
 	while (hc->tx.len > 0 && hc->out <= out_limit(lc, hc)) {
 		struct host_block *b = block_get(lc);
-		uint32_t segs = hc->tx.segs;
+		uint32_t segs = hc->tx.segs, n;
 
 		if (b == NULL)
 			return false;
+		n = chain_copy_out(&hc->tx, 0, b->data, HOST_BLOCK);
 		b->off = 0;
-		b->len = chain_copy_out(&hc->tx, 0, b->data, HOST_BLOCK);
+		b->len = n;
 		b->next = NULL;
 		if (!tell(lc, XMSG_HOST_DATA, hc, (uintptr_t)b, 0)) {
 			block_put(host_of(lc), b);
 			return false;
 		}
-		hc->out += b->len;
-		stat_add(lc, STAT_HOST_OUT, b->len);
-		chain_trim(lc, &hc->tx, b->len);
+		// the block is io's now, which may have sent it and filled it anew
+		hc->out += n;
+		stat_add(lc, STAT_HOST_OUT, n);
+		chain_trim(lc, &hc->tx, n);
 		lc->retained -= (segs - hc->tx.segs) * CHAIN_TRUESIZE;
 	}
 	return true;
