@@ -223,17 +223,6 @@ pump(struct io_sock *s)
 		tx_done(s);
 }
 
-/* Of TLS: what it reads may have become bytes for the user. */
-static void
-pump_rx(struct io_sock *s)
-{
-	bool closing = s->closing;
-
-	pump(s);
-	if (!closing) // else s may be gone
-		moved(s, IO_SOCK_WANT_RX);
-}
-
 /* No room: the user will say when there is some again, unless it has made some just now. */
 static bool
 rx_stop(struct io_sock *s)
@@ -244,6 +233,22 @@ rx_stop(struct io_sock *s)
 		return true;
 	atomic_store_explicit(&s->rx_full, false, memory_order_relaxed);
 	return false;
+}
+
+/*
+ * Of TLS: what it reads may have become bytes for the user. Where they filled his room, a part of a
+ * record may be left that no further byte of the transport brings out: he has to say when he has read.
+ */
+static void
+pump_rx(struct io_sock *s)
+{
+	bool closing = s->closing;
+
+	do
+		pump(s);
+	while (!closing && s->tls != NULL && tls_is_up(s) && sock_rx_free(s) == 0 && !rx_stop(s));
+	if (!closing) // else s may be gone
+		moved(s, IO_SOCK_WANT_RX);
 }
 
 void
