@@ -17,10 +17,28 @@
 #define MBUF_TRUESIZE (PORT_MBUF_DATA + 512u)
 #define HUGE_PAGE     (2u << 20)
 
+/* Large ones begin with a huge page: what stands first in a mapping is used most. */
+static void *
+map_aligned(size_t bytes)
+{
+	size_t more = bytes >= HUGE_PAGE ? HUGE_PAGE : 0, head;
+	uint8_t *p = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
+
+	if (p == MAP_FAILED || more == 0)
+		return p;
+	bytes = SL_ALIGN_UP(bytes, (size_t)4096);
+	head = (HUGE_PAGE - ((uintptr_t)p & (HUGE_PAGE - 1))) & (HUGE_PAGE - 1);
+	if (head > 0)
+		munmap(p, head);
+	munmap(p + head + bytes, more - head);
+	return p + head;
+}
+
 void *
 lcore_map(size_t bytes, int socket)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *p = map_aligned(bytes);
 
 	if (p == MAP_FAILED)
 		return NULL;
