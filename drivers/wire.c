@@ -8,6 +8,9 @@
  * into buffers of the queue's pool. A buffer is so only ever touched by its pool's owner. There is
  * one single-producer ring per (sending queue, receiving queue), and RSS is emulated by the
  * sender with the receiver's key and table.
+ * What is on its way takes little memory, however long a ring is: a frame goes into the slot that became
+ * free last. A device keeps such frames on its chip or writes them past the near caches; slots used
+ * in turn would drive everything else out of these.
  */
 #include <rte_cycles.h>
 #include <rte_ip.h>
@@ -19,6 +22,7 @@
 #include "drivers/drv.h"
 
 #define WIRE_MAX 16
+#define LANES    (2u * WIRE_QUEUES * WIRE_QUEUES) // of a wire, both ways
 
 struct frame {
 	uint32_t hash;
@@ -32,10 +36,15 @@ struct lane {
 	/* ==== sender writes ==== */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) tail;
 	_Atomic(uint64_t) lost;
+	uint32_t back;  // entries of `ring` whose slots the sender has taken back
+	uint32_t nfree; // in `free`, the last to be used next
+	uint32_t fresh; // slots from here on were never used
 	/* ==== receiver writes ==== */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) head;
 	/* ==== fixed ==== */
 	alignas(SL_CACHE_LINE) struct frame *slot;
+	uint16_t *ring; // slots of the frames on their way; the sender writes
+	uint16_t *free; // the sender's
 };
 
 struct wire_end {
@@ -64,8 +73,9 @@ wire_new(unsigned int n, uint32_t depth)
 {
 	struct wire *w;
 	struct frame *f;
+	uint16_t *lists;
 
-	if (n >= WIRE_MAX || wires[n] != NULL || !sl_is_pow2(depth))
+	if (n >= WIRE_MAX || wires[n] != NULL || !sl_is_pow2(depth) || depth > UINT16_MAX)
 		return NULL;
 	w = aligned_alloc(SL_CACHE_LINE, SL_ALIGN_UP(sizeof(*w), (size_t)SL_CACHE_LINE));
 	if (w == NULL)
@@ -73,7 +83,7 @@ wire_new(unsigned int n, uint32_t depth)
 	memset(w, 0, sizeof(*w));
 	w->n = n;
 	w->depth = depth;
-	w->bytes = (size_t)2 * WIRE_QUEUES * WIRE_QUEUES * depth * sizeof(struct frame);
+	w->bytes = (size_t)LANES * depth * (sizeof(struct frame) + 2 * sizeof(uint16_t));
 	// pages of lanes that nobody uses are never touched
 	w->slots = mmap(NULL, w->bytes, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -83,11 +93,17 @@ wire_new(unsigned int n, uint32_t depth)
 	}
 	madvise(w->slots, w->bytes, MADV_HUGEPAGE);
 	f = w->slots;
+	lists = (uint16_t *)(f + (size_t)LANES * depth);
 	for (int e = 0; e < 2; e++) {
 		w->end[e].wire = w;
 		w->end[e].peer = &w->end[1 - e];
-		for (uint32_t i = 0; i < WIRE_QUEUES * WIRE_QUEUES; i++, f += depth)
-			w->end[e].in[i / WIRE_QUEUES][i % WIRE_QUEUES].slot = f;
+		for (uint32_t i = 0; i < LANES / 2; i++, f += depth, lists += 2 * (size_t)depth) {
+			struct lane *l = &w->end[e].in[i / WIRE_QUEUES][i % WIRE_QUEUES];
+
+			l->slot = f;
+			l->ring = lists;
+			l->free = lists + depth;
+		}
 	}
 	return wires[n] = w;
 }
@@ -102,21 +118,27 @@ wire_free(struct wire *w)
 	free(w);
 }
 
+/* The slot for the next frame; NULL: all are on their way. */
 static struct frame *
 lane_tail(struct lane *l, uint32_t depth)
 {
-	uint32_t t = atomic_load_explicit(&l->tail, memory_order_relaxed);
+	uint32_t h = atomic_load_explicit(&l->head, memory_order_acquire);
 
-	if (t - atomic_load_explicit(&l->head, memory_order_acquire) >= depth)
-		return NULL;
-	return &l->slot[t & (depth - 1)];
+	while (l->back != h)
+		l->free[l->nfree++] = l->ring[l->back++ & (depth - 1)];
+	if (l->nfree > 0)
+		return &l->slot[l->free[l->nfree - 1]];
+	return l->fresh < depth ? &l->slot[l->fresh] : NULL;
 }
 
+/* Sends the frame in the slot that lane_tail() gave. */
 static void
-lane_push(struct lane *l)
+lane_push(struct lane *l, uint32_t depth)
 {
 	uint32_t t = atomic_load_explicit(&l->tail, memory_order_relaxed);
+	uint32_t slot = l->nfree > 0 ? l->free[--l->nfree] : l->fresh++;
 
+	l->ring[t & (depth - 1)] = (uint16_t)slot;
 	atomic_store_explicit(&l->tail, t + 1, memory_order_release);
 }
 
@@ -127,7 +149,7 @@ lane_head(struct lane *l, uint32_t depth)
 
 	if (h == atomic_load_explicit(&l->tail, memory_order_acquire))
 		return NULL;
-	return &l->slot[h & (depth - 1)];
+	return &l->slot[l->ring[h & (depth - 1)]];
 }
 
 static void
@@ -224,7 +246,7 @@ on_tx(uint16_t port sl_unused, uint16_t queue, struct rte_mbuf **m, uint16_t n, 
 		f->len = (uint16_t)len;
 		f->hash = hash;
 		f->has_hash = hashed;
-		lane_push(l);
+		lane_push(l, e->wire->depth);
 	}
 	e->cycles[queue] += rte_rdtsc() - start;
 	return n; // the null device frees them
@@ -255,7 +277,8 @@ take(struct wire_end *e, struct lane *l, uint16_t queue, struct rte_mbuf **m, ui
 		return 0;
 	n = alloc(e->pool[queue], m, n); // the rest stays on the wire, as in a NIC's fifo
 	for (uint16_t i = 0; i < n; i++) {
-		const struct frame *f = &l->slot[(h + i) & (e->wire->depth - 1)];
+		const struct frame *f =
+			&l->slot[l->ring[(h + i) & (e->wire->depth - 1)]];
 
 		memcpy(rte_pktmbuf_append(m[i], f->len), f->data, f->len);
 		if (f->has_hash) {
@@ -352,7 +375,7 @@ wire_send(struct wire *w, char end, uint16_t queue, const void *frame, uint32_t 
 	f->len = (uint16_t)len;
 	f->hash = hash;
 	f->has_hash = hashed;
-	lane_push(l);
+	lane_push(l, w->depth);
 	return 0;
 }
 

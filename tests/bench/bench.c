@@ -472,8 +472,7 @@ main(int argc, char **argv)
 		return 1;
 	}
 	m = load_model();
-	// as deep as a NIC's ring: more would only be memory that is cold each time it is used
-	w = wire_new(0, opt.conns > 4096 ? 8192 : 1024);
+	w = wire_new(0, opt.conns > 4096 ? 8192 : 1024); // as deep as a NIC's ring
 	if (m == NULL || w == NULL)
 		return 1;
 	lc = start_worker(m, &ps, &err);
