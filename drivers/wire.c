@@ -238,10 +238,11 @@ on_tx(uint16_t port sl_unused, uint16_t queue, struct rte_mbuf **m, uint16_t n, 
 			atomic_fetch_add_explicit(&l->lost, 1, memory_order_relaxed);
 			continue;
 		}
-		d = rte_pktmbuf_read(m[i], 0, len, f->data);
+		if (unlikely(m[i]->nb_segs > 1))
+			d = rte_pktmbuf_read(m[i], 0, len, f->data);
 		if (d == NULL)
 			continue;
-		if (d != f->data)
+		if (d != (const uint8_t *)f->data)
 			memcpy(f->data, d, len);
 		f->len = (uint16_t)len;
 		f->hash = hash;

@@ -136,21 +136,25 @@ put_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, struct cha
 static bool
 head_in_front(struct lcore *lc, const struct muxs *ms, const struct http_msg *m, struct chain *body)
 {
-	struct sl_str extra = connection_field(ms, m);
 	struct rte_mbuf *first = body->head;
+	struct sl_str extra;
 	uint32_t size;
 	char *at;
+	bool there;
 
 	if (first == NULL || !RTE_MBUF_DIRECT(first) || rte_mbuf_refcnt_read(first) != 1)
 		return false;
-	size = h1_head_size(m) + extra.len;
+	at = rte_pktmbuf_mtod(first, char *);
+	extra = connection_field(ms, m);
+	there = m->base + m->len == at && extra.len == 0 && h1_is_as_received(m);
+	size = there ? m->len : h1_head_size(m) + extra.len;
 	if (first->data_off < size + NET_TCP_HEADROOM ||
 		size + first->data_len > conn_unit(lc, ms->mx->c))
 		return false;
-	at = rte_pktmbuf_mtod(first, char *) - size;
-	if (at != m->base || extra.len > 0 || !h1_is_as_received(m)) {
+	if (!there) {
 		// a head that is not owned may be in the way of itself
-		if ((m->flags & HTTP_F_OWNED) == 0 || write_head(m, extra, at, size) != (int)size)
+		if ((m->flags & HTTP_F_OWNED) == 0 ||
+			write_head(m, extra, at - size, size) != (int)size)
 			return false;
 		pkt_changed(first);
 	}

@@ -19,11 +19,13 @@ uint64_t csum_pseudo(const void *src, const void *dst, bool v6, uint8_t proto, u
 static inline uint16_t
 csum_fold(uint64_t sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
+	uint32_t half;
+
+	// both halves added to each other: the upper one then has the carry of the lower one too
+	sum += sum << 32 | sum >> 32;
+	half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(half >> 16);
 }
 
 /* The value for a checksum field. */

@@ -92,7 +92,7 @@ tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, boo
 			RTE_MBUF_F_TX_TCP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 		m->l4_len = (rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)[0] >> 4) * 4;
 	} else if (likely(m->next == NULL)) {
-		field = csum_finish(csum_fold(sum + f->sum) + sum_rest(m, skip));
+		field = csum_finish(sum + f->sum + sum_rest(m, skip)); // some 2^43 at most
 	} else {
 		for (const struct rte_mbuf *s = m; s != NULL; s = s->next) {
 			uint64_t part = csum_add(rte_pktmbuf_mtod(s, const void *), s->data_len, 0);

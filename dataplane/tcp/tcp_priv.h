@@ -189,8 +189,15 @@ uint32_t tcp_pipe(const struct tcp_conn *tc);
 int tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n);
 /* Sends m of the send queue (first time or again); -ENOMEM. */
 int tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t flags);
-/* Is a window update worth a packet? */
-bool tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc);
+/* Is a window update worth a packet, given that the peer sees little? */
+bool tcp_window_gains(const struct lcore *lc, const struct tcp_conn *tc);
+static inline bool
+tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc)
+{
+	uint32_t low = sl_min(lc->tcp->conf.rcv_buf / 2, TCP_WND_LOW);
+
+	return unlikely(tc->rcv_adv - tc->rcv_nxt < low) && tcp_window_gains(lc, tc);
+}
 /* What a TCP header adds up to, and its length. */
 struct tcp_sum {
 	uint64_t sum;

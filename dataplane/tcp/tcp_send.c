@@ -37,11 +37,11 @@ rcv_space(const struct lcore *lc, const struct tcp_conn *tc)
  * travels with the next acknowledgement.
  */
 bool
-tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc)
+tcp_window_gains(const struct lcore *lc, const struct tcp_conn *tc)
 {
 	uint32_t cur = tc->rcv_adv - tc->rcv_nxt, space, buf = lc->tcp->conf.rcv_buf;
 
-	if (cur >= sl_min(buf / 2, TCP_WND_LOW) || (tc->flags & TF_FIN_RCVD))
+	if (tc->flags & TF_FIN_RCVD)
 		return false;
 	space = rcv_space(lc, tc);
 	return space > cur && space - cur >= sl_min(buf / 2, 2u * lc->tcp->payload_mss);
