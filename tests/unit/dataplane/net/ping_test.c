@@ -3,6 +3,7 @@
  * net as a whole against a generator at the other end of a wire: the test writes frames byte by byte
  * and reads what comes back, in virtual time.
  */
+#include "dataplane/net/csum.h"
 #include "tests/harness/net_env.h"
 
 static void
@@ -372,6 +373,59 @@ resolve_with_loss(void **state)
 	fail_msg("never probed");
 }
 
+/* What the frame's TCP checksum is off by. */
+static uint16_t
+checksum_off(struct rte_mbuf *m)
+{
+	struct net_flow fl = flow_to("10.0.0.2");
+	uint32_t len = m->data_len, sum = 6 + len;
+
+	net_output(host.lc[0], &fl, m, 0);
+	test_host_poll(&host, now += STEP_US);
+	assert_int_equal(count_out(0x0800), 1);
+	for (int i = 26; i < 34; i += 2)
+		sum += (uint32_t)(out[i] << 8 | out[i + 1]);
+	return naive_sum(out + 34, len, sum);
+}
+
+/* A sum that is known is used, of exactly these bytes, until somebody says that they changed. */
+static void
+known_sums(void **state)
+{
+	static const struct {
+		int off, len, sum; // what the note says more than is true
+		bool changed, used;
+	} rows[] = {
+		{ 0, 0, 0, false, true },
+		{ 0, 0, 1, false, true },
+		{ 0, 0, 1, true, false },
+		{ 2, 0, 1, false, false },
+		{ 0, -2, 1, false, false },
+		{ 0, 2, 1, false, false },
+	};
+	static const uint8_t them[4] = { 10, 0, 0, 2 }, us[4] = { 10, 0, 0, 1 };
+	uint8_t f[64];
+
+	(void)state;
+	ask(f, arp(f, 1, them, us)); // so that it is known
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct rte_mbuf *m = segment(500);
+		struct pkt *pk = pkt_of(m);
+		bool off;
+
+		assert_int_equal(pk->sum_len, 0); // also where the buffer had a note before
+		pk->sum = csum_fold(csum_add(rte_pktmbuf_mtod(m, void *), m->data_len, 0));
+		pk->sum = (uint16_t)(pk->sum + rows[i].sum);
+		pk->sum_off = (uint16_t)(m->data_off + rows[i].off);
+		pk->sum_len = (uint16_t)(m->data_len + rows[i].len);
+		if (rows[i].changed)
+			pkt_changed(m);
+		off = checksum_off(m) != 0;
+		if (off != (rows[i].used && rows[i].sum != 0))
+			fail_msg("row %zu", i);
+	}
+}
+
 static void
 dead_neighbour(void **state)
 {
@@ -580,6 +634,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(announces, setup_fresh, teardown),
 		T(nd_answers),
 		T(resolve_with_loss),
+		T(known_sums),
 		T(dead_neighbour),
 		T(neighbour_bounds),
 		T(tcp_up),
