@@ -124,6 +124,13 @@ load_model(void)
 	return m;
 }
 
+/* Each client keeps its last answer waiting for an acknowledgement, 40 ms at most. */
+static uint32_t
+mbufs(void)
+{
+	return opt.conns > 4096 ? 65535 : pool_mbufs(1);
+}
+
 static int
 start_eal(const struct port_spec *ps, struct port_err *err)
 {
@@ -134,6 +141,7 @@ start_eal(const struct port_spec *ps, struct port_err *err)
 	struct eal_spec spec = { .ports = ps,
 		.nports = 1,
 		.nworkers = 1,
+		.pool_mbufs = mbufs(),
 		.worker_cpu = &cpu,
 		.main_cpu = 0,
 		.file_prefix = prefix,
@@ -164,7 +172,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 
 	if (start_eal(&port, err) != 0)
 		return NULL;
-	pool = pool_create(0, pool_mbufs(1), SOCKET_ID_ANY, err);
+	pool = pool_create(0, mbufs(), SOCKET_ID_ANY, err);
 	if (pool == NULL || port_start(ps, &port, &pool, 1, err) != 0)
 		return NULL;
 	port_finish(ps);
@@ -181,7 +189,7 @@ start_worker(const struct model *m, struct ports *ps, struct port_err *err)
 		.socket = -1,
 		.seed = 1,
 		.pool = pool,
-		.pool_size = pool_mbufs(1),
+		.pool_size = mbufs(),
 		.ports = ps,
 		.npx = m->npx_counters,
 		.nbind = m->nbinds,
