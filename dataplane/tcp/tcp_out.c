@@ -197,7 +197,9 @@ static uint16_t
 snd_buf_kb(const struct lcore *lc, const struct tcp_conn *tc)
 {
 	uint32_t most = lc->tcp->conf.snd_buf, kb = sl_max(tcp_share(lc, most) >> 10, 4u);
-	uint32_t use = sl_max(sl_min(tc->cwnd, tc->snd_wnd), tc->snd_nxt - tc->snd_una);
+	uint32_t use = sl_min(tc->cwnd, tc->snd_wnd);
+
+	use = sl_max(use, tc->snd_nxt - tc->snd_una);
 
 	if (lc->retained < lc->retain_max / 4)
 		kb *= 2;
