@@ -483,6 +483,43 @@ test_undo_by_timestamp(void **state)
 	case_close(&sim);
 }
 
+/* One of two retransmissions was needless, the other was not: the loss counts. */
+static void
+test_no_undo_beside_a_loss(void **state)
+{
+	struct ep c;
+	struct pup p;
+	uint32_t base, tsecr, before, unit = MSS - 12;
+
+	(void)state;
+	start(&p, &c, TCP_OPT_TS);
+	c.tc->cwnd = 20 * unit;
+	c.tc->srtt = 40000 << 3;
+	base = p.ack;
+	ep_send(&c, 20 * unit);
+	for (int i = 0; i < 20; i++)
+		pup_expect(&p, F_ACK, unit, 10 * MS);
+	tsecr = p.tsecr;
+	run(&sim, 40 * MS);
+	before = c.tc->cwnd;
+	sack(&p, base + 2 * unit, base + 8 * unit);
+	pup_expect(&p, F_ACK, unit, 10 * MS);
+	pup_expect(&p, F_ACK, unit, 10 * MS);
+	p.tsecr = tsecr; // the first was only late
+	p.ack = base + unit;
+	pup_send(&p, F_ACK, 0);
+	run(&sim, 1 * MS);
+	assert_true(c.tc->flags & TF_RECOVERY);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_UNDO), 0);
+	p.tsecr = tsecr + 45; // and this is the retransmission of the second
+	p.ack = base + 20 * unit;
+	pup_send(&p, F_ACK, 0);
+	run(&sim, 1 * MS);
+	assert_true(c.tc->cwnd < before);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_UNDO), 0);
+	case_close(&sim);
+}
+
 /* RFC 3042: the first two duplicates each let a new segment out. */
 static void
 test_limited_transmit(void **state)
@@ -603,6 +640,7 @@ main(void)
 		T(test_rto_window),
 		T(test_undo),
 		T(test_undo_by_timestamp),
+		T(test_no_undo_beside_a_loss),
 		T(test_limited_transmit),
 		T(test_no_block),
 		T(test_block_returned),

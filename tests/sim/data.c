@@ -743,6 +743,47 @@ test_rx_budget(void **state)
 	case_close(&sim);
 }
 
+/* Who does not read holds little; who has a long path may hold what it needs. */
+static void
+test_send_queue(void **state)
+{
+	struct ep c = { 0 }, s = { .hold = true };
+	uint32_t queued = 0, most;
+
+	(void)state;
+	conf.rcv_buf = 64 * 1024;
+	conf.snd_buf = 1 << 20;
+	start(&c, &s);
+	for (int i = 0; i < 100; i++) {
+		uint32_t n = tcp_send_space(c.tc) / tcp_mss(c.tc) * tcp_mss(c.tc);
+		if (n > 0)
+			ep_send(&c, n);
+		run(&sim, 10 * MS);
+	}
+	queued = tcp_send_queued(c.tc);
+	assert_in_range(queued, 100 * 1024, 170 * 1024);
+	s.hold = false;
+	ep_read(&s);
+	run(&sim, 10 * SEC);
+	case_close(&sim);
+	conf.rcv_buf = 1 << 20;
+	s = c = (struct ep){ 0 };
+	start(&c, &s);
+	most = 0;
+	for (int i = 0; i < 40; i++) {
+		uint32_t n = tcp_send_space(c.tc) / tcp_mss(c.tc) * tcp_mss(c.tc);
+		if (n > 0)
+			ep_send(&c, n);
+		most = sl_max(most, tcp_send_queued(c.tc));
+		run(&sim, 10 * MS);
+	}
+	assert_true(most > 900 * 1024);
+	run(&sim, 5 * SEC);
+	assert_int_equal(s.got, c.sent);
+	assert_false(s.wrong);
+	case_close(&sim);
+}
+
 /* Pieces of a few bytes share buffers: a slow writer does not pin one per byte. */
 static void
 test_small_pieces(void **state)
@@ -907,6 +948,7 @@ main(void)
 		T(test_initial_window),
 		T(test_idle),
 		T(test_rx_budget),
+		T(test_send_queue),
 		T(test_small_pieces),
 		T(test_ooo_bound),
 		T(test_ooo_fin_bound),
