@@ -27,12 +27,16 @@ arm(struct lcore *lc, struct tcp_conn *tc)
 }
 
 static uint32_t
-retry_limit(const struct tcp_lcore *tl, const struct tcp_conn *tc)
+retry_limit(const struct lcore *lc, const struct tcp_conn *tc)
 {
+	const struct tcp_lcore *tl = lc->tcp;
+
 	if (tc->state == TCP_SYN_SENT || tc->state == TCP_SYN_RECEIVED)
 		return tl->conf.syn_retries;
 	if (tc->flags & TF_ORPHAN)
-		return sl_min(tl->conf.data_retries, (uint32_t)TCP_ORPHAN_RETRIES);
+		// what nobody owns any more pays before others when half of the budget is held
+		return sl_min(tl->conf.data_retries,
+			lc->retained > lc->retain_max / 2 ? 3u : (uint32_t)TCP_ORPHAN_RETRIES);
 	return tl->conf.data_retries;
 }
 
@@ -62,7 +66,7 @@ on_rto(struct lcore *lc, struct tcp_conn *tc)
 	struct tcp_lcore *tl = lc->tcp;
 	struct tcp_rec *r = tcp_rec(tl, tc);
 
-	if (++tc->retries > retry_limit(tl, tc)) {
+	if (++tc->retries > retry_limit(lc, tc)) {
 		tcp_conn_end(lc, tc, ETIMEDOUT);
 		return;
 	}
@@ -106,8 +110,8 @@ on_persist(struct lcore *lc, struct tcp_conn *tc)
 
 	// dupacks counts probes without an answer; a peer that answers may keep us waiting, but
 	// not a connection that nobody owns any more
-	if (++tc->dupacks > retry_limit(tl, tc) ||
-		((tc->flags & TF_ORPHAN) && ++tc->retries > retry_limit(tl, tc))) {
+	if (++tc->dupacks > retry_limit(lc, tc) ||
+		((tc->flags & TF_ORPHAN) && ++tc->retries > retry_limit(lc, tc))) {
 		tcp_conn_end(lc, tc, ETIMEDOUT);
 		return;
 	}

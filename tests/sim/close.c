@@ -180,6 +180,32 @@ test_orphan_timeouts(void **state)
 	case_close(&sim);
 }
 
+/* A silent peer and no owner: for minutes, but not when memory is short. */
+static void
+test_orphan_pressure(void **state)
+{
+	(void)state;
+	for (int pressed = 0; pressed < 2; pressed++) {
+		struct ep c = { 0 }, s = { 0 };
+
+		case_open(&sim, NULL);
+		pair(&sim, false, &c, &s);
+		sim.down = true;
+		ep_send(&c, 50000);
+		ep_close(&c);
+		run(&sim, 100 * MS);
+		if (pressed)
+			sim.host[0].lc->retain_max = sim.host[0].lc->retained * 3 / 2;
+		run(&sim, 10 * SEC);
+		assert_int_equal(conns(0), pressed ? 0 : 1);
+		run(&sim, 140 * SEC);
+		assert_int_equal(conns(0), 0);
+		sim.down = false;
+		ep_abort(&s);
+		case_close(&sim);
+	}
+}
+
 /* Bytes and FIN come before anybody reads: the end waits for the reader. */
 static void
 test_unread(void **state)
@@ -556,6 +582,7 @@ main(void)
 		cmocka_unit_test(test_fin_lost),
 		cmocka_unit_test(test_orphan),
 		cmocka_unit_test(test_orphan_timeouts),
+		cmocka_unit_test(test_orphan_pressure),
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_send_after_shutdown),
