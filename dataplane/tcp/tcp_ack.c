@@ -370,6 +370,8 @@ after_ack(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, int32_
 		tcp_prr_acked(tc, r, (uint32_t)sl_max(delivered, 0), safe);
 	if (r->tlp)
 		tcp_tlp_acked(lc, tc, r, s, acked == 0);
+	if (r->mss_full != 0)
+		tcp_pmtu_grow(lc, tc, r);
 	r->dsack = false;
 }
 

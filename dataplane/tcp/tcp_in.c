@@ -496,7 +496,7 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 		most = sl_max(most, (uint32_t)TCP_MSS_MIN);
 		if (tc->state == TCP_SYN_SENT || most >= tc->mss)
 			return;
-		tc->mss = (uint16_t)most;
+		tcp_pmtu_reduce(lc, tc, (uint16_t)most);
 		tcp_mark_all_lost(tc); // sent again in the new size; not a sign of congestion
 		tc->flags |= TF_RTX_FORCE;
 		tcp_touch(tl, tc);

@@ -228,6 +228,12 @@ tcp_share(const struct lcore *lc, uint32_t most)
 	return (uint32_t)sl_min(share, (uint64_t)most);
 }
 
+/* ---- tcp_pmtu.c ---- */
+/* The path does not take what tc->mss was. */
+void tcp_pmtu_reduce(struct lcore *lc, struct tcp_conn *tc, uint16_t mss);
+/* Is it time to try again? r->mss_full is not 0. */
+void tcp_pmtu_grow(const struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r);
+
 /* ---- tcp_pace.c, for connections with TF_PACED ---- */
 /* A tcp_rec was taken. */
 void tcp_pace_init(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r);

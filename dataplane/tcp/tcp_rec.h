@@ -74,6 +74,10 @@ struct tcp_rec {
 	bool reord, dsack_wait;
 	bool tlp, tlp_retrans;
 	bool dsack; // the ACK that is being processed says so
+	/* path MTU (tcp_pmtu.c) */
+	uint8_t mss_tries;
+	uint16_t mss_full; // tried again at mss_at; 0: segments are as large as they may be
+	sl_tick mss_at;
 	/* PRR, RFC 6937 */
 	uint32_t prr_delivered, prr_out, prr_flight; // prr_flight 0: not in use
 	/* what a needless recovery took */

@@ -55,7 +55,7 @@ black_hole(struct lcore *lc, struct tcp_conn *tc)
 	if (tc->retries < 2 || tc->sndq == NULL || tc->mss <= size ||
 		pkt_of(tc->sndq)->pay_len <= size)
 		return;
-	tc->mss = (uint16_t)size;
+	tcp_pmtu_reduce(lc, tc, (uint16_t)size);
 	stat_inc(lc, STAT_TCP_BLACK_HOLE);
 }
 

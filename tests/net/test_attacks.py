@@ -36,7 +36,7 @@ KINDS = {
     "sack": (("tcp_in",), False),
     "reverse": (("tcp_ooo",), False),
     "mss": (("tcp_accepts",), False),
-    "window": (("tcp_probes",), False),
+    "window": (("tcp_probes", "tcp_retrans"), False),
     "land": (("ip_source",), True),
     "options": (("tcp_option",), True),
     "fragments": (("ip_fragment",), True),

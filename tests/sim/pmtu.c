@@ -114,6 +114,55 @@ test_one_timeout(void **state)
 	case_close(&sim);
 }
 
+/* Every ten minutes and more a larger size is tried; what still does not pass costs less each time. */
+static void
+test_grows_back(void **state)
+{
+	(void)state;
+	for (int hole = 0; hole < 2; hole++) {
+		struct ep c = { 0 }, s = { 0 };
+		uint64_t refused;
+		uint16_t mss;
+
+		case_open(&sim, &conf);
+		pair(&sim, false, &c, &s);
+		mss = c.tc->mss;
+		sim.link[0].mtu = 1290;
+		sim.link[0].hole = hole;
+		ep_send(&c, 50000);
+		run(&sim, 10 * SEC);
+		assert_true(c.tc->mss < mss);
+		refused = sim.link[0].too_big;
+		for (int i = 0; i < 58; i++) { // not before
+			ep_send(&c, 3000);
+			run(&sim, 10 * SEC);
+		}
+		assert_int_equal(sim.link[0].too_big, refused);
+		for (int i = 0; i < 6; i++) {
+			ep_send(&c, 6000);
+			run(&sim, 10 * SEC);
+		}
+		// tried; the path is as it was
+		assert_true(sim.link[0].too_big > refused);
+		assert_true(c.tc->mss < mss);
+		refused = sim.link[0].too_big;
+		for (int i = 0; i < 115; i++) { // twice as long
+			ep_send(&c, 3000);
+			run(&sim, 10 * SEC);
+		}
+		assert_int_equal(sim.link[0].too_big, refused);
+		sim.link[0].mtu = 0; // now it is wide
+		for (int i = 0; i < 10; i++) {
+			ep_send(&c, 6000);
+			run(&sim, 10 * SEC);
+		}
+		assert_int_equal(c.tc->mss, mss);
+		assert_int_equal(s.got, c.sent);
+		assert_false(s.wrong);
+		case_close(&sim);
+	}
+}
+
 /* Forged: smaller than any path (RFC 5927 7), of bytes not in flight, or larger than what is used. */
 static void
 test_forged(void **state)
@@ -162,6 +211,7 @@ main(void)
 		T(test_black_hole_v6_floor),
 		T(test_small_segments),
 		T(test_one_timeout),
+		T(test_grows_back),
 		T(test_forged),
 	};
 
