@@ -66,7 +66,10 @@ on_rto(struct lcore *lc, struct tcp_conn *tc)
 	struct tcp_lcore *tl = lc->tcp;
 	struct tcp_rec *r = tcp_rec(tl, tc);
 
-	if (++tc->retries > retry_limit(lc, tc)) {
+	// eight tries may take long where round trips did: the peer of an orphan may not be silent for
+	// longer than its FIN may take
+	if (++tc->retries > retry_limit(lc, tc) ||
+		((tc->flags & TF_ORPHAN) && tcp_quiet_ms(tc, lc->now) > tl->conf.fin_timeout_ms)) {
 		tcp_conn_end(lc, tc, ETIMEDOUT);
 		return;
 	}

@@ -110,7 +110,8 @@ def test_attack(net, kind, seconds=3):
         check("tcp_cookies" not in now or grew.get("tcp_cookies", 0) > 0, log)
     grown = rss_kb(p) - rss
     check(grown < (200000 if ASAN else 2048), "RSS grew by %d kB\n%s" % (grown, log))
-    # a connection that nobody owns any more, and whose peer is silent, is given up after 8 tries
+    # a connection that nobody owns any more, and whose peer is silent, goes by its first timeout after
+    # tune.tcp.fin-timeout (60 s)
     wait_for("nothing retained", lambda: net.stat("retained_bytes") == 0 and
              net.stat("streams") == 0, 150 if kind in OWN else 60)
     _, out = net.curl("-o", "/dev/null", "-w", "%{http_code}", "http://[%s]/name" % VIP6)

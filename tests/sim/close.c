@@ -187,8 +187,11 @@ test_orphan_pressure(void **state)
 	(void)state;
 	for (int pressed = 0; pressed < 2; pressed++) {
 		struct ep c = { 0 }, s = { 0 };
+		struct tcp_conf conf;
 
-		case_open(&sim, NULL);
+		sim_conf(&conf);
+		conf.fin_timeout_ms = 200000;
+		case_open(&sim, &conf);
 		pair(&sim, false, &c, &s);
 		sim.down = true;
 		ep_send(&c, 50000);
@@ -204,6 +207,28 @@ test_orphan_pressure(void **state)
 		ep_abort(&s);
 		case_close(&sim);
 	}
+}
+
+/* Where round trips were long eight tries would take long as well. */
+static void
+test_orphan_slow(void **state)
+{
+	struct ep c = { 0 }, s = { 0 };
+
+	(void)state;
+	case_open(&sim, NULL);
+	pair(&sim, false, &c, &s);
+	sim.down = true;
+	c.tc->srtt = 2000000 << 3;
+	ep_send(&c, 50000);
+	ep_close(&c);
+	run(&sim, 4 * SEC);
+	assert_int_equal(conns(0), 1);
+	run(&sim, 11 * SEC); // the first timeout after fin_timeout_ms, 5 s in tests
+	assert_int_equal(conns(0), 0);
+	sim.down = false;
+	ep_abort(&s);
+	case_close(&sim);
 }
 
 /* Bytes and FIN come before anybody reads: the end waits for the reader. */
@@ -583,6 +608,7 @@ main(void)
 		cmocka_unit_test(test_orphan),
 		cmocka_unit_test(test_orphan_timeouts),
 		cmocka_unit_test(test_orphan_pressure),
+		cmocka_unit_test(test_orphan_slow),
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_send_after_shutdown),
