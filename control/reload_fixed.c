@@ -28,6 +28,8 @@ static const struct fixed numbers[] = {
 	ROW("busy-polling", busy_polling),
 	ROW("tune.lua.sockets", lua_sockets),
 	ROW("tune.lua.stuck-timeout", lua_stuck_timeout_ms),
+	ROW("user' or 'uid", uid),
+	ROW("group' or 'gid", gid),
 };
 
 static uint64_t
@@ -223,6 +225,10 @@ reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn
 		return differs(err, size, "cpu-map", "");
 	if (!sl_str_eq(a->dpdk_eal, b->dpdk_eal))
 		return differs(err, size, "dpdk-eal", "");
+	if (!sl_str_eq(a->chroot, b->chroot))
+		return differs(err, size, "chroot", "");
+	if (!sl_str_eq(a->log_tag, b->log_tag))
+		return differs(err, size, "log-tag", " (of the global section)");
 	if (!sl_str_eq(a->pidfile, b->pidfile))
 		return differs(err, size, "pidfile", "");
 	if (!same_tcp(a, b))
