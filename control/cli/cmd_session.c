@@ -50,11 +50,14 @@ id_parse(struct sl_str s, struct sl_handle *h)
 /* ---- texts ---- */
 
 static const struct proxy *
-proxy_at(const struct cli_ctx *x, const struct survey *q, uint16_t i)
+proxy_at(const struct cli_ctx *x, const struct survey_row *r, uint16_t i)
 {
-	const struct model *m = x->cli->s.model;
+	const struct cli_spec *s = &x->cli->s;
+	const struct model *m = r->generation == s->model->generation ? s->model
+		: s->model_of != NULL                                 ? s->model_of(s->ctx, r->generation)
+								      : NULL;
 
-	return q->generation == m->generation && i < m->nproxies ? m->proxies[i] : NULL;
+	return m != NULL && i < m->nproxies ? m->proxies[i] : NULL;
 }
 
 static struct sl_str
@@ -71,9 +74,9 @@ server_at(const struct proxy *be, uint16_t i)
 
 /* A backend that is only the frontend itself was not chosen yet. */
 static const struct proxy *
-backend_of(const struct cli_ctx *x, const struct survey *q, const struct survey_row *r)
+backend_of(const struct cli_ctx *x, const struct survey_row *r)
 {
-	const struct proxy *be = proxy_at(x, q, r->be);
+	const struct proxy *be = proxy_at(x, r, r->be);
 
 	return be != NULL && (be->caps & PX_CAP_BE) != 0 ? be : NULL;
 }
@@ -145,9 +148,9 @@ nearest(const struct survey_row *r)
 /* ---- show sess ---- */
 
 static void
-line(struct cli_ctx *x, uint16_t w, const struct survey *q, const struct survey_row *r)
+line(struct cli_ctx *x, uint16_t w, const struct survey_row *r)
 {
-	const struct proxy *be = backend_of(x, q, r);
+	const struct proxy *be = backend_of(x, r);
 	const struct server *srv = server_at(be, r->srv);
 	char t[5][24], src[64];
 
@@ -156,7 +159,7 @@ line(struct cli_ctx *x, uint16_t w, const struct survey *q, const struct survey_
 		"calls=1 rate=0 cpu=0 lat=0",
 		id_of(w, r->id), protocol(&r->cli.remote),
 		address(src, sizeof(src), &r->cli.remote),
-		SL_STR_ARG(name_of(proxy_at(x, q, r->fe))), SL_STR_ARG(name_of(be)),
+		SL_STR_ARG(name_of(proxy_at(x, r, r->fe))), SL_STR_ARG(name_of(be)),
 		SL_STR_ARG(srv != NULL ? srv->name : SL_STR("<none>")), r->parked,
 		human(t[0], sizeof(t[0]), r->age_ms));
 	cli_printf(x, " rq[f=%xh,i=%u,an=%xh,rx=%s,wx=,ax=%s] rp[f=%xh,i=%u,an=00h,rx=%s,wx=,ax=]",
@@ -207,9 +210,9 @@ one_end(struct cli_ctx *x, const char *what, const struct survey_end *e)
 }
 
 static void
-details(struct cli_ctx *x, uint16_t w, const struct survey *q, const struct survey_row *r)
+details(struct cli_ctx *x, uint16_t w, const struct survey_row *r)
 {
-	const struct proxy *fe = proxy_at(x, q, r->fe), *be = backend_of(x, q, r);
+	const struct proxy *fe = proxy_at(x, r, r->fe), *be = backend_of(x, r);
 	const struct server *srv = server_at(be, r->srv);
 	char a[64], t[24];
 
@@ -259,9 +262,9 @@ sess_rows(struct cli_ctx *x, void *state, uint16_t w, const struct survey *q)
 		if (q->row[i].age_ms < a->older_ms)
 			continue;
 		if (a->details)
-			details(x, w, q, &q->row[i]);
+			details(x, w, &q->row[i]);
 		else
-			line(x, w, q, &q->row[i]);
+			line(x, w, &q->row[i]);
 	}
 }
 
@@ -465,7 +468,8 @@ error_rows(struct cli_ctx *x, void *state, uint16_t w sl_unused, const struct su
 
 	if (q->end)
 		a->events += q->events;
-	if (q->n == 0 || q->generation != x->cli->s.model->generation)
+	// as after a restart of HAProxy, those of a configuration before are gone
+	if (q->n == 0 || q->bad.generation != x->cli->s.model->generation)
 		return;
 	if (a->n == a->cap) {
 		struct survey_bad *more = realloc(a->bad, (a->cap + 16) * sizeof(*more));

@@ -61,6 +61,7 @@ fill_row(const struct stream *s, struct survey_row *r)
 	*r = (struct survey_row){
 		.id = stream_handle(s),
 		.unique = s->unique,
+		.generation = s->model->generation,
 		.fe = logrec_proxy(s, s->fe),
 		.be = logrec_proxy(s, s->be),
 		.srv = s->srv != NULL ? (uint16_t)(s->srv - s->be->servers) : UINT16_MAX,
@@ -180,6 +181,7 @@ survey_keep_bad(struct stream *s, struct muxs *ms, bool response)
 	*b = (struct survey_bad){
 		.wall_us = s->lc->wall_us,
 		.event = px->nbad++,
+		.generation = s->model->generation,
 		.fe = logrec_proxy(s, s->fe),
 		.be = response ? logrec_proxy(s, s->be) : UINT16_MAX,
 		.srv = response && s->srv != NULL ? (uint16_t)(s->srv - s->be->servers)
@@ -212,7 +214,6 @@ survey_message(struct lcore *lc, const struct xmsg *m)
 	struct survey *q = (struct survey *)(uintptr_t)m->w[1];
 	struct xmsg told = { .w = { XMSG_SURVEYED, m->w[1] } };
 
-	q->generation = lc->model != NULL ? lc->model->generation : 0;
 	switch ((enum survey_what)q->what) {
 	case SURVEY_STREAMS:
 		streams(lc, q);

@@ -34,6 +34,7 @@ struct survey_end {
 struct survey_row {
 	struct sl_handle id;
 	uint32_t unique;
+	uint32_t generation;  // of the model that these belong to
 	uint16_t fe, be, srv; // as in a log record, UINT16_MAX none
 	uint8_t mode;         // enum px_mode
 	const char *phase;    // "QUEUE"
@@ -56,6 +57,7 @@ struct survey_row {
 struct survey_bad {
 	uint64_t wall_us; // 0: an empty place
 	uint64_t event;   // counts up per worker
+	uint32_t generation;
 	uint16_t fe, be, srv;
 	bool response;
 	const char *why; // of the parser
@@ -75,7 +77,6 @@ struct survey {
 	/* ==== worker writes ==== */
 	uint32_t n; // rows, or streams that were ended
 	bool end;   // nothing is left
-	uint32_t generation; // of the model that indexes belong to
 	uint64_t events;     // SURVEY_ERRORS: captured ever
 	union {
 		struct survey_row row[SURVEY_ROWS];

@@ -200,6 +200,8 @@ def run(net, kind, reloads, seconds, requests, per_second=10):
     total += result("new connections", fresh)
     check(total >= requests, "%d requests, wanted %d" % (total, requests))
     check(len(bed.generations()) >= 2, "the tunnels hold no generation of theirs")
+    old = cli(bed.sock, "show sess").count(" fe=tunnel be=tunnel srv=e1 ")
+    check(old == 50, "%d of 50 streams of the old generation are named" % old)
     t.send(signal.SIGTERM)
     t.wait(30)
     m = re.search(r"tunnels=50 exchanges=(\d+) broken=0\n", t.log())
