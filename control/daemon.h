@@ -78,6 +78,8 @@ void listen_unlink(const struct listen_addr *b);
 /* reload.c */
 int reload_up(struct daemon *d);
 void reload_down(struct daemon *d);
+/* A load that is under way ends, and no other begins. */
+void reload_cancel(struct daemon *d);
 /*
  * Loads the files again and serves what they say, soon; while one is under way the next one begins
  * behind it. Returns the number of the run that will have seen the files as they are now.

@@ -79,7 +79,7 @@ listen_unlink(const struct listen_addr *b)
 	const struct host_sock *hs = addr_host_sock(&b->addr.ip);
 
 	if (hs != NULL && hs->fd < 0 && hs->name[0] != '\0')
-		unlink(hs->name);
+		io_path_unlink(hs->name);
 }
 
 void

@@ -25,6 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/io/io.h"
 #include "control/link.h"
 #include "control/priv.h"
 
@@ -75,25 +76,6 @@ parent_add_socket(struct parent_spec *s, const char *path)
 {
 	if (s->nsockets < PARENT_SOCKETS && strlen(path) < PARENT_SOCKET)
 		snprintf(s->socket[s->nsockets++], PARENT_SOCKET, "%s", path);
-}
-
-/* Only a socket, and only one that nobody listens at: a successor may have made its own there. */
-static void
-clean_socket(const char *path)
-{
-	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd;
-
-	if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
-		return;
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) != 0 && errno == ECONNREFUSED)
-		unlink(path);
-	close(fd);
 }
 
 /*
@@ -237,7 +219,7 @@ parent_clean(const struct parent_spec *s)
 	for (uint32_t i = 0; i < s->nlinks; i++)
 		clean_link(&s->link[i]);
 	for (uint32_t i = 0; i < s->nsockets; i++)
-		clean_socket(s->socket[i]);
+		io_path_unlink(s->socket[i]);
 	if (s->prefix[0] != '\0')
 		clean_hugepages(s);
 	if (s->run_lock >= 0) { // locked by us: nobody else uses this prefix

@@ -632,7 +632,7 @@ reload_up(struct daemon *d)
 }
 
 void
-reload_down(struct daemon *d)
+reload_cancel(struct daemon *d)
 {
 	struct reload *r = d->reload;
 
@@ -641,6 +641,17 @@ reload_down(struct daemon *d)
 	ev_timer_stop(d->ev, &r->tick);
 	if (r->loader != NULL && !loader_stop(r->loader))
 		d->loader_stuck = true;
+	r->loader = NULL;
+}
+
+void
+reload_down(struct daemon *d)
+{
+	struct reload *r = d->reload;
+
+	if (r == NULL)
+		return;
+	reload_cancel(d);
 	while (r->gens != NULL) {
 		struct gen *g = r->gens;
 

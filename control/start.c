@@ -439,6 +439,7 @@ daemon_start(struct daemon *d)
 void
 daemon_stop(struct daemon *d)
 {
+	reload_cancel(d);
 	// first the workers, so that nothing moves while its surroundings go; then the list
 	launch_down(d);
 	undo(d, SL_ARRAY_SIZE(steps) - 1);

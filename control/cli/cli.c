@@ -202,7 +202,7 @@ cli_free(struct cli *c)
 			close(l->fd);
 		if (l->own_file) {
 			snprintf(path, sizeof(path), "%.*s", SL_STR_ARG(l->bind->path));
-			(void)unlink(path);
+			io_path_unlink(path);
 		}
 	}
 	free(c->listener);

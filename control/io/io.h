@@ -105,6 +105,12 @@ void io_close(struct io_conn *c, bool abort);
 
 /* ---- addresses of the kernel (io_addr.c); any thread ---- */
 
+/*
+ * Removes the file of a socket that was closed; not one that somebody listens at: a successor may have
+ * made its own there. Errors are none of the caller's.
+ */
+void io_path_unlink(const char *path);
+
 void io_addr_from(const struct sockaddr_storage *ss, struct ip_port *out);
 /* The length, 0 where the kernel has no such address. */
 socklen_t io_addr_to(const struct ip_port *a, struct sockaddr_storage *ss);

@@ -121,6 +121,24 @@ bind_path(int fd, struct sockaddr_un *un, socklen_t len, const struct io_listen_
 	return rc;
 }
 
+void
+io_path_unlink(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct stat st;
+	int fd;
+
+	if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return;
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) != 0 && errno == ECONNREFUSED)
+		unlink(path);
+	close(fd);
+}
+
 int
 io_listen_open(const struct ip_port *a, const struct io_listen_opts *o)
 {
