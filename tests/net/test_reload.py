@@ -496,3 +496,57 @@ def test_signals(net):
     check(bed.p.wait(20 * SLOW) == 0, "a soft stop ends with 0")
     check("nothing is reloaded any more" in bed.p.log(), bed.p.log()[-1000:])
     w.wait(20)
+
+
+TASK = """core.register_task(function()
+    while true do core.Info("task %s") core.msleep(20) end
+end)
+"""
+
+
+def test_tasks(net):
+    """Tasks of the new files run; those of the old ones end with their generation."""
+    sock = net.file("sock")
+    text = ("global\n    stats socket %s level admin\n    lua-load %s\ndefaults\n    mode http\n"
+            "    timeout client 1s\nfrontend f\n    bind 127.0.0.1:80\n" % (sock, net.file("t.lua")))
+    net.write("t.lua", TASK % "one")
+    p = net.sluice(text)
+    wait_for("the first task", lambda: "task one" in p.log())
+    net.write("t.lua", TASK % "two")
+    check(cli(sock, "reload").startswith("Success=1"), "refused")
+    wait_for("the second task", lambda: "task two" in p.log())
+    wait_for("one generation", lambda: len(cli(sock, "show generations").split("\n")) == 4)
+    n = p.log().count("task one")
+    two = p.log().count("task two")
+    wait_for("more of the second", lambda: p.log().count("task two") > two + 5)
+    check(p.log().count("task one") == n, "the first task runs on")
+    # a file that never ends: the daemon answers meanwhile, and ends at once when it is told to
+    net.write("t.lua", "while true do end")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(sock)
+        s.sendall(b"reload\n")
+        wait_for("loading", lambda: "is being loaded" in p.log()[-400:] or
+                 p.log().count("is being loaded") == 2)
+        check("3" not in cli(sock, "show generations").split("\n")[1][:1], "it is served")
+        net.stop_sluice(p)
+
+
+def test_successor(net):
+    """-sf: the new process takes addresses and paths over; the old one ends and leaves them."""
+    sock, path = net.file("sock"), net.file("fe.sock")
+    net.nginx([("s1", 8001)], ns=net.d)
+    text = ("global\n    stats socket %s level admin\ndefaults\n    mode http\n    timeout client 5s\n"
+            "    timeout server 5s\n    timeout connect 5s\nfrontend f\n    bind 127.0.0.1:80\n"
+            "    bind unix@%s\n    default_backend b\nbackend b\n    server s1 127.0.0.1:8001\n" % (
+                sock, path))
+    first = net.sluice(text)
+    second = net.start([os.path.join(BUILD, "sluice"), "-f", net.file("sluice.cfg"), "-sf",
+                        str(first.pid)], ns=net.d, log=net.file("second.log"))
+    wait_for("the successor", lambda: " ready" in second.log() or not second.alive(), 20)
+    check(first.wait(20 * SLOW) == 0, "the first ends with 0:\n" + first.log()[-1000:])
+    for args in (["http://127.0.0.1/name"], ["--unix-socket", path, "http://h/name"]):
+        _, out = sh(["curl", "-sS", "-m", "5", *args], ns=net.d)
+        check(out.strip() == "s1", "%s: %s" % (args, out))
+    check(cli(sock, "show proc").count("worker") == 2, "the runtime API is gone")
+    check(second.stop() in (0, 143), "the second")
+    check(not os.path.exists(path) and not os.path.exists(sock), "files of sockets are left")
