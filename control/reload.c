@@ -412,6 +412,11 @@ begin(struct reload *r)
 	daemon_tell_systemd(d, text);
 	daemon_say(d, SL_NOTICE, "reloading: generation %u is being loaded", s.generation);
 	r->step = STEP_LOADING;
+	if (g->chroot.len > 0) { // the loader is a thread of this process
+		refuse(r, "'chroot' keeps the files of the configuration out of reach: restart, or "
+			  "leave 'chroot' out");
+		return;
+	}
 	rc = loader_start(&s, &r->loader);
 	if (rc < 0)
 		refuse(r, "no memory for the loader's thread");

@@ -312,6 +312,9 @@ def test_fixed(net):
     """What is fixed at start is refused by its name; what only sounds like it is taken."""
     rows = [
         ("nbthread 1", "nbthread 2", "'nbthread' is fixed at start (1, and now 2)"),
+        ("global\n", "global\n user nobody\n", "'user' is fixed at start (0, and now 65534)"),
+        ("global\n", "global\n gid 7\n", "'group' is fixed at start"),
+        ("global\n", "global\n chroot /tmp\n", "'chroot' is fixed at start"),
         ("global\n", "global\n script-threads 3\n", "'script-threads' is fixed at start"),
         ("global\n", "global\n tune.mbufs 70000\n", "'tune.mbufs' is fixed at start"),
         ("global\n", "global\n busy-polling\n", "'busy-polling' is fixed at start"),

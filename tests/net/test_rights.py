@@ -109,6 +109,17 @@ frontend web
     check("not permitted" not in p.log() and "denied" not in p.log(), p.log())
 
 
+def test_reload(net):
+    """As the user: the configuration is loaded again, with a further port below 1024 of the host."""
+    text = conf(net, "af_packet")
+    p = net.sluice(text)
+    net.write("sluice.cfg", text.replace("frontend web\n", "frontend web\n    bind 127.0.0.1:81\n"))
+    os.kill(p.pid, signal.SIGUSR2)
+    wait_for("the new socket", lambda: sh(["curl", "-s", "http://127.0.0.1:81/own"], ns=net.d, ok=False)[1] == "own", 20)
+    check(all(t["uid"] == {"65534"} and t["eff"] in (0, 1 << 10) for t in threads(daemon(p))), "rights came back")
+    net.stop_sluice(p)
+
+
 def test_chroot(net):
     """With another root: it serves, and systemd still hears of it."""
     empty = net.file("empty")
@@ -116,6 +127,8 @@ def test_chroot(net):
     p = net.sluice(conf(net, "af_packet", "    chroot %s\n" % empty))
     check(", in %s" % empty in p.log(), p.log())
     check(os.readlink("/proc/%d/root" % daemon(p)) == empty, "root")
+    os.kill(p.pid, signal.SIGUSR2)
+    wait_for("the refusal", lambda: "'chroot' keeps the files" in p.log(), 10)
     check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
     net.stop_sluice(p)
     check(not os.path.exists(net.file("web.sock")), "a socket is left")
