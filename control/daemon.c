@@ -266,6 +266,7 @@ say_ready(struct daemon *d)
 
 		sl_buf_printf(&b, "%s%s (%s)", i > 0 ? ", " : "", p->name, p->driver);
 	}
+	ports_say(d);
 	say_memory(d);
 	daemon_say(d, SL_NOTICE, "sluice " SL_VERSION " (%s, %u worker%s, port%s %s%s%s) ready",
 		rte_version(), d->nlc, d->nlc == 1 ? "" : "s", d->ports->n == 1 ? "" : "s",

@@ -97,6 +97,10 @@ int eal_up(struct daemon *d);
 void eal_down(struct daemon *d);
 int ports_up(struct daemon *d);
 void ports_down(struct daemon *d);
+/* ports.c: a line in the log for each port, with what was agreed with its device. */
+void ports_say(struct daemon *d);
+/* The line: cut off when it does not fit. */
+void ports_format(const struct port *p, char *out, uint32_t size);
 
 /* start.c: everything up to running workers, or nothing. 0 or -Exxx with a message printed. */
 int daemon_start(struct daemon *d);

@@ -7,6 +7,7 @@
  */
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_pdump.h>
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -247,9 +248,8 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 		add(a, "--file-prefix=%s%d", s->file_prefix, (int)getpid());
 	else
 		add(a, "--file-prefix=%s", s->file_prefix);
-	if (*huge) {
-		add(a, "--huge-unlink");
-	} else {
+	// hugepage files stay while we run, so that dpdk-dumpcap can attach; the parent removes them
+	if (!*huge) {
 		add(a, "--no-huge");
 		add(a, "--no-shconf");
 		add(a, "--iova-mode=va");
@@ -269,6 +269,8 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 			"configuration",
 			rte_strerror(-rc));
 	}
+	if (*huge && !s->in_test && rte_pdump_init() < 0)
+		LOG(WARNING, "dpdk-dumpcap cannot attach: %s", rte_strerror(rte_errno));
 	if (s->in_test)
 		rmdir(rte_eal_get_runtime_dir()); // empty, and nobody comes back for it
 	return 0;

@@ -112,6 +112,18 @@ def hugepages(net, n):
                 f.write(str(had))
 
 
+def dumpcap(net):
+    """dpdk-dumpcap attaches to the running daemon and sees what it receives and sends."""
+    pcap = net.file("x.pcapng")
+    cap = net.start(["dpdk-dumpcap", "--file-prefix=" + net.prefix, "-i", "0", "-w", pcap, "-c", "6"], ns=net.d,
+                    log=net.file("dumpcap.log"))
+    wait_for("the capture", lambda: (net.curl("http://%s/" % VIP4, ok=False), not cap.alive())[1], 30)
+    with open(pcap, "rb") as f:
+        data = f.read()
+    check(data[:4] == b"\x0a\x0d\x0d\x0a" and b"HTTP/1.1 200" in data or b"GET / HTTP/1.1" in data,
+          "nothing was captured: " + cap.log())
+
+
 def test_hugepages(net):
     """Hugepages are used where they are there, under the instance's own names, and all given back."""
     conf = TIMEOUTS + """
@@ -128,6 +140,10 @@ frontend web
             p = net.sluice(net.sluice_head("af_packet") + conf)
             check("(hugepages)" in p.log(), "hugepages are not used:\n" + p.log())
             wait_for("hugepages in use", lambda: pages("free_hugepages") < free)
+            check(re.search(r"port 'lan': net_af_packet0\S* \(net_af_packet\), ([0-9A-F]{2}:){5}[0-9A-F]{2}.*, 1 queue of "
+                            r"\d+\+\d+, link up.*; checksums in software", p.log()), p.log())
+            if end == "stop":
+                dumpcap(net)
             _, out = net.curl("-i", "http://%s/" % VIP4)
             check(out.startswith("HTTP/1.1 200"), out)
             if end == "stop":
