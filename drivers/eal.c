@@ -178,16 +178,17 @@ check_huge(const struct eal_spec *s, const uint32_t *node_mb, uint16_t nnodes, s
 		if (!pmd_is_virtual(s->ports[i].device))
 			return port_fail(err, -ENOMEM,
 				"port '%.*s': device '%.*s' needs hugepages: node %d shall give %u "
-				"MiB, %llu MiB are free there: run 'sluice-setup hugepages'",
+				"MiB, %llu MiB are free there: run 'sluice-setup hugepages %d=%u'",
 				SL_STR_ARG(s->ports[i].name), SL_STR_ARG(s->ports[i].device), node,
-				node_mb[node], (unsigned long long)there);
+				node_mb[node], (unsigned long long)there, node, node_mb[node]);
 	}
 	for (int i = 0; i < nnodes; i++) {
 		if (check_hugepages_mb(i) > 0)
 			LOG(WARNING,
 				"hugepages are there, but node %d has %llu MiB of %u free: going "
-				"without ('sluice-setup hugepages' gives what is missing)",
-				node, (unsigned long long)there, node_mb[node]);
+				"without ('sluice-setup hugepages %d=%u' gives what is missing)",
+				node, (unsigned long long)there, node_mb[node], node,
+				node_mb[node]);
 	}
 	return 0;
 }

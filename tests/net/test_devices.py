@@ -155,3 +155,29 @@ frontend web
                 net.left_behind()
             check(os.listdir(where) == [], "files are left: %s" % os.listdir(where))
             wait_for("all pages free", lambda: pages("free_hugepages") == free)
+
+
+def test_pci_refused(net):
+    """A port on PCI without hugepages: refused before DPDK starts, by port, node and command."""
+    text = """global
+    dpdk-eal "--file-prefix=%s%s"
+port lan
+    device 0000:ff:1f.7
+    address %s/24
+%s
+frontend web
+    bind %s:80
+"""
+    if pages("free_hugepages") > 0:
+        log("there are hugepages: the refusal cannot be seen")
+        return
+    p = net.sluice(text % (net.prefix, "", VIP4, TIMEOUTS, VIP4), ready=False)
+    check(p.wait(20) == 1 and re.search(r"sluice.cfg:4\] : port 'lan': device '0000:ff:1f.7' needs hugepages: node 0 shall give "
+                                        r"(\d+) MiB, 0 MiB are free there: run 'sluice-setup hugepages 0=\1'", p.log()), p.log())
+    net.left_behind()
+    with hugepages(net, 20) as where:  # too few, and one could do without: said, not refused
+        if where is None:
+            return
+        p = net.sluice(net.sluice_head("af_packet") + TIMEOUTS + "frontend web\n bind %s:80\n" % VIP4)
+        check(re.search(r"hugepages are there, but node 0 has 40 MiB of \d+ free: going without", p.log()), p.log())
+        net.stop_sluice(p)
