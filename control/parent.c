@@ -126,6 +126,70 @@ take(struct parent_spec *s, const char *root)
 	return 0;
 }
 
+/* The list in our own run-time folder: a line for each interface and program. */
+static FILE *
+open_links(const struct parent_spec *s, const char *mode)
+{
+	char path[sizeof(s->run_dir) + 8];
+
+	snprintf(path, sizeof(path), "%s/links", s->run_dir);
+	return fopen(path, mode);
+}
+
+int
+parent_note_links(const struct parent_spec *s)
+{
+	FILE *f = s->run_lock >= 0 ? open_links(s, "we") : NULL;
+	int rc;
+
+	if (f == NULL)
+		return s->run_lock >= 0 ? -errno : 0;
+	for (uint32_t i = 0; i < s->nlinks; i++) {
+		uint32_t id = s->link[i].tap ? 0 : xdp_prog(s->link[i].name);
+
+		if (id != 0 && id != s->link[i].prog)
+			fprintf(f, "%s %u\n", s->link[i].name, id);
+	}
+	rc = ferror(f) ? -EIO : 0;
+	return fclose(f) != 0 ? -errno : rc;
+}
+
+/* What the list of an instance that did not come to its end names, if it is still what it was. */
+static void
+take_stale(struct parent_spec *s)
+{
+	FILE *f = open_links(s, "re");
+	char name[16];
+	uint32_t id;
+
+	if (f == NULL)
+		return;
+	while (fscanf(f, "%15s %u", name, &id) == 2) {
+		if (id == 0 || xdp_prog(name) != id)
+			continue;
+		bpf_xdp_detach((int)if_nametoindex(name), 0, NULL);
+		link_unpin_xdp((int)if_nametoindex(name));
+		for (uint32_t i = 0; i < s->nlinks; i++) {
+			if (strcmp(s->link[i].name, name) == 0)
+				s->link[i].prog = 0;
+		}
+	}
+	fclose(f);
+}
+
+static int
+take_prefix(struct parent_spec *s, const char *root, const char *want)
+{
+	int rc;
+
+	snprintf(s->prefix, sizeof(s->prefix), "%s", want);
+	rc = take(s, root);
+	if (rc != -EWOULDBLOCK)
+		return rc;
+	snprintf(s->prefix, sizeof(s->prefix), "%.15s-%d", want, (int)getpid());
+	return take(s, root);
+}
+
 int
 parent_take_prefix(struct parent_spec *s, const char *root, const char *want)
 {
@@ -134,12 +198,10 @@ parent_take_prefix(struct parent_spec *s, const char *root, const char *want)
 	s->run_lock = -1;
 	if (mkdir(root, 0755) != 0 && errno != EEXIST)
 		return -errno;
-	snprintf(s->prefix, sizeof(s->prefix), "%s", want);
-	rc = take(s, root);
-	if (rc != -EWOULDBLOCK)
-		return rc;
-	snprintf(s->prefix, sizeof(s->prefix), "%.15s-%d", want, (int)getpid());
-	return take(s, root);
+	rc = take_prefix(s, root, want);
+	if (rc == 0)
+		take_stale(s);
+	return rc;
 }
 
 static void

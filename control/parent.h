@@ -42,9 +42,16 @@ void parent_add_device(struct parent_spec *s, struct sl_str device);
 void parent_add_socket(struct parent_spec *s, const char *path);
 /*
  * Chooses the file prefix `want`, or want-PID if a living process holds its run-time folder, and
- * locks that folder until the process (and its parent) is gone. 0 or -Exxx.
+ * locks that folder until the process (and its parent) is gone. XDP programs that an instance of this
+ * prefix left are detached; devices have been added before. 0 or -Exxx.
  */
 int parent_take_prefix(struct parent_spec *s, const char *root, const char *want);
+/*
+ * Writes down which XDP programs the ports have attached, for the next start in case that even the
+ * parent is killed: it then knows them for what they are, and takes them away. Before rights are
+ * given up. 0 or -Exxx.
+ */
+int parent_note_links(const struct parent_spec *s);
 /*
  * Forks. In the daemon: returns 0; SIGTERM comes when the parent dies. In the parent: never
  * returns; forwards signals, waits, cleans up, exits with the daemon's code (128 + n: signal n).

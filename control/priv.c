@@ -104,10 +104,14 @@ int
 priv_up(struct daemon *d)
 {
 	const struct global_conf *g = &d->model->global;
-	int rc = priv_drop(g, d->parented ? getppid() : 0, &d->err);
-	bool chrooted = rc == 0 && g->chroot.len > 0;
+	int rc = d->parented ? parent_note_links(&d->clean) : 0;
 	const struct passwd *pw;
+	bool chrooted;
 
+	if (rc < 0)
+		return fail(&d->err, rc, "cannot write into %s: %s", d->clean.run_dir, strerror(-rc));
+	rc = priv_drop(g, d->parented ? getppid() : 0, &d->err);
+	chrooted = rc == 0 && g->chroot.len > 0;
 	if (rc < 0 || (g->uid == 0 && g->gid == 0 && !chrooted))
 		return rc;
 	d->leave = d->ports->leave = d->parented && g->uid != 0;

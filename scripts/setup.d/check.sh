@@ -67,7 +67,7 @@ check_rights() {
 		ok "the rights that ports need are there"
 	fi
 	kb=${SLUICE_SETUP_MEMLOCK:-$(ulimit -l)}
-	if [ "$kb" != unlimited ] && [ "$kb" -lt 1048576 ]; then
+	if [ "$kb" != unlimited ] && [ "$kb" -lt 1048576 ] && [ -n "$(cap_missing 14 CAP_IPC_LOCK)" ]; then
 		warn "only $kb KiB of memory may be locked: vfio and AF_XDP pin all packet buffers (the service has LimitMEMLOCK=infinity)" \
 			"ulimit -l unlimited"
 	else
@@ -231,6 +231,8 @@ check_addresses() {
 		a=${a%%[[:space:]]*}
 		[[ $a == *.* ]] || continue
 		dev=$(ip -o route show root "$a" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1) || :
+		# the other end of a veth is in that network because sluice is
+		! ip -o -d link show dev "$dev" 2>/dev/null | grep -q ' veth ' || continue
 		[ -z "$dev" ] || conf_devices | grep -q "iface=$dev\\(,\\|\$\\)" ||
 			warn "the kernel has a route to the network of $a on $dev: it and sluice would both be in that network" \
 				"another network in $cfg, or: ip route del ${a} dev $dev"

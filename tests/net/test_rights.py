@@ -39,6 +39,15 @@ def daemon(p):
     return int(out.split()[0])
 
 
+def is_gone(pid):
+    """Ended, whether its new parent has noticed or not."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z" and len(os.listdir("/proc/%d/task" % pid)) == 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def threads(pid):
     out = []
     for f in glob.glob("/proc/%d/task/*/status" % pid):
@@ -137,6 +146,20 @@ def test_chroot(net):
     net.left_behind()
 
 
+def test_parent_killed(net):
+    """kill -9 of the parent: the daemon ends; the next start takes away what it could not."""
+    text = conf(net)
+    p = net.sluice(text)
+    child = daemon(p)
+    p.kill()
+    p.wait(20)
+    wait_for("the daemon's end", lambda: is_gone(child), 20)
+    p = net.sluice(text)
+    check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
+    net.stop_sluice(p)
+    check(not os.path.exists(net.file("web.sock")) and not os.path.exists(net.file("cli.sock")), "a socket is left")
+
+
 def test_kill_anywhere(net):
     """kill -9 at 20 moments of set-up and traffic: nothing is left, and the next start works."""
     net.nginx([("b1", 8001)])
@@ -156,7 +179,13 @@ def test_kill_anywhere(net):
                 wait_for("ready", lambda: " ready" in p.log(), 20)
                 net.curl("http://%s/own" % VIP4)
             time.sleep(rnd.random() * (whole if i % 2 == 0 else 0.05))
-            os.kill(daemon(p), signal.SIGKILL)
+            child = daemon(p)
+            if i % 5 == 4:  # the parent: the next start has to clean up
+                p.kill()
+                p.wait(20)
+                wait_for("the daemon's end", lambda: is_gone(child), 20)
+                continue
+            os.kill(child, signal.SIGKILL)
         except (ProcessLookupError, IndexError):
             pass
         p.wait(20)

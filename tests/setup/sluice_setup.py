@@ -107,7 +107,9 @@ ROWS = [
     ("one right missing", lambda m: m.put("proc/self/status", "CapEff:\t000001ffffffdfff\n"), 1,
      ["without CAP_NET_RAW: "]),
     # memlock
-    ("memlock", lambda m: setattr(m, "memlock", "8192"), 0, ["only 8192 KiB", "ulimit -l unlimited"]),
+    ("memlock", lambda m: (setattr(m, "memlock", "8192"), m.put("proc/self/status", "CapEff:\t000001ffffffbfff\n")), 1,
+     ["only 8192 KiB", "ulimit -l unlimited", "without CAP_IPC_LOCK: "]),
+    ("memlock of root", lambda m: setattr(m, "memlock", "8192"), 0, ["0 faults, 0 warnings"]),
     # TAP
     ("TAP", both(tun, over("tap", up=False), lambda m: m.put("running", "")), 0, ["TAP takes a system call for each packet"]),
     ("TAP remote", both(tun, over("tap", extra=",remote=eth1")), 1, ["with 'remote='", "leave 'remote=' out"]),
@@ -147,6 +149,9 @@ ROWS = [
      ["scripts connect to 127.0.0.1 of this network namespace"]),
     ("route conflict", lambda m: m.put("ip/root.192.0.2.10_24", "192.0.2.0/24 dev eth0 proto kernel\n"), 0,
      ["a route to the network of 192.0.2.10/24 on eth0"]),
+    ("route over a veth", lambda m: (m.put("ip/root.192.0.2.10_24", "192.0.2.0/24 dev vx1 proto kernel\n"),
+                                     m.iface("vx1", link="3: vx1@vx0: <UP> mtu 1500 \\    veth numtxqueues 1\n")), 0,
+     ["0 faults, 0 warnings"]),
     ("port 80 in use", both(add("frontend f\n    bind 192.0.2.10:80\n"), lambda m: m.put("ss.listen", "LISTEN 0 511 *:80 *:*\n")), 0,
      ["no conflict for addresses of a port section"]),
     # the machine
