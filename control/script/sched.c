@@ -6,7 +6,8 @@
  * New calls run before those that used up a slice, and one of the latter runs per round: a script
  * that loops delays a short one by one slice at most.
  * Idle: spins 50 us, then naps while calls came within 10 ms, then blocks. A wake-up costs the
- * packet worker a system call (13-17 us), so the thread stays awake while there is traffic.
+ * packet worker a system call (13-17 us), so the thread stays awake while there is traffic; but not on a
+ * CPU that others want, such as those for whom scripts wait: there it blocks at once.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -23,6 +24,8 @@
 #define SPIN_US  50
 #define NAP_US   50
 #define AWAKE_US 10000 // naps instead of blocking after the last call
+#define TAKEN_US 300    // so much later than expected: others had the CPU
+#define BUSY_US  500000 // so long it counts as wanted by others
 #define ROUND    64    // new calls between two looks at the rings
 #define TIMERS   256   // and timers
 #define STOP_MS  500   // what all threads together have to end
@@ -334,20 +337,33 @@ until_due(const struct script_thread *t)
 	return us;
 }
 
+/* Looks whether the CPU was taken away since the last idle moment, which was to last for `us`. */
+static bool
+is_wanted(struct script_thread *t, uint64_t now, uint64_t us)
+{
+	if (t->idle_us != 0 && now - t->idle_us > us + TAKEN_US)
+		t->wanted_us = now + BUSY_US;
+	t->idle_us = now;
+	return now < t->wanted_us;
+}
+
 static void
 idle(struct script_thread *t)
 {
-	uint64_t quiet = script_now_us() - t->last_us;
+	uint64_t now = script_now_us(), quiet = now - t->last_us;
+	bool wanted = is_wanted(t, now, 0);
 
-	if (quiet < SPIN_US) {
+	if (quiet < SPIN_US && !wanted) {
 		rte_pause();
 		return;
 	}
-	if (quiet < AWAKE_US) {
+	if (quiet < AWAKE_US && !wanted) {
 		struct timespec ts = { .tv_nsec = NAP_US * 1000 };
 		nanosleep(&ts, NULL);
+		is_wanted(t, script_now_us(), NAP_US);
 		return;
 	}
+	t->idle_us = 0;
 	waker_prepare(&t->waker);
 	if (has_message(t) || atomic_load(&t->stop)) {
 		waker_cancel(&t->waker);
@@ -390,10 +406,12 @@ thread_main(void *arg)
 	if (t->boot != NULL && gen_remake(t->boot, t->id))
 		task_adopt(t->boot, t);
 	while (!atomic_load_explicit(&t->stop, memory_order_acquire) && !t->gone) {
-		if (round_once(t))
+		if (round_once(t)) {
 			t->last_us = script_now_us();
-		else if (!t->gone)
+			t->idle_us = 0;
+		} else if (!t->gone) {
 			idle(t);
+		}
 	}
 	if (t->gone)
 		leave(t);

@@ -162,6 +162,8 @@ struct script_thread {
 	struct place *place[LCORE_MAX];
 	bool dirty[LCORE_MAX]; // answered since the last wake
 	uint64_t last_us;      // of the last call
+	uint64_t idle_us;      // of the last idle moment; 0: there was none since
+	uint64_t wanted_us;    // until when its CPU counts as wanted by others
 	/* ==== main: what script_watch() saw last ==== */
 	uint64_t seen_slice, seen_beats, seen_us, seen_cpu_us;
 	/* ==== this thread writes, others read ==== */

@@ -117,7 +117,9 @@ struct lcore {
 	struct lsock *lsock_waiting; // conn/lsock.c
 	struct net_shared *net_shared;
 	struct bal_shared *bal_shared;
-	uint32_t calls_out; // Lua calls outstanding: no nap
+	uint32_t calls_out; // Lua calls outstanding: naps come later
+	/* idle ramp: the last empty iteration, and until when the CPU counts as wanted by others */
+	uint64_t idle_us, contended_us;
 	uint32_t mbuf_fail_in; // test hook of lcore_mbuf()
 	uint64_t epoch;        // last value of `quiescent` while online
 	int socket;            // NUMA node or -1

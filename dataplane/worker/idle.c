@@ -6,7 +6,8 @@
  * other is lcore/wake.c): on soft ports the kernel needs the CPU to produce the next packet, and on
  * a small machine the other threads do. A nap ends by itself before the next timer, and by any
  * push into one of the worker's rings; while napping the worker is offline for generations.
- * Not with `busy-polling`, and never while a script works for a request of this worker.
+ * Not with `busy-polling`; late while scripts work for requests of this worker, whose answers end the
+ * nap by a system call of theirs; early on a CPU that others want (worker_priv.h).
  */
 #include "dataplane/worker/worker_priv.h"
 
@@ -21,7 +22,7 @@ worker_idle_us(const struct lcore *lc)
 {
 	uint32_t ms = wheel_next_ms(&lc->wheel);
 
-	if (lc->calls_out > 0 || lc->following || net_pending(lc) > 0)
+	if (lc->following || net_pending(lc) > 0)
 		return 0;
 	// up to the next millisecond of the wheel, or of net's tick
 	ms = sl_min(ms, (uint32_t)NET_TICK_MS);
@@ -56,15 +57,29 @@ nap(struct lcore *lc, uint32_t us)
 	worker_serve(lc); // nothing of the model before may be looked at any more
 }
 
+/* How many empty iterations come before a nap. */
+static uint32_t
+patience(struct lcore *lc, uint32_t empty)
+{
+	if (empty > 1 && lc->idle_us != 0 && lc->now_us - lc->idle_us > PREEMPTED_US)
+		lc->contended_us = lc->now_us + CONTENDED_US;
+	lc->idle_us = lc->now_us;
+	if (lc->now_us < lc->contended_us)
+		return IDLE_CONTENDED;
+	return lc->calls_out > 0 ? IDLE_CALLS : IDLE_PAUSE;
+}
+
 void
 worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling)
 {
-	uint32_t us;
+	uint32_t us, naps;
 
-	if (busy_polling || ++*empty < IDLE_SPIN)
+	if (busy_polling)
 		return;
-	if (*empty < IDLE_PAUSE || lc->calls_out > 0) {
-		rte_pause();
+	naps = patience(lc, ++*empty);
+	if (*empty < naps) {
+		if (*empty >= IDLE_SPIN)
+			rte_pause();
 		return;
 	}
 	// without a port nothing comes that does not wake
@@ -73,4 +88,5 @@ worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling)
 		us = sl_min(us, NAP_MAX_US);
 	if (us >= NAP_MIN_US)
 		nap(lc, us);
+	lc->idle_us = 0; // it did not have the CPU because it did not want it
 }

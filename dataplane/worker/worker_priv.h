@@ -12,6 +12,15 @@
 /* Idle ramp: empty iterations before the next step. */
 #define IDLE_SPIN 2000u  // poll on
 #define IDLE_PAUSE 4000u // with pauses
+#define IDLE_CALLS 50000u // while scripts work for requests of this worker: some milliseconds
+/*
+ * An empty iteration that took so long did not have the CPU: others want it. Then spinning takes from
+ * those for whom the worker waits (scripts, servers and clients on the same machine), and for a while it
+ * naps almost at once.
+ */
+#define PREEMPTED_US 300u
+#define CONTENDED_US 500000u
+#define IDLE_CONTENDED 64u
 #define NAP_MIN_US 20u
 #define NAP_MAX_US 100u  // a packet that comes meanwhile waits this long, and its wake-up
 

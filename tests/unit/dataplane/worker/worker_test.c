@@ -208,10 +208,6 @@ test_idle_time(void **state sl_unused)
 
 	step(1);
 	assert_in_range(worker_idle_us(lc), 0, NET_TICK_MS * 1000);
-	// a call that is out is waited for awake
-	lc->calls_out = 1;
-	assert_int_equal(worker_idle_us(lc), 0);
-	lc->calls_out = 0;
 	wheel_timer_init(&t, on_timer);
 	wheel_arm(&lc->wheel, &t, tick_add(lc->now, 3));
 	assert_in_range(worker_idle_us(lc), 1000, 3000);
@@ -244,6 +240,49 @@ test_idle_ramp(void **state sl_unused)
 	worker_idle(lc, &empty, false);
 	assert_int_equal(counter_get(&lc->stat[STAT_NAPS]), naps);
 	worker_iterate(lc);
+}
+
+static uint32_t
+empties_until_nap(void)
+{
+	uint64_t naps = counter_get(&lc->stat[STAT_NAPS]);
+	uint32_t empty = 0;
+
+	while (counter_get(&lc->stat[STAT_NAPS]) == naps && empty < 1000000)
+		worker_idle(lc, &empty, false);
+	return empty;
+}
+
+/* It waits longer while scripts work, and hardly at all where its CPU is taken away from it. */
+static void
+test_idle_patience(void **state sl_unused)
+{
+	uint32_t empty = 10;
+
+	step(1);
+	assert_int_equal(empties_until_nap(), IDLE_PAUSE);
+	lc->calls_out = 1;
+	assert_int_equal(empties_until_nap(), IDLE_CALLS);
+	lc->calls_out = 0;
+	// time that passed in a nap, or in an iteration that had work, says nothing
+	lc->now_us += 10 * PREEMPTED_US;
+	assert_int_equal(empties_until_nap(), IDLE_PAUSE);
+	worker_idle(lc, &empty, false);
+	lc->now_us += PREEMPTED_US + 1;
+	empty = 0;
+	worker_idle(lc, &empty, false);
+	assert_int_equal(empties_until_nap(), IDLE_PAUSE);
+	// in an empty one it does
+	empty = 10;
+	worker_idle(lc, &empty, false);
+	lc->now_us += PREEMPTED_US + 1;
+	worker_idle(lc, &empty, false);
+	assert_int_equal(empties_until_nap(), IDLE_CONTENDED);
+	lc->calls_out = 1;
+	assert_int_equal(empties_until_nap(), IDLE_CONTENDED);
+	lc->calls_out = 0;
+	lc->now_us += CONTENDED_US;
+	assert_int_equal(empties_until_nap(), IDLE_PAUSE);
 }
 
 static void
@@ -303,6 +342,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_ramp, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idle_patience, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
 	};
 
