@@ -5,7 +5,9 @@
  * Runs on: the user's thread (a script thread), but for start and stop (main) and the inbox (io).
  * A socket is in the inbox of the io thread at most once, however much is asked of it: nothing is
  * allocated per message, and no ring can be full. Each ring has one writer and one reader.
- * What a kernel socket takes at once is sent from here: the io thread would only be woken for it.
+ * What a kernel socket takes at once is sent from here, and what the kernel connects at once is connected
+ * here: the io thread would only be woken for it. It hears of such a socket with the first thing that has
+ * to be waited for.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,10 @@ ask(struct io_sock *s, uint32_t what)
 	struct io_socks *all = s->all;
 	struct io_sock *head;
 
+	if (s->untold) {
+		s->untold = false;
+		what |= TODO_OPEN;
+	}
 	if (atomic_fetch_or_explicit(&s->todo, what, memory_order_acq_rel) != 0)
 		return; // it is on its way
 	head = atomic_load_explicit(&all->inbox, memory_order_relaxed);
@@ -116,7 +122,17 @@ io_sock_target(const struct io_sock *s)
 void
 io_sock_start(struct io_sock *s)
 {
-	ask(s, TODO_OPEN);
+	s->untold = sock_kernel_now(s);
+	if (!s->untold)
+		ask(s, TODO_OPEN);
+}
+
+/* From now on something may happen to it that io has to see. */
+static void
+tell(struct io_sock *s)
+{
+	if (s->untold)
+		ask(s, 0);
 }
 
 static void
@@ -263,6 +279,7 @@ io_sock_want(struct io_sock *s, uint32_t what)
 {
 	atomic_fetch_or_explicit(&s->want, what, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
+	tell(s);
 }
 
 void
@@ -278,6 +295,8 @@ void
 io_sock_park(struct io_sock *s, uint32_t idle_ms)
 {
 	uint32_t until = sock_clock_ms() + sl_min(idle_ms, (uint32_t)INT32_MAX);
+
+	tell(s);
 
 	if (until == PARK_NO || until == PARK_EXPIRED)
 		until = 1;

@@ -76,7 +76,10 @@ int io_sock_open(struct io_socks *all, const struct io_target *to, const struct 
 	struct io_sock **out);
 void *io_sock_user(struct io_sock *s);
 const struct io_target *io_sock_target(const struct io_sock *s);
-/* Starts connecting. */
+/*
+ * Starts connecting. A server on this machine may be connected when it returns: then no notify() says so,
+ * and what the peer does is told from the first io_sock_want() or io_sock_park() on.
+ */
 void io_sock_start(struct io_sock *s);
 /* The io thread closes it and says `gone`. abort: what is queued is dropped. */
 void io_sock_close(struct io_sock *s, bool abort);

@@ -9,14 +9,9 @@
  * bytes in tx lives on until they are gone, at most LINGER_MS.
  */
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "control/io/sock_priv.h"
@@ -373,11 +368,8 @@ sock_up(struct io_sock *s)
 static void
 kernel_connected(struct io_sock *s)
 {
-	int err = 0;
-	socklen_t len = sizeof(err);
+	int err = sock_kernel_error(s->kfd);
 
-	if (getsockopt(s->kfd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
-		err = errno;
 	if (err != 0)
 		connect_next(s, err);
 	else
@@ -403,70 +395,29 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *w, int events)
 		rx_plain(s);
 }
 
-static socklen_t
-sockaddr_of(const struct io_sock *s, struct sockaddr_storage *out)
-{
-	memset(out, 0, sizeof(*out));
-	if (s->to.kind == IO_TARGET_UNIX || s->to.kind == IO_TARGET_ABNS) {
-		struct sockaddr_un *un = (struct sockaddr_un *)out;
-		size_t n = strnlen(s->to.name, sizeof(un->sun_path) - 1);
-		bool abns = s->to.kind == IO_TARGET_ABNS;
-
-		un->sun_family = AF_UNIX;
-		memcpy(un->sun_path + abns, s->to.name, n);
-		// HAProxy's abns@: the name is padded with zeroes to the whole length
-		return abns ? (socklen_t)sizeof(*un)
-			    : (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
-	}
-	const struct ip_port *a = &s->addr[s->iaddr];
-
-	if (a->ip.family == ADDR_V4) {
-		struct sockaddr_in *in = (struct sockaddr_in *)out;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(a->port);
-		in->sin_addr.s_addr = a->ip.v4;
-		return sizeof(*in);
-	}
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
-
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(a->port);
-	memcpy(&in6->sin6_addr, a->ip.b, 16);
-	return sizeof(*in6);
-}
-
 static void
 kernel_connect(struct io_sock *s)
 {
-	struct sockaddr_storage sa;
-	socklen_t len = sockaddr_of(s, &sa);
-	struct pollfd p = { .events = POLLOUT };
-	int one = 1;
+	int rc = sock_kernel_open(s, &s->addr[s->iaddr], &s->kfd);
 
-	s->kfd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->kfd < 0) {
-		sock_fail(s, errno, NULL);
-		return;
-	}
-	if (sa.ss_family != AF_UNIX)
-		setsockopt(s->kfd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	ev_io_init(&s->io, on_io, s->kfd, 0);
 	s->io.data = s;
 	s->connecting = true;
-	if (connect(s->kfd, (struct sockaddr *)&sa, len) == 0) {
+	if (rc == 0)
 		transport_up(s);
-		return;
-	}
-	if (errno != EINPROGRESS) {
-		connect_next(s, errno);
-		return;
-	}
-	p.fd = s->kfd;
-	if (poll(&p, 1, 0) == 1) // on this machine it is done already
-		kernel_connected(s);
-	else
+	else if (rc == 1)
 		watch(s, EV_WRITE);
+	else
+		connect_next(s, -rc);
+}
+
+/* The user has connected it. */
+static void
+adopt(struct io_sock *s)
+{
+	ev_io_init(&s->io, on_io, s->kfd, 0);
+	s->io.data = s;
+	watch(s, EV_READ);
 }
 
 /* ---- our own TCP ---- */
@@ -551,19 +502,6 @@ static const struct io_handler stack_handler = {
 	.closed = stack_closed,
 };
 
-/* Is the address in the subnet of one of our ports? */
-static bool
-is_ours(const struct ports *p, const struct ip_addr *a)
-{
-	for (uint16_t i = 0; p != NULL && i < p->n; i++) {
-		for (uint32_t k = 0; k < p->port[i].naddrs; k++) {
-			if (addr_in_net(a, &p->port[i].addr[k]))
-				return true;
-		}
-	}
-	return false;
-}
-
 static void
 stack_connect(struct io_sock *s)
 {
@@ -584,7 +522,7 @@ stack_connect(struct io_sock *s)
 static void
 connect_this(struct io_sock *s)
 {
-	if (!s->to.host && is_ours(s->all->ports, &s->addr[s->iaddr].ip))
+	if (sock_is_ours(s, &s->addr[s->iaddr].ip))
 		stack_connect(s);
 	else
 		kernel_connect(s);
@@ -622,6 +560,10 @@ open_it(struct io_sock *s)
 {
 	s->opened = true;
 	ev_timer_start(io_loop_ev(s->all->loop), &s->all->sweep);
+	if (s->kfd >= 0) {
+		adopt(s);
+		return;
+	}
 	if (s->to.kind == IO_TARGET_NAME) {
 		if (name_lookup(s->all->names, s) < 0)
 			sock_fail(s, ENOMEM, NULL);

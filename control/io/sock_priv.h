@@ -46,6 +46,7 @@ struct io_sock {
 	_Atomic(uint32_t) want;   // io clears
 	_Atomic(uint32_t) parked; // PARK_NO, deadline in ms, io: PARK_EXPIRED
 	bool shut;                // no more writes
+	bool untold;              // connected here, and io has not heard of it
 	/* ==== io writes ==== */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) state;
 	_Atomic(uint32_t) tx_head, rx_tail;
@@ -56,7 +57,7 @@ struct io_sock {
 	struct ip_port local, remote;
 	/* ==== io only ==== */
 	alignas(SL_CACHE_LINE) struct ev_io io;
-	int kfd; // kernel socket or -1
+	int kfd; // kernel socket or -1; user, before io hears of it
 	bool opened, closing, shut_asked, shut_done, paused;
 	bool connecting; // the transport
 	bool eof;        // of the transport
@@ -89,6 +90,15 @@ struct io_socks {
 	_Atomic(uint64_t) opened, refused;
 	counter failed, expired, resolved, bad_names; // io writes
 };
+
+/* ---- sock_kernel.c: either thread ---- */
+/* Does our own TCP serve the address? */
+bool sock_is_ours(const struct io_sock *s, const struct ip_addr *a);
+/* 0: connected; 1: on its way; -errno. *fd is the caller's in any case, -1: there is none. */
+int sock_kernel_open(const struct io_sock *s, const struct ip_port *to, int *fd);
+int sock_kernel_error(int fd);
+/* User, before io hears of it: connects, if that is possible without waiting. */
+bool sock_kernel_now(struct io_sock *s);
 
 /* ---- sock_io.c ---- */
 void sock_do(struct io_sock *s, uint32_t todo);

@@ -265,12 +265,49 @@ test_idle(void **state)
 	s = open_one(f, &peer);
 	io_sock_park(s, 50);
 	AWAIT((io_sock_state(s) & IO_SOCK_DEAD) != 0);
-	assert_true(atomic_load(&((struct user *)io_sock_user(s))->news) >= 2);
+	assert_true(atomic_load(&((struct user *)io_sock_user(s))->news) >= 1);
 	assert_false(io_sock_unpark(s));
 	io_socks_get_stats(f->all, &st);
 	assert_int_equal(st.expired, 1);
 	close_one(s, true);
 	close(peer);
+}
+
+/* A server on this machine: connected when start() returns, and io hears of it when it has to. */
+static void
+test_at_once(void **state)
+{
+	struct fix *f = *state;
+	struct io_sock *s[4];
+	const uint8_t *p;
+	int peer[4];
+	char c;
+
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(io_sock_open(f->all, &f->to, &user, &s[i]), 0);
+		io_sock_start(s[i]);
+		assert_int_equal(io_sock_state(s[i]), IO_SOCK_CONNECTED);
+		assert_true(io_sock_fd(s[i]) >= 0);
+		peer[i] = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+		assert_true(peer[i] >= 0);
+	}
+	close_one(s[0], false); // io hears of its end only
+	assert_int_equal(recv(peer[0], &c, 1, 0), 0);
+	assert_int_equal(io_sock_write(s[1], "x", 1), 1); // not even for this
+	assert_int_equal(recv(peer[1], &c, 1, MSG_WAITALL), 1);
+	assert_int_equal(send(peer[1], "yes", 3, 0), 3);
+	assert_int_equal(io_sock_peek(s[1], &p), 0);
+	io_sock_want(s[1], IO_SOCK_WANT_RX); // what came before is there
+	AWAIT(io_sock_peek(s[1], &p) == 3);
+	io_sock_shutdown(s[2]);
+	assert_int_equal(recv(peer[2], &c, 1, 0), 0);
+	io_sock_park(s[3], 60000);
+	close(peer[3]);
+	AWAIT((io_sock_state(s[3]) & IO_SOCK_EOF) != 0); // a parked one is watched
+	for (int i = 1; i < 4; i++)
+		close_one(s[i], false);
+	for (int i = 0; i < 3; i++)
+		close(peer[i]);
 }
 
 static void
@@ -305,6 +342,7 @@ test_errors(void **state)
 
 	setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(peer);
+	io_sock_want(s[0], IO_SOCK_WANT_RX);
 	AWAIT((io_sock_state(s[0]) & (IO_SOCK_DEAD | IO_SOCK_EOF)) != 0);
 	close_one(s[0], false);
 	io_socks_get_stats(f->all, &st);
@@ -341,6 +379,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_send, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shutdown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_first, setup, teardown),
 	};
