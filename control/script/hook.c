@@ -252,6 +252,20 @@ kind_name(uint8_t kind)
 	}
 }
 
+/* " (request of 192.0.2.1:4711)": the address begins the request's line in the log, too. */
+static void
+add_request(struct sl_buf *b, const struct call_slot *s)
+{
+	struct sl_buf ip;
+	char text[64];
+
+	if (s->view.src.ip.family == ADDR_NONE)
+		return;
+	sl_buf_init(&ip, text, sizeof(text));
+	addr_format(&ip, &s->view.src.ip);
+	sl_buf_printf(b, " (request of %.*s:%u)", SL_STR_ARG(sl_buf_str(&ip)), s->view.src.port);
+}
+
 static void
 report(struct call_slot *s, const struct script_gen *g, struct sl_str why)
 {
@@ -270,6 +284,7 @@ report(struct call_slot *s, const struct script_gen *g, struct sl_str why)
 	sl_buf_printf(&b,
 		script_is_service(s->kind) ? "Lua %s '<lua.%s>': %.*s." : "Lua %s '%s': %.*s.",
 		kind_name(s->kind), g->fn[s->fn & ~CALL_FN_PER_THREAD].name, SL_STR_ARG(why));
+	add_request(&b, s);
 	script_emit(SL_ALERT, sl_buf_str(&b));
 }
 
@@ -420,12 +435,23 @@ run_cancel(struct script_run *r)
 /* ---- what lua/api asks for ---- */
 
 int
-script_done(lua_State *L)
+script_done(lua_State *L, int value)
 {
 	struct script_run *r = script_state_of(L)->running;
+	struct call_slot *s;
 
 	if (r == NULL)
 		return luaL_error(L, "core.done() outside of a call");
+	s = r->call.slot;
+	if (s != NULL && s->kind == 'a' && value > 0)
+		s->act = (int32_t)script_to_int(L, value);
+	if (s != NULL && (s->kind == 'f' || s->kind == 'c') && value != SCRIPT_NO_VALUE) {
+		if (value > 0)
+			lua_pushvalue(L, value);
+		else
+			lua_pushboolean(L, false);
+		take_value(L, s);
+	}
 	return budget_raise(r, L, KILL_DONE);
 }
 

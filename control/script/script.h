@@ -172,8 +172,13 @@ void script_set_txn(struct lua_State *L, void (*push)(struct lua_State *L, struc
 /* As script_set_txn(), for services. */
 void script_set_applet(
 	struct lua_State *L, void (*push)(struct lua_State *L, struct script_call *c));
-/* core.done: ends the running call at once, pcall cannot keep it; does not return. */
-int script_done(struct lua_State *L);
+/*
+ * core.done: ends the running call at once, pcall cannot keep it; does not return. value: index of what it
+ * gives in place of the function's result; 0: as HAProxy without a value, a false of a fetch or converter;
+ * SCRIPT_NO_VALUE: as a function that returns nothing.
+ */
+#define SCRIPT_NO_VALUE (-1)
+int script_done(struct lua_State *L, int value);
 /*
  * core.yield: suspends, to be run again after the others; nothing where waiting is not possible. To
  * be used as `return script_yield(L)`.

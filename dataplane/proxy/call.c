@@ -515,11 +515,10 @@ by_act(int32_t act)
 {
 	switch (act) {
 	case 1:
+	case 4: // DONE: HAProxy 2.6 goes on to the server, whatever its manual says
 		return (struct call_result){ .verdict = CALLV_STOP };
 	case 3:
 		return (struct call_result){ .verdict = CALLV_ERROR };
-	case 4:
-		return (struct call_result){ .verdict = CALLV_DONE };
 	case 5:
 		return (struct call_result){ .verdict = CALLV_DENY };
 	case 6:

@@ -34,8 +34,7 @@ struct call_wait {
 
 enum call_verdict {
 	CALLV_CONT,  // go on with the program, value is the call's result
-	CALLV_STOP,  // end this ruleset, go on with the request (act.STOP)
-	CALLV_DONE,  // end all rulesets and the request: already answered (act.DONE)
+	CALLV_STOP,  // end this ruleset, go on with the request (act.STOP, act.DONE)
 	CALLV_DENY,  // answer with status (0: 403), as "deny" (act.DENY, policies)
 	CALLV_ERROR, // answer with status (0: 500): internal error (act.ERROR)
 	CALLV_REPLY, // answer with what stands in the slot `reply`

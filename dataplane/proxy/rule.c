@@ -171,10 +171,6 @@ decide(struct stream *s, const struct call_result *r)
 	case CALLV_ABORT:
 		txn_fail(s, 0, stream_at_response(s) ? "PH" : "PR");
 		break;
-	case CALLV_DONE:
-		txn_set_term(s, stream_at_response(s) ? "LH" : "LR");
-		stream_end(s);
-		break;
 	default:
 		break;
 	}

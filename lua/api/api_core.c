@@ -258,7 +258,7 @@ l_core_tokenize(lua_State *L)
 static int
 l_core_done(lua_State *L)
 {
-	return script_done(L);
+	return script_done(L, lua_gettop(L)); // the last of several, as HAProxy
 }
 
 static int

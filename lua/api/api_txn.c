@@ -254,7 +254,7 @@ l_txn_done(lua_State *L)
 		api_take_reply(L, c->slot);
 	if (c->slot->kind == 'a')
 		c->slot->act = 6; // act.ABORT
-	return script_done(L);
+	return script_done(L, SCRIPT_NO_VALUE);
 }
 
 /* txn:set_loglevel(level): -1 no record, else the level of the request's record. */

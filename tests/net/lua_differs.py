@@ -30,10 +30,9 @@ DIFFERS = [
     (r"[DE]/act-(res-)?(DENY|ERROR|INVALID)", r"HTTP/1.1 (403|500|400|502)",
      "our pages have other words; HAProxy's answer to act.DENY at a response is 200"),
     (r"D/act-ABORT", r"^\s*$", "HAProxy answers 503, though the manual says that nothing is sent"),
-    (r"D/act-DONE", r"^\s*$", "ends the exchange; HAProxy 2.6 goes on to the server"),
     (r"D/act-YIELD", r"run 3", "HAProxy waits until something else wakes the stream"),
     (r"D/act-text", r"HTTP/1.1 200", "a text is no action; HAProxy takes it as a number"),
-    (r"D/done-core", r"HTTP/1.1 200", "the value of core.done() is not taken yet"),
+    (r"D/done-core", r"HTTP/1.1 403", "our page has other words"),
     (r"D/done-reply", r"418 Teapot", "HAProxy 2.6 loses the reason"),
     # not there yet
     (r"./globals", r"nil", "comes later"),

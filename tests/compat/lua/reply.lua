@@ -83,6 +83,18 @@ end)
 row("done-core", "D", function()
 	core.done(act.DENY)
 end)
+row("done-core-stop", "D", function()
+	core.done(act.STOP)
+end)
+row("done-core-none", "D", function()
+	core.done()
+end)
+for name, values in pairs({ text = { "v" }, number = { 7 }, yes = { true }, none = {}, two = { "a", "b" } }) do
+	row("done-fetch-" .. name, "X", function()
+		core.done(table.unpack(values))
+		return "not reached"
+	end)
+end
 row("loglevel", "ARFQ", function(txn)
 	return txn:set_loglevel(core.info), txn:set_loglevel(core.debug)
 end)

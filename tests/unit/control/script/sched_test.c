@@ -127,7 +127,7 @@ test_error_text(void **state sl_unused)
 	br_call(b, 'a', "errt", false);
 	br_call(b, 'f', "fget", false); // the log line stands before a later answer
 	assert_non_null(strstr(b->logged, "1:Lua function 'err': [state-id 0] runtime error: "));
-	assert_non_null(strstr(b->logged, ": in function line 8.\n"));
+	assert_non_null(strstr(b->logged, ": in function line 8. (request of 192.0.2.1:4711)\n"));
 	assert_non_null(strstr(b->logged,
 		"1:Lua function 'errt': [state-id 0] unknown runtime error from [C]: in global"
 		" 'error', "));

@@ -464,7 +464,7 @@ test_verdicts(void **state sl_unused)
 		{ __LINE__, NULL, CALL_OK, 0, false, CALLV_CONT, 0 },
 		{ __LINE__, NULL, CALL_OK, 1, false, CALLV_STOP, 0 },
 		{ __LINE__, NULL, CALL_OK, 3, false, CALLV_ERROR, 0 },
-		{ __LINE__, NULL, CALL_OK, 4, false, CALLV_DONE, 0 },
+		{ __LINE__, NULL, CALL_OK, 4, false, CALLV_STOP, 0 },
 		{ __LINE__, NULL, CALL_OK, 5, false, CALLV_DENY, 0 },
 		{ __LINE__, NULL, CALL_OK, 6, false, CALLV_ABORT, 0 },
 		{ __LINE__, NULL, CALL_OK, 7, false, CALLV_ERROR, 400 },

@@ -185,7 +185,7 @@ static const struct row edits[] = {
 		"sint:0" },
 	{ __LINE__, "return txn.done(txn)", "none" },
 	{ __LINE__, "pcall(txn.done, txn) return 1", "none" }, // pcall cannot keep it
-	{ __LINE__, "pcall(core.done) return 1", "none" },
+	{ __LINE__, "pcall(core.done) return 1", "bool:0" },
 };
 
 static void
