@@ -2,17 +2,14 @@
 /*
  * The sockets of the runtime API: opening them, taking clients, removing what was made.
  *
- * Runs on: main. A socket file is made under another name and renamed, as HAProxy does, so that a
- * client meets the old socket or the new one and never none.
+ * Runs on: main. Sockets are opened as those of "bind" lines are (control/io), but that without "mode"
+ * the umask counts.
  */
 #include "control/cli/cli_priv.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -33,77 +30,24 @@ on_client(struct ev_loop *ev, struct ev_io *io, int events sl_unused)
 		ev_io_stop(ev, &c->listener[i].io);
 }
 
+/* The address of a "stats socket" line as control/io takes addresses; *hs: memory for a path. */
 static int
-unix_name(const struct cli_bind *b, const char *suffix, struct sockaddr_un *un, socklen_t *len)
+address(const struct cli_bind *b, struct host_sock *hs, struct ip_port *a)
 {
-	size_t head = b->kind == CLI_BIND_ABNS ? 1 : 0;
-	int n;
+	uint32_t head = b->kind == CLI_BIND_ABNS ? 1 : 0; // the byte before an abstract name
 
-	memset(un, 0, sizeof(*un));
-	un->sun_family = AF_UNIX;
-	n = snprintf(un->sun_path + head, sizeof(un->sun_path) - head, "%.*s%s", SL_STR_ARG(b->path),
-		suffix);
-	if (n < 0 || (size_t)n >= sizeof(un->sun_path) - head)
+	if (b->kind == CLI_BIND_TCP) {
+		*a = b->addr;
+		a->host = true;
+		return 0;
+	}
+	*hs = (struct host_sock){ .fd = b->kind == CLI_BIND_FD ? b->fd : -1 };
+	if (b->path.len + 1 > sizeof(hs->name))
 		return -ENAMETOOLONG;
-	*len = head == 1 ? (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)
-			 : sizeof(*un);
-	return 0;
-}
-
-static int
-set_file(const struct cli_bind *b, const char *path)
-{
-	if (b->mode != 0 && chmod(path, b->mode) < 0)
-		return -errno;
-	if ((b->uid >= 0 || b->gid >= 0) && chown(path, (uid_t)b->uid, (gid_t)b->gid) < 0)
-		return -errno;
-	return 0;
-}
-
-static int
-open_unix(struct cli_listener *l, int fd)
-{
-	const struct cli_bind *b = l->bind;
-	struct sockaddr_un tmp, final;
-	socklen_t len;
-	char suffix[32];
-	int rc;
-
-	snprintf(suffix, sizeof(suffix), ".%d.tmp", (int)getpid());
-	rc = unix_name(b, b->kind == CLI_BIND_ABNS ? "" : suffix, &tmp, &len);
-	if (rc < 0)
-		return rc;
-	if (b->kind == CLI_BIND_ABNS)
-		return bind(fd, (struct sockaddr *)&tmp, len) < 0 ? -errno : 0;
-	rc = unix_name(b, "", &final, &len);
-	if (rc < 0)
-		return rc;
-	(void)unlink(tmp.sun_path);
-	if (bind(fd, (struct sockaddr *)&tmp, sizeof(tmp)) < 0)
-		return -errno;
-	rc = set_file(b, tmp.sun_path);
-	if (rc == 0 && rename(tmp.sun_path, final.sun_path) < 0)
-		rc = -errno;
-	if (rc < 0)
-		(void)unlink(tmp.sun_path);
-	l->own_file = rc == 0;
-	return rc;
-}
-
-static int
-open_tcp(const struct cli_bind *b, int fd)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(b->addr.port) };
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(b->addr.port) };
-	bool v6 = b->addr.ip.family == ADDR_V6;
-	int on = 1;
-
-	memcpy(&in.sin_addr, b->addr.ip.b, 4);
-	memcpy(&in6.sin6_addr, b->addr.ip.b, 16);
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (v6 ? bind(fd, (struct sockaddr *)&in6, sizeof(in6)) < 0
-	       : bind(fd, (struct sockaddr *)&in, sizeof(in)) < 0)
-		return -errno;
+	memcpy(hs->name + head, b->path.p, b->path.len);
+	hs->len = b->path.len + 1; // that byte, or the path's NUL
+	*a = (struct ip_port){ .ip.family = ADDR_UNIX, .host = true };
+	a->ip.q[0] = (uintptr_t)hs;
 	return 0;
 }
 
@@ -111,26 +55,23 @@ static int
 open_one(struct cli_listener *l)
 {
 	const struct cli_bind *b = l->bind;
-	int domain = b->kind == CLI_BIND_TCP
-		? (b->addr.ip.family == ADDR_V6 ? AF_INET6 : AF_INET)
-		: AF_UNIX;
-	int rc = 0;
+	struct io_listen_opts o = { .backlog = BACKLOG,
+		.has_mode = b->mode != 0,
+		.keep_umask = true,
+		.mode = b->mode,
+		.uid = (uid_t)b->uid,
+		.gid = (gid_t)b->gid };
+	struct host_sock hs;
+	struct ip_port a;
+	int rc = address(b, &hs, &a);
 
-	if (b->kind == CLI_BIND_FD) {
-		int flags = fcntl(b->fd, F_GETFL);
-
-		if (flags < 0 || fcntl(b->fd, F_SETFL, flags | O_NONBLOCK) < 0)
-			return -errno;
-		l->fd = b->fd;
-	} else {
-		l->fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (l->fd < 0)
-			return -errno;
-		rc = domain == AF_UNIX ? open_unix(l, l->fd) : open_tcp(b, l->fd);
-	}
-	if (rc == 0 && listen(l->fd, BACKLOG) < 0)
-		rc = -errno;
-	return rc;
+	if (rc < 0)
+		return rc;
+	l->fd = io_listen_open(&a, &o);
+	if (l->fd < 0)
+		return l->fd;
+	l->own_file = b->kind == CLI_BIND_UNIX;
+	return 0;
 }
 
 int

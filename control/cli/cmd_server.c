@@ -248,6 +248,7 @@ static void
 do_clear(struct cli_ctx *x)
 {
 	rates_clear_max(stats_rates(x->cli->s.stats));
+	stats_clear_max(x->cli->s.lc, x->cli->s.nlc);
 	if (x->n == 0)
 		return;
 	if (!is(x->arg[0], "all"))

@@ -9,6 +9,7 @@
 #include "control/script/script.h"
 
 #include <inttypes.h>
+#include <rte_cycles.h>
 #include <rte_ethdev.h>
 
 static void
@@ -50,10 +51,10 @@ do_workers(struct cli_ctx *x)
 				counter_get(&lc->stat[i]));
 		cli_printf(x,
 			"conns: %" PRIu64 "\nstreams: %" PRIu64 "\nretained_bytes: %" PRIu64
-			"\nmbufs: %" PRIu64 "\nmbufs_total: %u\n",
+			"\nmbufs: %" PRIu64 "\nmbufs_total: %u\ntsc_hz: %" PRIu64 "\n",
 			counter_get(&lc->gauge_conns), counter_get(&lc->gauge_streams),
 			counter_get(&lc->gauge_retained), counter_get(&lc->gauge_mbufs),
-			lc->pool_size);
+			lc->pool_size, rte_get_tsc_hz());
 	}
 }
 

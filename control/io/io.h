@@ -119,6 +119,7 @@ struct io_listen_opts {
 	int backlog;
 	bool v6only;
 	bool has_mode; // of a path
+	bool keep_umask; // without one; else open to all that reach the folder
 	mode_t mode;
 	uid_t uid; // -1: as we are
 	gid_t gid;

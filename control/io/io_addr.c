@@ -158,6 +158,8 @@ io_listen_open(const struct ip_port *a, const struct io_listen_opts *o)
 		return -errno;
 	if (ss.ss_family == AF_UNIX) {
 		mask = umask(0); // as HAProxy without "mode": open to all that reach the folder
+		if (o->keep_umask)
+			umask(mask);
 		rc = bind_path(fd, (struct sockaddr_un *)&ss, len, o);
 		umask(mask);
 	} else {

@@ -70,6 +70,28 @@ stats_sum_px_raw(
 	}
 }
 
+uint64_t
+stats_max_px(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot, enum px_max which)
+{
+	uint64_t max = 0;
+
+	for (uint16_t w = 0; w < n; w++) {
+		const struct px_counters *c = set_of(lc[w], set, slot);
+
+		// what is of before has not been cleared by its worker yet
+		if (c != NULL && counter_get(&c->max_gen) == atomic_load(&lc[w]->max_gen))
+			max = sl_max(max, counter_get(&c->max[which]));
+	}
+	return max;
+}
+
+void
+stats_clear_max(struct lcore *const *lc, uint16_t n)
+{
+	for (uint16_t w = 0; w < n; w++)
+		atomic_fetch_add(&lc[w]->max_gen, 1);
+}
+
 /* What was there when the counters were cleared; main writes, telemetry's threads read. */
 static struct {
 	pthread_mutex_t lock;

@@ -64,7 +64,12 @@ struct px_sums {
 };
 void stats_sum_px(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot,
 	struct px_sums *out);
-/* The same, whatever was cleared. */
+/* The largest of all workers since maxima were cleared. */
+uint64_t stats_max_px(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot,
+	enum px_max which);
+/* Main: "clear counters". Workers forget theirs when they look next; readers at once. */
+void stats_clear_max(struct lcore *const *lc, uint16_t n);
+/* The same as stats_sum_px(), whatever was cleared. */
 void stats_sum_px_raw(struct lcore *const *lc, uint16_t n, enum stats_set set, uint32_t slot,
 	struct px_sums *out);
 /* A slot has another owner, and the workers began anew: nothing of it was cleared. Main. */

@@ -64,6 +64,29 @@ frontend_limit(const struct stats_src *s, const struct proxy *p)
 	return set != UINT32_MAX ? set : p->maxconn != 0 ? p->maxconn : s->maxconn;
 }
 
+/* The most at a time: what one worker saw, or what all had at one of our looks. */
+static uint64_t
+most(const struct stats_src *s, enum stats_set set, uint32_t slot, const struct rates_of *r,
+	uint64_t cur)
+{
+	return sl_max(sl_max((uint64_t)r->cur_max, cur),
+		stats_max_px(s->lc, s->nlc, set, slot, PX_MAX_CONN));
+}
+
+static void
+fill_maxima(const struct stats_src *s, struct field *f, enum stats_set set, uint32_t slot)
+{
+	static const struct {
+		enum stat_field field;
+		enum px_max max;
+	} all[] = { { ST_QTIME_MAX, PX_MAX_Q_MS }, { ST_CTIME_MAX, PX_MAX_C_MS },
+		{ ST_RTIME_MAX, PX_MAX_R_MS }, { ST_TTIME_MAX, PX_MAX_T_MS } };
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(all); i++)
+		f[all[i].field] =
+			field_u32(stats_max_px(s->lc, s->nlc, set, slot, all[i].max));
+}
+
 void
 stat_fill_frontend(const struct stats_src *s, const struct proxy *p, struct field *f)
 {
@@ -74,7 +97,7 @@ stat_fill_frontend(const struct stats_src *s, const struct proxy *p, struct fiel
 	stats_sum_px(s->lc, s->nlc, STATS_PROXY, p->slot, &c);
 	fill_common(f, p, SL_STR("FRONTEND"), 0, 0);
 	f[ST_SCUR] = field_u32(c.cur_conn);
-	f[ST_SMAX] = field_u32(sl_max((uint64_t)r->cur_max, c.cur_conn));
+	f[ST_SMAX] = field_u32(most(s, STATS_PROXY, p->slot, r, c.cur_conn));
 	f[ST_SLIM] = field_u32(frontend_limit(s, p));
 	f[ST_STOT] = field_u64(c.cum_conn);
 	f[ST_BIN] = field_u64(c.bytes_in);
@@ -125,7 +148,6 @@ fill_upstream(struct field *f, const struct px_sums *c, const struct rates_of *r
 	f[ST_QCUR] = field_u32(0);
 	f[ST_QMAX] = field_u32(0);
 	f[ST_SCUR] = field_u32(c->cur_conn);
-	f[ST_SMAX] = field_u32(sl_max((uint64_t)r->cur_max, c->cur_conn));
 	f[ST_STOT] = field_u64(c->cum_conn);
 	f[ST_BIN] = field_u64(c->bytes_in);
 	f[ST_BOUT] = field_u64(c->bytes_out);
@@ -150,10 +172,6 @@ fill_upstream(struct field *f, const struct px_sums *c, const struct rates_of *r
 	f[ST_WREW] = field_u64(0);
 	f[ST_CONNECT] = field_u64(c->connects);
 	f[ST_REUSE] = field_u64(c->reuses);
-	f[ST_QTIME_MAX] = field_u32(0);
-	f[ST_CTIME_MAX] = field_u32(0);
-	f[ST_RTIME_MAX] = field_u32(0);
-	f[ST_TTIME_MAX] = field_u32(0);
 	f[ST_EINT] = field_u64(0);
 }
 
@@ -172,6 +190,9 @@ stat_fill_backend(const struct stats_src *s, const struct proxy *p, struct field
 	fill_common(f, p, SL_STR("BACKEND"), 0, 1);
 	fill_upstream(f, &c, r, p->mode == PX_HTTP);
 	f[ST_QCUR] = field_u32(queued);
+	f[ST_QMAX] = field_u32(stats_max_px(s->lc, s->nlc, STATS_PROXY, p->be_slot, PX_MAX_QUEUED));
+	f[ST_SMAX] = field_u32(most(s, STATS_PROXY, p->be_slot, r, c.cur_conn));
+	fill_maxima(s, f, STATS_PROXY, p->be_slot);
 	f[ST_SLIM] = field_u32(sl_max(s->maxconn / 10, 1u)); // HAProxy's default of fullconn
 	f[ST_DREQ] = field_u64(c.denied_req);
 	f[ST_STATUS] = field_str(v.up ? SL_STR("UP") : SL_STR("DOWN"));
@@ -274,6 +295,9 @@ stat_fill_server(const struct stats_src *s, const struct server *srv, struct fie
 	servers_view(s->checks, srv, &v);
 	fill_common(f, srv->be, srv->name, srv->id, 2);
 	fill_upstream(f, &c, &s->rates->srv[srv->slot], srv->be->mode == PX_HTTP);
+	f[ST_SMAX] = field_u32(
+		most(s, STATS_SERVER, srv->slot, &s->rates->srv[srv->slot], c.cur_conn));
+	fill_maxima(s, f, STATS_SERVER, srv->slot);
 	if (v.maxconn != 0)
 		f[ST_SLIM] = field_u32(v.maxconn);
 	f[ST_STATUS] = field_str(server_status(&v, t));

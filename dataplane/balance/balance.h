@@ -116,6 +116,7 @@ uint32_t srv_cur(const struct lcore *lc, const struct server *srv);
 struct bal_wait {
 	struct sl_list node;
 	const struct proxy *be;
+	uint32_t ahead; // how many waited when it came, of this worker
 	struct bal_key key; // a hashed request waits for its own server
 	/* Called out of queue_run(), unlinked, with the token of srv taken. */
 	void (*ready)(struct lcore *lc, struct bal_wait *w, const struct server *srv);

@@ -39,7 +39,9 @@ queue_add(struct lcore *lc, struct bal_wait *w)
 {
 	struct bal_queue *q = queue_of(lc, w->be);
 
+	w->ahead = gauge_get(&q->count);
 	sl_list_add_tail(&q->list, &w->node);
+	px_max(lc, &lc->px_cnt[w->be->be_slot], PX_MAX_QUEUED, w->ahead + 1u);
 	lc->bal->nwaiting++;
 	lc->bal->nqueues = sl_max(lc->bal->nqueues, w->be->slot + 1);
 	gauge_add(&q->count, 1);

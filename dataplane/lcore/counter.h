@@ -89,8 +89,21 @@ extern const struct stat_desc drop_desc[DROP_NR]; // unit: "packets"
 	X(rsp_5xx, "5xx", "responses of class 5xx")                                                \
 	X(rsp_other, "other responses", "responses of no class")
 
+/* Maxima of a worker; those of all workers together cannot be said exactly. */
+enum px_max {
+	PX_MAX_CONN,   // connections at a time
+	PX_MAX_QUEUED, // requests that waited at a time
+	PX_MAX_Q_MS,
+	PX_MAX_C_MS,
+	PX_MAX_R_MS,
+	PX_MAX_T_MS,
+	PX_MAX_NR
+};
+
 struct px_counters {
 #define X(sym, name, help) counter sym;
 	PX_COUNTERS(X)
 #undef X
+	counter max_gen; // of lcore.max_gen when these were begun
+	counter max[PX_MAX_NR];
 } sl_cache_aligned;

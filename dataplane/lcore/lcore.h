@@ -145,6 +145,7 @@ struct lcore {
 	struct xpair script[SCRIPT_MAX + SCRIPT_SPARE];
 	struct xring log; // struct logrec pointers are not sent: see logring
 	struct logring *logring;
+	_Atomic(uint64_t) max_gen; // main: counts up when maxima are cleared
 	_Atomic(bool) stop;
 	_Atomic(bool) asked_stop_accept;
 	_Atomic(bool) host_scarce; // io: few blocks are left, a connection holds one at a time
@@ -161,6 +162,21 @@ static inline void
 stat_add(struct lcore *lc, enum lc_stat s, uint64_t n)
 {
 	counter_add(&lc->stat[s], n);
+}
+
+/* Owner: a value that may be the largest since maxima were cleared. */
+static inline void
+px_max(struct lcore *lc, struct px_counters *c, enum px_max which, uint64_t value)
+{
+	uint64_t gen = atomic_load_explicit(&lc->max_gen, memory_order_relaxed);
+
+	if (unlikely(counter_get(&c->max_gen) != gen)) {
+		for (uint32_t i = 0; i < PX_MAX_NR; i++)
+			atomic_store_explicit(&c->max[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&c->max_gen, gen, memory_order_relaxed);
+	}
+	if (unlikely(value > counter_get(&c->max[which])))
+		atomic_store_explicit(&c->max[which], value, memory_order_relaxed);
 }
 
 static inline void

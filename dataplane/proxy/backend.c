@@ -67,6 +67,7 @@ enter(struct stream *s, const struct proxy *be)
 	if (s->fe->mode == PX_HTTP)
 		counter_inc(&n->cum_req);
 	counter_inc(&n->cur_conn);
+	px_max(s->lc, n, PX_MAX_CONN, counter_get(&n->cur_conn));
 	counter_inc(&n->cum_conn);
 	counter_add(&n->bytes_in, s->log.bytes_in); // what came before it was chosen
 }

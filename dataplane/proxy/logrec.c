@@ -71,10 +71,13 @@ ms(uint64_t from, uint64_t to)
 }
 
 static void
-add_ms(counter *c, uint64_t from, uint64_t to)
+add_ms(struct lcore *lc, struct px_counters *c, counter *sum, enum px_max max, uint64_t from,
+	uint64_t to)
 {
-	if (to > from && from != 0)
-		counter_add(c, (to - from) / 1000);
+	if (to < from + 1000 || from == 0)
+		return;
+	counter_add(sum, (to - from) / 1000);
+	px_max(lc, c, max, (to - from) / 1000);
 }
 
 /* Sums of what "show stat" gives as averages; main makes windows of them. */
@@ -84,10 +87,10 @@ count_times(const struct stream *s, struct px_counters *c)
 	const struct txn_log *l = &s->log;
 	uint64_t start = l->head_us != 0 ? l->head_us : l->first_us;
 
-	add_ms(&c->q_ms, start, l->queue_us);
-	add_ms(&c->c_ms, l->queue_us, l->connect_us);
-	add_ms(&c->r_ms, l->connect_us, l->res_us);
-	add_ms(&c->t_ms, start, s->lc->now_us);
+	add_ms(s->lc, c, &c->q_ms, PX_MAX_Q_MS, start, l->queue_us);
+	add_ms(s->lc, c, &c->c_ms, PX_MAX_C_MS, l->queue_us, l->connect_us);
+	add_ms(s->lc, c, &c->r_ms, PX_MAX_R_MS, l->connect_us, l->res_us);
+	add_ms(s->lc, c, &c->t_ms, PX_MAX_T_MS, start, s->lc->now_us);
 	counter_inc(&c->timed);
 }
 
@@ -224,7 +227,8 @@ logrec_fill(const struct stream *s, struct logrec *r)
 	r->feconn = atomic_load_explicit(&sh->px[s->fe->slot].conns, memory_order_relaxed);
 	r->beconn = s->px->be_conns[s->be->slot];
 	r->srvconn = s->srv != NULL ? srv_cur(s->lc, s->srv) : 0;
-	r->srv_queue = r->be_queue = 0;
+	r->srv_queue = 0; // waiting is for a backend, whatever server is free first
+	r->be_queue = s->wait.ahead;
 	fill_text(s, r);
 	if (unlikely(s->log.value != NULL))
 		fill_values(s, r);

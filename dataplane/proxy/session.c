@@ -358,6 +358,7 @@ session_new(struct lcore *lc, const struct listen_addr *b, struct conn *c)
 	wheel_timer_init(&ses->timer, on_timer);
 	counter_inc(&px_cnt(lc, ses->fe)->cum_conn);
 	counter_inc(&px_cnt(lc, ses->fe)->cur_conn);
+	px_max(lc, px_cnt(lc, ses->fe), PX_MAX_CONN, counter_get(&px_cnt(lc, ses->fe)->cur_conn));
 	counter_inc(&lc->bind_cnt[b->slot].cum_conn);
 	counter_inc(&lc->bind_cnt[b->slot].cur_conn);
 	counter_inc(&lc->gen[b->model->place].conns);

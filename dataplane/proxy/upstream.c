@@ -269,7 +269,10 @@ connect_server(struct stream *s)
 		s->log.queue_us = s->lc->now_us;
 	counter_inc(&s->lc->srv_cnt[s->srv->slot].cum_conn);
 	if ((s->flags & ST_F_AT_SRV) == 0) {
-		counter_inc(&s->lc->srv_cnt[s->srv->slot].cur_conn);
+		struct px_counters *n = &s->lc->srv_cnt[s->srv->slot];
+
+		counter_inc(&n->cur_conn);
+		px_max(s->lc, n, PX_MAX_CONN, counter_get(&n->cur_conn));
 		s->flags |= ST_F_AT_SRV;
 	}
 	s->view.srv = s->srv;

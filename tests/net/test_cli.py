@@ -8,7 +8,7 @@ import re
 import socket
 import time
 
-from lib import VIP4, check, wait_for
+from lib import VIP4, check, sh, wait_for
 
 CFG = """
 defaults
@@ -224,3 +224,36 @@ def test_clear(net):
     traffic(net)
     check(rows(ask(sock, "show stat"))[("web", "FRONTEND")]["req_tot"] == "12", "again")
     net.stop_sluice(p)
+
+
+def test_hatop(net):
+    """hatop in a terminal: it shows the servers; F10 takes one out of service, and traffic moves."""
+    p, sock = start(net)
+    tmux = ["tmux", "-S", net.file("tmux.sock"), "-f", "/dev/null"]
+    sh(tmux + ["new-session", "-d", "-x", "170", "-y", "40", "hatop -s %s 2>%s" % (sock, net.file("hatop.err"))],
+       env=dict(os.environ, TERM="xterm"))
+    try:
+        def screen():
+            return sh(tmux + ["capture-pane", "-p"])[1]
+
+        def is_down():
+            return rows(ask(sock, "show stat"))[("be", "a")]["status"] == "MAINT"
+
+        wait_for("hatop's table", lambda: ">>> be" in screen() and "\na " in screen(), 20)
+        for _ in range(20):
+            sh(tmux + ["send-keys", "Down"])
+            sh(tmux + ["send-keys", "F10"])
+            time.sleep(0.5)  # it draws and asks on its own clock
+            if is_down():
+                break
+        check(is_down(), "server a was not disabled:\n" + screen())
+        check({net.curl("http://%s/name" % VIP4)[1] for _ in range(6)} == {"b\n"}, "traffic did not move")
+        wait_for("hatop shows it", lambda: "MAINT" in screen(), 20)
+        sh(tmux + ["send-keys", "F9"])
+        wait_for("enabled again", lambda: not is_down(), 20)
+    finally:
+        sh(tmux + ["kill-server"], ok=False)
+    net.stop_sluice(p)
+
+
+test_hatop.long = True

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Records of traffic over ports while nobody takes them: what was asked is delivered or counted."""
+import os
+import socket
+import threading
+
+from lib import VIP4, check, wait_for
+from test_cli import ask
+
+CFG = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 5s
+    timeout server 5s
+frontend web
+    bind %s:80
+    log %%s local0
+    log %%s format raw local0
+    option dontlognull
+    capture request header X-Mark len 10
+    log-format "R %%%%ST %%%%HM %%%%HU %%%%hr %%%%[src]"
+    default_backend be
+backend be
+    server a 10.61.2.1:8081
+""" % VIP4
+
+
+class Target:
+    """A syslog daemon on a path; one that is stopped takes nothing, as its socket is never read."""
+
+    def __init__(self, path, stopped=False):
+        self.path, self.n, self.last, self.stopped = path, 0, b"", stopped
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(path)
+        self.sock.settimeout(0.2)
+        self.end = False
+        self.thread = threading.Thread(target=self.read)
+        if not stopped:
+            self.thread.start()
+
+    def read(self):
+        while True:
+            try:
+                data = self.sock.recv(65536)
+            except socket.timeout:
+                if self.end:
+                    return
+                continue
+            if b"R 200 GET /name {" in data:
+                self.n += 1
+                self.last = data
+
+    def finish(self):
+        self.end = True
+        if self.stopped:
+            self.read()  # what its socket held
+        else:
+            self.thread.join()
+
+
+def test_stalled_targets(net):
+    """A stopped syslog daemon, clients of the API that never read: every record is delivered or counted."""
+    stuck, good = Target(net.file("stuck.sock"), True), Target(net.file("good.sock"))
+    api = net.file("cli.sock")
+    net.nginx([("a", 8081)])
+    p = net.sluice(net.sluice_head("af_packet", extra='    stats socket "%s" level admin\n'
+                                   "    stats maxconn 200\n" % api) + CFG % (stuck.path, good.path))
+    held = []
+    for _ in range(50):
+        s = socket.socket(socket.AF_UNIX)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        s.connect(api)
+        s.sendall(b"prompt\n" + b"show stat\n" * 400)
+        held.append(s)
+    before = net.telemetry("/sluice/info")
+    end = threading.Event()
+
+    def look():
+        while not end.is_set():
+            ask(api, "show stat", timeout=30)
+
+    looks = threading.Thread(target=look)
+    looks.start()
+    r = net.wrk("http://%s/name" % VIP4, seconds=3, conns=32, extra=("-H", "X-Mark: m"))
+    end.set()
+    looks.join()
+    check(r["bad"] == 0 and r["non2xx"] == 0, "traffic suffered: %s" % r["text"])
+    wait_for("records collected", lambda: "show sess" and "0x" not in ask(api, "show sess"))
+
+    def count():
+        now = net.telemetry("/sluice/info")
+        return [int(now[k]) - int(before[k]) for k in ("log_lines", "log_lost_sink")]
+
+    def settled():
+        a = count()
+        threading.Event().wait(0.3)
+        return a == count()
+
+    wait_for("the log settled", settled)
+    lines, lost = count()
+    asked, made, dropped = (net.stat(k) for k in ("h1_requests", "log_records", "log_dropped"))
+    stuck.finish()
+    good.finish()
+    for s in held:
+        s.close()
+    net.stop_sluice(p)
+    check(asked >= r["requests"] > 500, "requests: %d, wrk says %d" % (asked, r["requests"]))
+    check(asked == made + dropped, "%d requests, %d records and %d dropped" % (asked, made, dropped))
+    check(lines + lost == 2 * made, "%d records to 2 targets, %d lines and %d lost" % (made, lines, lost))
+    check(lost > 0 and stuck.n < made, "the stopped target took everything")
+    check(stuck.n + good.n == lines, "%d and %d delivered of %d lines" % (stuck.n, good.n, lines))
+    check(b"{m} 10.61.1.1" in good.last, "the last line: %r" % good.last)
+
+
+def test_sessions(net):
+    """show sess over ports: TCP states of both connections; shutdown session ends one of them."""
+    api = net.file("cli.sock")
+    net.start(["python3", "-c", "import socket,time\ns=socket.socket()\ns.setsockopt(1,2,1)\n"
+               "s.bind(('10.61.2.1',8081))\ns.listen(9)\nc=[s.accept() for _ in range(2)]\ntime.sleep(60)"],
+              ns=net.s, log=net.file("mute.log"))
+    net.wait_port(net.s, "10.61.2.1", 8081)
+    p = net.sluice(net.sluice_head("af_packet", nbthread=2, extra='    stats socket "%s" level admin\n' % api) +
+                   CFG.replace("    log %s local0\n    log %s format raw local0\n", "") +
+                   "listen t\n    mode tcp\n    bind %s:81\n    server a 10.61.2.1:8081\n" % VIP4)
+    curl = net.start(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://%s/x?y" % VIP4], ns=net.c,
+                     log=net.file("curl.log"))
+    net.start(["python3", "-c", "import socket,time\ns=socket.create_connection(('%s',81))\n"
+               "s.sendall(b'x')\ns.recv(1)" % VIP4], ns=net.c, log=net.file("tcp.log"))
+
+    def lines():
+        return [x for x in ask(api, "show sess").split("\n") if x.startswith("0x")]
+
+    wait_for("both in flight", lambda: len([x for x in lines() if "tcpb=ESTABLISHED" in x]) == 2)
+    http = next(x for x in lines() if " fe=web " in x)
+    check("proto=tcpv4 src=10.61.1.1:" in http and " be=be srv=a " in http and "phase=WAIT_RES" in http and
+          "tcpf=ESTABLISHED tcpb=ESTABLISHED" in http, http)
+    raw = next(x for x in lines() if " fe=t " in x)
+    check(" be=t srv=a " in raw and "phase=TUNNEL" in raw, raw)
+    one = ask(api, "show sess " + http.split(":")[0])
+    check('txn="GET /x?y HTTP/1.1"' in one and "scf=tcp state=ESTABLISHED local=%s:80" % VIP4 in one and
+          "remote=10.61.2.1:8081" in one, one)
+    check(ask(api, "shutdown session " + http.split(":")[0]) == "\n", "shutdown session")
+    check(ask(api, "shutdown session " + http.split(":")[0]).startswith("No such session"), "twice")
+    check(curl.wait(10) == 0 and curl.log() == "502", "curl: %s" % curl.log())
+    check(ask(api, "shutdown sessions server t/a") == "\n", "shutdown sessions server")
+    wait_for("nothing in flight", lambda: not lines())
+    net.stop_sluice(p)
+
+
+def test_errors(net):
+    """show errors over ports, of the worker that saw it."""
+    api = net.file("cli.sock")
+    p = net.sluice(net.sluice_head("af_packet", nbthread=2, extra='    stats socket "%s" level admin\n' % api) +
+                   CFG.replace("    log %s local0\n    log %s format raw local0\n", ""))
+    for _ in range(3):
+        net.curl("-o", "/dev/null", "-H", "Bad Name: x", "http://%s/" % VIP4)
+    out = ask(api, "show errors")
+    check(" : 3\n" in out and out.count("invalid request") == 1, out)
+    check("src 10.61.1.1:" in out and "Bad Name: x\\r\\n" in out, out)
+    check("invalid" not in ask(api, "show errors web response"), "no response was invalid")
+    net.stop_sluice(p)
+    check(not os.path.exists(api), "the socket's file is left")

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""sluicectl against a daemon with a port: answers, completion on a terminal, top, report."""
+import os
+import pty
+import re
+import select
+import tarfile
+import time
+
+from lib import BUILD, VIP4, check, sh
+from test_cli import start
+
+CTL = os.path.join(BUILD, "tools/sluicectl")
+
+
+def ctl(sock, *args, **kw):
+    return sh([CTL, "-s", sock, *args], ok=False, **kw)
+
+
+def test_one_shot(net):
+    """Commands, refusals and what is not there, by exit code; a file of commands."""
+    p, sock = start(net)
+    check(ctl(sock, "get", "weight", "be/b") == (0, "2 (initial 2)\n"), "get weight")
+    rc, out = ctl(sock, "get", "weight", "be/zz")
+    check(rc == 1 and out == "No such server.\n", "refused: %d %r" % (rc, out))
+    check(ctl(sock, "frobnicate")[0] == 1, "unknown command")
+    check(ctl(sock, "show version; show cli level") == (0, "0.1.0\n\nadmin\n"), "two at once")
+    rc, out = sh([CTL, "-s", sock], ok=False, stdin=b"set weight be/b 7\nget weight be/b\n\nquit\nget x\n")
+    check(rc == 0 and "7 (initial 2)\n" in out and "Unknown" not in out, "a file: %d %r" % (rc, out))
+    check(ctl(net.file("nothing"), "help")[0] == 2, "no daemon")
+    net.stop_sluice(p)
+
+
+def until(fd, text, limit=20):
+    got, end = b"", time.monotonic() + limit
+    while text not in got:
+        check(time.monotonic() < end, "%r does not come after %r" % (text, got[-500:]))
+        if select.select([fd], [], [], 0.2)[0]:
+            got += os.read(fd, 65536)
+    return got
+
+
+def test_shell(net):
+    """On a terminal: Tab completes what the daemon has."""
+    p, sock = start(net)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "dumb"
+        os.execv(CTL, [CTL, "-s", sock])
+    try:
+        until(fd, b"sluice> ")
+        os.write(fd, b"show vers\t\n")
+        until(fd, b"0.1.0")
+        os.write(fd, b"get w\tbe/b\n")  # one word fits: a blank comes behind it
+        until(fd, b"2 (initial 2)")
+        os.write(fd, b"show e\t\t")
+        out = until(fd, b"errors  ")
+        check(b"env  " in out, "both are listed: %r" % out)
+        os.write(fd, b"\x15quit\n")
+        _, status = os.waitpid(pid, 0)
+        pid = 0
+        check(status == 0, "ended with %d" % status)
+    finally:
+        if pid:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        os.close(fd)
+    net.stop_sluice(p)
+
+
+def test_top(net):
+    """Rates of traffic, and a worker's busy share."""
+    p, sock = start(net)
+    w = net.start(["wrk", "-t1", "-c16", "-d8s", "http://%s/name" % VIP4], ns=net.c, log=net.file("wrk.log"))
+    rc, out = ctl(sock, "top", "-d", "1", "-n", "3")
+    check(rc == 0, out)
+    last = out.strip().split("\n\nworker")[-1]
+    busy = float(re.search(r"\n0 +([\d.]+)%", "\n" + last.split("\n", 1)[1]).group(1))
+    row = next(x for x in last.split("\n") if x.startswith("web ")).split()
+    check(busy > 1 and busy <= 100, "busy %.1f %%" % busy)
+    check(row[1] == "FRONTEND" and int(row[6]) > 50, "requests a second: %s" % row)
+    w.wait(20)
+    net.stop_sluice(p)
+
+
+def test_report(net):
+    """A readable tar file, without what is nobody's business."""
+    p, sock = start(net, '    setenv MY_SECRET hunter2\n')
+    net.curl("-o", "/dev/null", "-H", "Authorization: hunter2", "http://%s/name?token=hunter2" % VIP4)
+    net.curl("-o", "/dev/null", "-H", "Bad Name: hunter2", "http://%s/" % VIP4)
+    out = net.file("r.tar")
+    check(ctl(sock, "report", "-o", out) == (0, out + "\n"), "report")
+    with tarfile.open(out) as t:
+        names = [os.path.basename(n) for n in t.getnames()]
+        text = {os.path.basename(m.name): t.extractfile(m).read() for m in t.getmembers()}
+    check("show-stat.txt" in names and "show-workers.txt" in names and "machine.txt" in names, str(names))
+    check(b"web,FRONTEND" in text["show-stat.txt"], "show stat")
+    whole = b"".join(text.values())
+    check(b"hunter2" not in whole and not re.search(rb"10\.61\.1\.1[^0-9]", whole), "a secret, or a client's address")
+    check(ctl(sock, "report", "-o", out)[0] == 1, "an existing file is not written over")
+    net.stop_sluice(p)

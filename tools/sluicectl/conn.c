@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * A connection to the runtime API in its interactive mode: an answer ends where the prompt comes.
+ */
+#include "tools/sluicectl/ctl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define TIMEOUT_S 15
+#define PROMPT    "\n> "
+
+static socklen_t
+unix_address(const char *where, struct sockaddr_storage *ss)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)ss;
+	size_t n = strlen(where);
+
+	if (n >= sizeof(un->sun_path))
+		return 0;
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, where, n);
+	if (where[0] != '@')
+		return sizeof(*un);
+	un->sun_path[0] = '\0'; // abstract
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+}
+
+/* "127.0.0.1:9999", "[::1]:9999" */
+static socklen_t
+inet_address(const char *where, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+	const char *colon = strrchr(where, ':');
+	char host[64], *end;
+	long port = strtol(colon + 1, &end, 10);
+	size_t n = (size_t)(colon - where);
+
+	if (*end != '\0' || port < 1 || port > 65535 || n >= sizeof(host))
+		return 0;
+	memcpy(host, where, n);
+	host[n] = '\0';
+	if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		return sizeof(*in);
+	}
+	if (host[0] == '[' && n > 2 && host[n - 1] == ']') {
+		host[n - 1] = '\0';
+		if (inet_pton(AF_INET6, host + 1, &in6->sin6_addr) == 1) {
+			in6->sin6_family = AF_INET6;
+			in6->sin6_port = htons((uint16_t)port);
+			return sizeof(*in6);
+		}
+	}
+	return 0;
+}
+
+static int
+send_all(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t w = send(fd, p, n, MSG_NOSIGNAL);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return w < 0 ? -errno : -EPIPE;
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* Up to the prompt, which is cut off. */
+static int
+read_answer(int fd, struct ctl_text *out)
+{
+	size_t size = 65536;
+	const size_t tail = sizeof(PROMPT) - 1;
+
+	out->p = malloc(size);
+	out->len = 0;
+	while (out->p != NULL) {
+		ssize_t n = recv(fd, out->p + out->len, size - out->len - 1, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			int rc = n == 0 ? -EPIPE : errno == EAGAIN ? -ETIMEDOUT : -errno;
+
+			ctl_text_free(out);
+			return rc;
+		}
+		out->len += (size_t)n;
+		out->p[out->len] = '\0';
+		if (out->len >= tail && memcmp(out->p + out->len - tail, PROMPT, tail) == 0) {
+			out->len -= tail;
+			out->p[out->len] = '\0';
+			return 0;
+		}
+		if (size - out->len < 4096) {
+			char *more = realloc(out->p, size *= 2);
+
+			if (more == NULL)
+				ctl_text_free(out);
+			else
+				out->p = more;
+		}
+	}
+	return -ENOMEM;
+}
+
+int
+ctl_open(struct ctl_conn *c, const char *where)
+{
+	struct timeval tv = { .tv_sec = TIMEOUT_S };
+	struct sockaddr_storage ss = { 0 };
+	bool is_path = where[0] == '/' || where[0] == '@' || strchr(where, ':') == NULL;
+	socklen_t len = is_path ? unix_address(where, &ss) : inet_address(where, &ss);
+	struct ctl_text none;
+	int rc;
+
+	c->where = where;
+	c->fd = -1;
+	if (len == 0)
+		return -EINVAL;
+	c->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		return -errno;
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	rc = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
+	if (rc == 0)
+		rc = send_all(c->fd, "prompt\n", 7);
+	if (rc == 0)
+		rc = read_answer(c->fd, &none);
+	if (rc == 0)
+		ctl_text_free(&none);
+	else
+		ctl_close(c);
+	return rc;
+}
+
+void
+ctl_close(struct ctl_conn *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+static int
+ask_once(struct ctl_conn *c, const char *line, struct ctl_text *out)
+{
+	int rc = send_all(c->fd, line, strlen(line));
+
+	if (rc == 0)
+		rc = send_all(c->fd, "\n", 1);
+	return rc == 0 ? read_answer(c->fd, out) : rc;
+}
+
+int
+ctl_ask(struct ctl_conn *c, const char *line, struct ctl_text *out)
+{
+	bool fresh = c->fd < 0;
+	int rc = fresh ? ctl_open(c, c->where) : 0;
+
+	if (rc == 0)
+		rc = ask_once(c, line, out);
+	if (rc == -EPIPE || rc == -ECONNRESET) { // it closes those who are silent
+		ctl_close(c);
+		if (!fresh && (rc = ctl_open(c, c->where)) == 0)
+			rc = ask_once(c, line, out);
+	}
+	if (rc < 0)
+		ctl_close(c);
+	return rc;
+}
+
+void
+ctl_text_free(struct ctl_text *t)
+{
+	free(t->p);
+	t->p = NULL;
+	t->len = 0;
+}
+
+bool
+ctl_is_refusal(const struct ctl_text *t)
+{
+	static const char *const starts[] = { "Unknown command", "Permission denied", "No such ",
+		"Require ", "Invalid ", "Can't find ", "Session not found", "Out of memory" };
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		if (strncmp(t->p, starts[i], strlen(starts[i])) == 0)
+			return true;
+	}
+	return false;
+}
