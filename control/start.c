@@ -334,7 +334,6 @@ cli_up(struct daemon *d)
 		.log = d->log,
 		.reload = on_cli_reload,
 		.generations = reload_generations,
-		.model_of = reload_model,
 		.reloads = &d->reloads,
 		.ctx = d };
 	const char *dup = NULL;

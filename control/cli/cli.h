@@ -56,9 +56,7 @@ struct cli_spec {
 	uint32_t (*reload)(void *ctx);
 	/* Fills out, the newest first; returns how many there are. */
 	uint32_t (*generations)(void *ctx, struct cli_generation *out, uint32_t max);
-	/* The model of a generation, NULL: it is no more. Without it: only the one of now. */
-	const struct model *(*model_of)(void *ctx, uint32_t generation);
-	void *ctx; // of all three
+	void *ctx; // of both
 	const struct cli_reloads *reloads; // NULL in tests
 };
 

@@ -49,36 +49,10 @@ id_parse(struct sl_str s, struct sl_handle *h)
 
 /* ---- texts ---- */
 
-static const struct proxy *
-proxy_at(const struct cli_ctx *x, const struct survey_row *r, uint16_t i)
-{
-	const struct cli_spec *s = &x->cli->s;
-	const struct model *m = r->generation == s->model->generation ? s->model
-		: s->model_of != NULL                                 ? s->model_of(s->ctx, r->generation)
-								      : NULL;
-
-	return m != NULL && i < m->nproxies ? m->proxies[i] : NULL;
-}
-
 static struct sl_str
-name_of(const struct proxy *p)
+name_of(const struct survey_name *n, const char *none)
 {
-	return p != NULL ? p->name : SL_STR("<NONE>");
-}
-
-static const struct server *
-server_at(const struct proxy *be, uint16_t i)
-{
-	return be != NULL && i < be->nservers ? &be->servers[i] : NULL;
-}
-
-/* A backend that is only the frontend itself was not chosen yet. */
-static const struct proxy *
-backend_of(const struct cli_ctx *x, const struct survey_row *r)
-{
-	const struct proxy *be = proxy_at(x, r, r->be);
-
-	return be != NULL && (be->caps & PX_CAP_BE) != 0 ? be : NULL;
+	return n->id >= 0 ? sl_str_make(n->text, n->len) : sl_str_c(none);
 }
 
 /* "18s", "2m18s", "3h2m"; nothing for a date that is not set. */
@@ -118,7 +92,7 @@ address(char *to, size_t size, const struct ip_port *a)
 static const char *
 protocol(const struct ip_port *a)
 {
-	return a->ip.family == ADDR_UNIX ? "unix_stream"
+	return a->ip.family == ADDR_UNIX  ? "unix_stream"
 		: a->ip.family == ADDR_V6 ? "tcpv6"
 					  : "tcpv4";
 }
@@ -150,18 +124,15 @@ nearest(const struct survey_row *r)
 static void
 line(struct cli_ctx *x, uint16_t w, const struct survey_row *r)
 {
-	const struct proxy *be = backend_of(x, r);
-	const struct server *srv = server_at(be, r->srv);
 	char t[5][24], src[64];
 
 	cli_printf(x,
 		"0x%" PRIx64 ": proto=%s src=%s fe=%.*s be=%.*s srv=%.*s ts=%02x epoch=0 age=%s "
 		"calls=1 rate=0 cpu=0 lat=0",
 		id_of(w, r->id), protocol(&r->cli.remote),
-		address(src, sizeof(src), &r->cli.remote),
-		SL_STR_ARG(name_of(proxy_at(x, r, r->fe))), SL_STR_ARG(name_of(be)),
-		SL_STR_ARG(srv != NULL ? srv->name : SL_STR("<none>")), r->parked,
-		human(t[0], sizeof(t[0]), r->age_ms));
+		address(src, sizeof(src), &r->cli.remote), SL_STR_ARG(name_of(&r->fe, "<NONE>")),
+		SL_STR_ARG(name_of(&r->be, "<NONE>")), SL_STR_ARG(name_of(&r->srv, "<none>")),
+		r->parked, human(t[0], sizeof(t[0]), r->age_ms));
 	cli_printf(x, " rq[f=%xh,i=%u,an=%xh,rx=%s,wx=,ax=%s] rp[f=%xh,i=%u,an=00h,rx=%s,wx=,ax=]",
 		r->flags, r->cli.received, 1u << r->phase_nr, human(t[1], sizeof(t[1]), r->cli_ms),
 		human(t[2], sizeof(t[2]), r->req_ms), r->flags, r->back.received,
@@ -190,9 +161,9 @@ date(struct cli_ctx *x, uint64_t us, bool micro)
 }
 
 static const char *
-mode_of(const struct proxy *p)
+mode_of(const struct survey_name *n)
 {
-	return p == NULL ? "-" : p->mode == PX_HTTP ? "http" : "tcp";
+	return n->id < 0 ? "-" : n->http ? "http" : "tcp";
 }
 
 static void
@@ -212,31 +183,32 @@ one_end(struct cli_ctx *x, const char *what, const struct survey_end *e)
 static void
 details(struct cli_ctx *x, uint16_t w, const struct survey_row *r)
 {
-	const struct proxy *fe = proxy_at(x, r, r->fe), *be = backend_of(x, r);
-	const struct server *srv = server_at(be, r->srv);
 	char a[64], t[24];
 
 	cli_printf(x, "0x%" PRIx64 ": ", id_of(w, r->id));
 	date(x, r->start_wall_us, true);
 	cli_printf(x, " id=%u proto=%s source=%s\n", r->unique, protocol(&r->cli.remote),
 		address(a, sizeof(a), &r->cli.remote));
-	cli_printf(x, "  flags=0x%x, conn_retries=%u, conn_exp=%s waiting=%u\n", r->flags, r->retries,
-		r->wait_ms >= 0 ? human(t, sizeof(t), r->wait_ms) : "<NEVER>",
+	cli_printf(x, "  flags=0x%x, conn_retries=%u, conn_exp=%s waiting=%u\n", r->flags,
+		r->retries, r->wait_ms >= 0 ? human(t, sizeof(t), r->wait_ms) : "<NEVER>",
 		strcmp(r->phase, "QUEUE") == 0);
-	cli_printf(x, "  frontend=%.*s (id=%d mode=%s) addr=%s\n", SL_STR_ARG(name_of(fe)),
-		fe != NULL ? (int)fe->id : -1, mode_of(fe), address(a, sizeof(a), &r->cli.local));
-	if (be != NULL)
-		cli_printf(x, "  backend=%.*s (id=%d mode=%s) addr=%s\n", SL_STR_ARG(be->name),
-			(int)be->id, mode_of(be), address(a, sizeof(a), &r->back.local));
+	cli_printf(x, "  frontend=%.*s (id=%d mode=%s) addr=%s\n",
+		SL_STR_ARG(name_of(&r->fe, "<NONE>")), r->fe.id, mode_of(&r->fe),
+		address(a, sizeof(a), &r->cli.local));
+	if (r->be.id >= 0)
+		cli_printf(x, "  backend=%.*s (id=%d mode=%s) addr=%s\n",
+			SL_STR_ARG(name_of(&r->be, "")), r->be.id, mode_of(&r->be),
+			address(a, sizeof(a), &r->back.local));
 	else
 		cli_msg(x, "  backend=<NONE> (id=-1 mode=-)");
-	if (srv != NULL)
-		cli_printf(x, "  server=%.*s (id=%u) addr=%s\n", SL_STR_ARG(srv->name), srv->id,
-			address(a, sizeof(a), &r->back.remote));
+	if (r->srv.id >= 0)
+		cli_printf(x, "  server=%.*s (id=%d) addr=%s\n", SL_STR_ARG(name_of(&r->srv, "")),
+			r->srv.id, address(a, sizeof(a), &r->back.remote));
 	else
 		cli_msg(x, "  server=<NONE> (id=-1)");
-	cli_printf(x, "  worker=%u phase=%s parked=%u kept=%u age=%s exp=%s\n", w, r->phase, r->parked,
-		r->kept, human(t, sizeof(t), r->age_ms), human(a, sizeof(a), nearest(r)));
+	cli_printf(x, "  worker=%u phase=%s parked=%u kept=%u age=%s exp=%s\n", w, r->phase,
+		r->parked, r->kept, human(t, sizeof(t), r->age_ms),
+		human(a, sizeof(a), nearest(r)));
 	if (r->line_len > 0)
 		cli_printf(x, "  txn=\"%.*s\"", (int)r->line_len, r->line);
 	else
@@ -389,7 +361,6 @@ struct errors_ask {
 	int64_t px; // id of a proxy, -1: all
 	bool requests, responses;
 	uint64_t events; // captured by all workers
-	uint32_t generation;
 	uint32_t n, cap;
 	struct survey_bad *bad;
 };
@@ -410,13 +381,14 @@ dump(struct sl_buf *b, const char *p, uint32_t len)
 			if (c >= 32 && c < 127 && c != '\\') {
 				sl_buf_char(b, (char)c);
 				col++;
-			} else if (c == '\t' || c == '\n' || c == '\r' || c == '\033' || c == '\\') {
+			} else if (c == '\t' || c == '\n' || c == '\r' || c == '\033' ||
+				c == '\\') {
 				sl_buf_printf(b, "\\%c",
-					c == '\t'                 ? 't'
-						: c == '\n'       ? 'n'
-						: c == '\r'       ? 'r'
-						: c == '\033'     ? 'e'
-								  : '\\');
+					c == '\t'             ? 't'
+						: c == '\n'   ? 'n'
+						: c == '\r'   ? 'r'
+						: c == '\033' ? 'e'
+							      : '\\');
 				col += 2;
 			} else {
 				sl_buf_printf(b, "\\x%02X", c);
@@ -434,24 +406,19 @@ dump(struct sl_buf *b, const char *p, uint32_t len)
 static void
 one_error(struct cli_ctx *x, const struct survey_bad *e)
 {
-	const struct model *m = x->cli->s.model;
-	const struct proxy *fe = e->fe < m->nproxies ? m->proxies[e->fe] : NULL;
-	const struct proxy *be = e->be < m->nproxies ? m->proxies[e->be] : NULL;
-	const struct server *srv = server_at(be, e->srv);
-	const struct proxy *at = e->response ? be : fe, *other = e->response ? fe : be;
+	const struct survey_name *at = e->response ? &e->be : &e->fe;
+	const struct survey_name *other = e->response ? &e->fe : &e->be;
 	char src[64], mem[8192];
 	struct sl_buf b;
 
 	cli_msg(x, " ");
 	date(x, e->wall_us, false);
 	cli_printf(x, " %s %.*s (#%d): invalid %s\n", e->response ? "backend" : "frontend",
-		SL_STR_ARG(name_of(at)), at != NULL ? (int)at->id : -1,
-		e->response ? "response" : "request");
+		SL_STR_ARG(name_of(at, "<NONE>")), at->id, e->response ? "response" : "request");
 	cli_printf(x, "  %s %.*s (#%d), server %.*s (#%d), event #%" PRIu64 ", src %s\n",
-		e->response ? "frontend" : "backend", SL_STR_ARG(name_of(other)),
-		other != NULL ? (int)other->id : -1,
-		SL_STR_ARG(srv != NULL ? srv->name : SL_STR("<NONE>")),
-		srv != NULL ? (int)srv->id : -1, e->event, address(src, sizeof(src), &e->src));
+		e->response ? "frontend" : "backend", SL_STR_ARG(name_of(other, "<NONE>")),
+		other->id, SL_STR_ARG(name_of(&e->srv, "<NONE>")), e->srv.id, e->event,
+		address(src, sizeof(src), &e->src));
 	cli_printf(x,
 		"  buffer starts at 0 (including 0 out), %u free,\n"
 		"  len %u, wraps at %u, error at position %u\n  %s :\n  \n",
@@ -462,14 +429,13 @@ one_error(struct cli_ctx *x, const struct survey_bad *e)
 }
 
 static void
-error_rows(struct cli_ctx *x, void *state, uint16_t w sl_unused, const struct survey *q)
+error_rows(struct cli_ctx *x sl_unused, void *state, uint16_t w sl_unused, const struct survey *q)
 {
 	struct errors_ask *a = state;
 
 	if (q->end)
 		a->events += q->events;
-	// as after a restart of HAProxy, those of a configuration before are gone
-	if (q->n == 0 || q->bad.generation != x->cli->s.model->generation)
+	if (q->n == 0)
 		return;
 	if (a->n == a->cap) {
 		struct survey_bad *more = realloc(a->bad, (a->cap + 16) * sizeof(*more));
@@ -483,14 +449,15 @@ error_rows(struct cli_ctx *x, void *state, uint16_t w sl_unused, const struct su
 }
 
 static const struct survey_bad *
-newest(const struct errors_ask *a, uint32_t px, bool response)
+newest(const struct errors_ask *a, struct sl_str px, bool response)
 {
 	const struct survey_bad *best = NULL;
 
 	for (uint32_t i = 0; i < a->n; i++) {
 		const struct survey_bad *b = &a->bad[i];
 
-		if (b->response != response || (response ? b->be : b->fe) != px)
+		if (b->response != response ||
+			!sl_str_eq(name_of(response ? &b->be : &b->fe, ""), px))
 			continue;
 		if (best == NULL || b->wall_us >= best->wall_us)
 			best = b;
@@ -513,9 +480,11 @@ errors_end(struct cli_ctx *x, void *state, uint64_t total sl_unused)
 		if (a->px >= 0 && m->proxies[i]->id != a->px)
 			continue;
 		for (int response = 0; response < 2; response++) {
-			const struct survey_bad *b = newest(a, i, response != 0);
+			uint32_t cap = response != 0 ? PX_CAP_BE : PX_CAP_FE;
+			const struct survey_bad *b = newest(a, m->proxies[i]->name, response != 0);
 
-			if (b != NULL && (response != 0 ? a->responses : a->requests))
+			if (b != NULL && (m->proxies[i]->caps & cap) != 0 &&
+				(response != 0 ? a->responses : a->requests))
 				one_error(x, b);
 		}
 	}

@@ -46,6 +46,32 @@ fill_end(const struct conn *c, struct survey_end *e)
 	e->received = conn_rx(c)->len;
 }
 
+static struct survey_name
+name(struct sl_str s, uint32_t id, bool http)
+{
+	struct survey_name n = { .id = (int32_t)id, .http = http };
+
+	n.len = sl_min(s.len, (uint32_t)sizeof(n.text));
+	memcpy(n.text, s.p, n.len);
+	return n;
+}
+
+static const struct survey_name no_name = { .id = -1 };
+
+static struct survey_name
+proxy_name(const struct proxy *p, uint32_t cap)
+{
+	if (p == NULL || (p->caps & cap) == 0)
+		return no_name; // a frontend stands for its backend until one is chosen
+	return name(p->name, p->id, p->mode == PX_HTTP);
+}
+
+static struct survey_name
+server_name(const struct server *srv)
+{
+	return srv != NULL ? name(srv->name, srv->id, false) : no_name;
+}
+
 static int32_t
 left(const struct stream *s, sl_tick date)
 {
@@ -61,11 +87,9 @@ fill_row(const struct stream *s, struct survey_row *r)
 	*r = (struct survey_row){
 		.id = stream_handle(s),
 		.unique = s->unique,
-		.generation = s->model->generation,
-		.fe = logrec_proxy(s, s->fe),
-		.be = logrec_proxy(s, s->be),
-		.srv = s->srv != NULL ? (uint16_t)(s->srv - s->be->servers) : UINT16_MAX,
-		.mode = (uint8_t)s->fe->mode,
+		.fe = proxy_name(s->fe, PX_CAP_FE),
+		.be = proxy_name(s->be, PX_CAP_BE),
+		.srv = server_name(s->srv),
 		.phase = phase_name(s->phase),
 		.phase_nr = (uint8_t)s->phase,
 		.parked = (s->flags & ST_F_PARKED) != 0,
@@ -181,11 +205,9 @@ survey_keep_bad(struct stream *s, struct muxs *ms, bool response)
 	*b = (struct survey_bad){
 		.wall_us = s->lc->wall_us,
 		.event = px->nbad++,
-		.generation = s->model->generation,
-		.fe = logrec_proxy(s, s->fe),
-		.be = response ? logrec_proxy(s, s->be) : UINT16_MAX,
-		.srv = response && s->srv != NULL ? (uint16_t)(s->srv - s->be->servers)
-						  : UINT16_MAX,
+		.fe = proxy_name(s->fe, PX_CAP_FE),
+		.be = response ? proxy_name(s->be, PX_CAP_BE) : no_name,
+		.srv = response ? server_name(s->srv) : no_name,
 		.response = response,
 		.why = h1_error_name(muxs_parse_error(ms)),
 		.src = s->ses->src,

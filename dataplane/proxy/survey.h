@@ -21,23 +21,28 @@ enum survey_what {
 };
 #define SURVEY_ROWS  32u
 #define SURVEY_STEP  1024u
-#define SURVEY_KILLS 16u // a step
+#define SURVEY_KILLS 16u   // a step
 #define SURVEY_BAD   1024u // bytes kept of a malformed head
 
 /* One end of a stream. */
 struct survey_end {
-	bool open, host; // host: over a socket of the kernel
+	bool open, host;   // host: over a socket of the kernel
 	const char *state; // of TCP, by its RFC's name; "-" without a connection
 	struct ip_port local, remote;
 	uint32_t queued, received; // bytes that wait: to be acknowledged, to be taken
 };
+/* A proxy or server of the stream's generation, which may not be main's any more. */
+struct survey_name {
+	int32_t id; // -1: none
+	bool http;  // of a proxy
+	uint32_t len;
+	char text[48];
+};
 struct survey_row {
 	struct sl_handle id;
 	uint32_t unique;
-	uint32_t generation;  // of the model that these belong to
-	uint16_t fe, be, srv; // as in a log record, UINT16_MAX none
-	uint8_t mode;         // enum px_mode
-	const char *phase;    // "QUEUE"
+	struct survey_name fe, be, srv;
+	const char *phase; // "QUEUE"
 	uint8_t phase_nr;
 	bool parked, kept;
 	char term[2];
@@ -57,11 +62,10 @@ struct survey_row {
 struct survey_bad {
 	uint64_t wall_us; // 0: an empty place
 	uint64_t event;   // counts up per worker
-	uint32_t generation;
-	uint16_t fe, be, srv;
+	struct survey_name fe, be, srv;
 	bool response;
-	const char *why; // of the parser
-	uint32_t pos;    // of the byte that is to blame
+	const char *why;     // of the parser
+	uint32_t pos;        // of the byte that is to blame
 	uint32_t total, len; // received, kept
 	struct ip_port src;
 	char text[SURVEY_BAD];
@@ -75,9 +79,9 @@ struct survey {
 	uint32_t slot; // of a server
 	uint32_t next; // place to go on from; the worker advances it
 	/* ==== worker writes ==== */
-	uint32_t n; // rows, or streams that were ended
-	bool end;   // nothing is left
-	uint64_t events;     // SURVEY_ERRORS: captured ever
+	uint32_t n;      // rows, or streams that were ended
+	bool end;        // nothing is left
+	uint64_t events; // SURVEY_ERRORS: captured ever
 	union {
 		struct survey_row row[SURVEY_ROWS];
 		struct survey_bad bad;
