@@ -51,6 +51,8 @@ option logasap; log-format "%ts %B %Tt"
 """.strip().splitlines()
 BAD = ["%HM", "%zz", "%ci%", "%[req.hdr(host)]", "%[path]", "%[nothing]", "%[src", "%{+Q}"]
 
+LATE = 2.0  # seconds after which a line does not come any more
+
 REQUESTS = [
     b"GET /a%20b/c?x=1&y=2 HTTP/1.1\r\nHost: h\r\nX-B: h\"q]\\z|{\r\nX-A: v\x09w\r\n\r\n",
     b"GET http://h/abs?q HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n",
@@ -107,7 +109,7 @@ def rules(line):
 
 
 def config(origin, log, ports):
-    text = "global\n    log 127.0.0.1:%d len 8192 format raw local0\n" % log
+    text = "global\n    nbthread 1\n    log 127.0.0.1:%d len 8192 format raw local0\n" % log
     text += "defaults\n    mode http\n    log global\n" + "".join(
         "    timeout %s 10s\n" % t for t in ("client", "connect", "server"))
     for i, line in enumerate(HTTP):
@@ -165,19 +167,21 @@ def run(program, folder):
     p = subprocess.Popen([program, "-f", path, "-db"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     out = {}
     try:
-        for where in ports:
-            wait(where, p)
+        wait(ports[0], p)
 
-        def read(limit=1.0):
-            # lines that are not written have no other sign than that they do not come
-            log.settimeout(limit)
+        def read():
+            # a line that is not written has no other sign than that it does not come
+            log.settimeout(LATE)
             try:
                 return log.recv(65536).decode("latin-1")
             except socket.timeout:
                 return "(no line)"
 
-        while read(1.0) != "(no line)":
-            pass  # what waiting for the ports made, and what is said at start
+        with socket.create_connection(("127.0.0.1", ports[0]), timeout=20) as c:
+            c.sendall(b"GET /sync HTTP/1.1\r\nHost: h\r\n\r\n")
+            answer(c, False)
+        while "/sync" not in read():
+            pass  # what waiting for the port made, and what is said at start
         for i, where in enumerate(ports):
             out[i] = drive(where, i < len(HTTP), read)
     finally:
