@@ -69,8 +69,9 @@ static uint64_t
 most(const struct stats_src *s, enum stats_set set, uint32_t slot, const struct rates_of *r,
 	uint64_t cur)
 {
-	return sl_max(sl_max((uint64_t)r->cur_max, cur),
-		stats_max_px(s->lc, s->nlc, set, slot, PX_MAX_CONN));
+	uint64_t looked = sl_max((uint64_t)r->cur_max, cur);
+
+	return sl_max(looked, stats_max_px(s->lc, s->nlc, set, slot, PX_MAX_CONN));
 }
 
 static void

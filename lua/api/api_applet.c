@@ -253,7 +253,8 @@ send_go(lua_State *L, struct script_call *c, uint64_t at)
 	}
 	if (room <= KEEP)
 		return luaL_error(L, "send: no room in the call's slot");
-	n = sl_min(sl_min(text.len - (uint32_t)at, room - KEEP), PIECE);
+	n = sl_min(text.len - (uint32_t)at, room - KEEP);
+	n = sl_min(n, PIECE);
 	s->ask_mark = s->used;
 	s->ask_value.type = T_STR;
 	s->ask_value.s = call_str(s, sl_str_make(text.p + at, n));
