@@ -257,8 +257,8 @@ bad_token32(__m256i v)
 		0, 0, 0, 1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
 	const __m256i nibble = _mm256_set1_epi8(0x0f);
 	__m256i low = _mm256_shuffle_epi8(by_low, _mm256_and_si256(v, nibble));
-	__m256i high = _mm256_shuffle_epi8(
-		by_high, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
+	__m256i high =
+		_mm256_shuffle_epi8(by_high, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
 
 	return (uint32_t)_mm256_movemask_epi8(
 		_mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256()));
@@ -339,11 +339,12 @@ plain_lines(struct http_msg *m, const char *s, const char *end, const char *buf)
 				goto out;
 		}
 		to += (uint32_t)__builtin_ctzll(odd);
-		len = (uint32_t)(to - s) - name - 2; // of the value; huge: less than a colon and a blank
+		// of the value; huge where there is less than a colon and a blank
+		len = (uint32_t)(to - s) - name - 2;
 		// a blank behind the colon and no other, neither there nor at the end
-		if (unlikely(name == 0 || end - to < 2 || !is_pair(to, '\r', '\n') || (int32_t)len < 0 ||
-			    !is_pair(s + name, ':', ' ') || s[name + 2] == ' ' ||
-			    (to[-1] == ' ' && len > 0)))
+		if (unlikely(name == 0 || end - to < 2 || !is_pair(to, '\r', '\n') ||
+			    (int32_t)len < 0 || !is_pair(s + name, ':', ' ') ||
+			    s[name + 2] == ' ' || (to[-1] == ' ' && len > 0)))
 			break;
 		put_slice(&f->name, (uint32_t)(s - buf), name);
 		put_slice(&f->value, (uint32_t)(s - buf) + name + 2, len);

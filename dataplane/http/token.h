@@ -103,8 +103,7 @@ load16(const char *p)
 }
 
 static inline __attribute__((always_inline)) const char *
-scan_wide(const char *p, const char *end, const char *lo, uint32_t (*bad16)(__m128i),
-	uint8_t class)
+scan_wide(const char *p, const char *end, const char *lo, uint32_t (*bad16)(__m128i), uint8_t class)
 {
 	uint32_t bad, left;
 

@@ -2,6 +2,9 @@
 /* See fake_conn.h. Every misuse of a connection by its user is an assertion. */
 #include "tests/harness/fake_conn.h"
 
+#include "dataplane/net/csum.h"
+#include "dataplane/net/pkt.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -81,6 +84,33 @@ f_send_queued(const struct conn *c)
 	return fake_of(c)->unacked;
 }
 
+static uint16_t
+sum_of(const struct rte_mbuf *m)
+{
+	return csum_fold(csum_add_plain(rte_pktmbuf_mtod(m, const void *), m->data_len, 0));
+}
+
+/* As net does with what it has verified. */
+static void
+note_sums(struct chain *c)
+{
+	for (struct rte_mbuf *m = c->head; m != NULL; m = m->next) {
+		pkt_of(m)->sum = sum_of(m);
+		pkt_of(m)->sum_off = m->data_off;
+		pkt_of(m)->sum_len = m->data_len;
+	}
+}
+
+/* What net would send without another look must be true. */
+static void
+check_sum(struct rte_mbuf *m)
+{
+	const struct pkt *pk = pkt_of(m);
+
+	if (pk->sum_len == m->data_len && pk->sum_off == m->data_off)
+		assert(pk->sum == sum_of(m));
+}
+
 static int
 f_send(struct lcore *lc, struct conn *c, struct chain *data)
 {
@@ -97,6 +127,7 @@ f_send(struct lcore *lc, struct conn *c, struct chain *data)
 		uint32_t n = m->data_len;
 
 		assert(n > 0);
+		check_sum(m);
 		if (f->out_len + n > f->out_cap) {
 			f->out_cap = (f->out_len + n) * 2;
 			f->out = realloc(f->out, f->out_cap);
@@ -347,6 +378,7 @@ fake_give(struct fake *f, const void *data, uint32_t n)
 			assert(chain_copy_in(f->net->lc, &f->rx, p, part) == 0);
 		} else {
 			assert(chain_copy_in_mss(f->net->lc, &c, p, part, part) == 0);
+			note_sums(&c);
 			chain_append(&f->rx, &c);
 		}
 		p += part;
