@@ -12,6 +12,7 @@
 #include "dataplane/base/hot.h"
 
 #define AGE_BUDGET 256u
+#define ORPHAN_QUIET_MS 60000u // about what eight tries take on a path of the usual length
 #define PMTU_FIRST (1280 - 60 - TCP_OPT_TS_LEN) // RFC 8200 5
 #define PMTU_LAST  (TCP_MSS_DEFAULT4 - TCP_OPT_TS_LEN)
 
@@ -66,10 +67,9 @@ on_rto(struct lcore *lc, struct tcp_conn *tc)
 	struct tcp_lcore *tl = lc->tcp;
 	struct tcp_rec *r = tcp_rec(tl, tc);
 
-	// eight tries may take long where round trips did: the peer of an orphan may not be silent for
-	// longer than its FIN may take
+	// eight tries may take long where round trips did
 	if (++tc->retries > retry_limit(lc, tc) ||
-		((tc->flags & TF_ORPHAN) && tcp_quiet_ms(tc, lc->now) > tl->conf.fin_timeout_ms)) {
+		((tc->flags & TF_ORPHAN) && tcp_quiet_ms(tc, lc->now) > ORPHAN_QUIET_MS)) {
 		tcp_conn_end(lc, tc, ETIMEDOUT);
 		return;
 	}

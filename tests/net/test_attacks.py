@@ -111,7 +111,7 @@ def test_attack(net, kind, seconds=3):
     grown = rss_kb(p) - rss
     check(grown < (200000 if ASAN else 2048), "RSS grew by %d kB\n%s" % (grown, log))
     # a connection that nobody owns any more, and whose peer is silent, goes by its first timeout after
-    # tune.tcp.fin-timeout (60 s)
+    # a minute
     wait_for("nothing retained", lambda: net.stat("retained_bytes") == 0 and
              net.stat("streams") == 0, 150 if kind in OWN else 60)
     _, out = net.curl("-o", "/dev/null", "-w", "%{http_code}", "http://[%s]/name" % VIP6)
