@@ -57,7 +57,6 @@ seq_max(uint32_t a, uint32_t b)
 #define TCP_BURST          32
 #define TCP_COPY_MAX       256 // received payload up to here is copied into the tail buffer
 #define TCP_RETRY_MS       5   // after an allocation failed
-#define TCP_ORPHAN_RETRIES 8
 #define TCP_WND_LOW        32768u // a window below is worth an update of its own
 #define TCP_OPT_TS_LEN     12
 #define TCP_OPT_TS_WORD    0x0101080au // two NOPs, kind and length (RFC 7323 appendix A)

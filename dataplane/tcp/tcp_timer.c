@@ -35,9 +35,10 @@ retry_limit(const struct lcore *lc, const struct tcp_conn *tc)
 	if (tc->state == TCP_SYN_SENT || tc->state == TCP_SYN_RECEIVED)
 		return tl->conf.syn_retries;
 	if (tc->flags & TF_ORPHAN)
-		// what nobody owns any more pays before others when half of the budget is held
-		return sl_min(tl->conf.data_retries,
-			lc->retained > lc->retain_max / 2 ? 3u : (uint32_t)TCP_ORPHAN_RETRIES);
+		// what nobody owns any more gets half as many tries, and pays before others when half of
+		// the budget is held
+		return lc->retained > lc->retain_max / 2 ? sl_min(tl->conf.data_retries, 3u)
+							 : (tl->conf.data_retries + 1) / 2;
 	return tl->conf.data_retries;
 }
 
