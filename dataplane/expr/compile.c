@@ -147,7 +147,9 @@ expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, co
 		return 0;
 	return expr_error(e, name, "%s '%.*s' cannot be used in %s%s", what, SL_STR_ARG(name),
 		point_names[e->point],
-		points & ~EVAL_ANY_RES || points == 0 ? "" : ": there is no response yet");
+		points & ~EVAL_RES_LOG || (points & EVAL_ANY_RES) == 0
+			? ""
+			: ": there is no response yet");
 }
 
 /*
