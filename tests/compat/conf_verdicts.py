@@ -149,7 +149,7 @@ cases = [
     ("no-busy-polling", same, "global\n no busy-polling\n" + F),
     ("no-maxconn", same, "global\n no maxconn 3\n" + F),
     ("stats-socket", same, "global\n stats socket /run/sl.sock\n" + F),
-    ("hard-stop", yet, "global\n hard-stop-after 30s\n" + F),
+    ("hard-stop", same, "global\n hard-stop-after 30s\n" + F),
     # bind
     ("bind-forms", same, D + "frontend f\n bind 10.1.0.1:80\n bind :81,:82\n bind *:83\n"
      " bind [fd00::1]:84\n bind ipv4@10.1.0.1:85\n bind :::86 v6only\n bind 0.0.0.0:87\n"),

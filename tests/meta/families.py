@@ -31,6 +31,7 @@ FAMILIES = {
     "log": {"test_stalled_targets": "log-format"},
     "lua": {"test_lua": "lua-load", "test_same": "lua"},
     "option": {"test_http_answers": "option forwardfor"},
+    "reload": {"test_nothing_lost": "reload"},
     "request": {"test_http_answers": "http-request redirect location"},
     "response": {"test_http_answers": "http-response set-header"},
     "signal": {"test_soft_stop": "SIGUSR1"},
