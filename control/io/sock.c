@@ -310,9 +310,10 @@ is_quiet(struct io_sock *s)
 	int fd = atomic_load_explicit(&s->fd, memory_order_acquire);
 	char c;
 
-	if (io_sock_state(s) != IO_SOCK_CONNECTED || io_sock_rx_len(s) > 0)
+	if (fd >= 0 && (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN))
 		return false;
-	return fd < 0 || (recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN);
+	// after it: io may have taken meanwhile what the kernel had
+	return io_sock_state(s) == IO_SOCK_CONNECTED && io_sock_rx_len(s) == 0;
 }
 
 bool

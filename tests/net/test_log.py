@@ -66,6 +66,7 @@ def test_stalled_targets(net):
     net.nginx([("a", 8081)])
     p = net.sluice(net.sluice_head("af_packet", extra='    stats socket "%s" level admin\n'
                                    "    stats maxconn 200\n" % api) + CFG % (stuck.path, good.path))
+    net.curl("http://%s/name" % VIP4)  # the interfaces have just changed hands: the first may take seconds
     held = []
     for _ in range(50):
         s = socket.socket(socket.AF_UNIX)

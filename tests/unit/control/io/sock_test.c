@@ -239,28 +239,58 @@ test_shutdown(void **state)
 	close(peer);
 }
 
+/* The peer speaks, or closes, while the io thread is held up by this: what does the kernel say? */
+struct spoken {
+	struct io_sock *s;
+	int peer;
+	bool closes, quiet;
+};
+
+static void
+speak(struct io_loop *l sl_unused, void *ctx)
+{
+	struct spoken *k = ctx;
+
+	if (k->closes)
+		close(k->peer);
+	else
+		assert_int_equal(send(k->peer, "x", 1, 0), 1);
+	k->quiet = io_sock_unpark(k->s);
+}
+
 /* Idle: taken back in time; expired; closed by the peer; spoken to. */
 static void
 test_idle(void **state)
 {
 	struct fix *f = *state;
 	struct io_socks_stats st;
+	struct spoken k;
 	int peer;
 	struct io_sock *s = open_one(f, &peer);
 
 	io_sock_park(s, 60000);
 	assert_true(io_sock_unpark(s));
 	io_sock_park(s, 60000);
-	assert_int_equal(send(peer, "x", 1, 0), 1);
-	assert_false(io_sock_unpark(s)); // at once: the kernel knows
+	k = (struct spoken){ .s = s, .peer = peer };
+	io_thread_run(f->t, speak, &k);
+	assert_false(k.quiet);
 	close_one(s, true);
 	close(peer);
 
 	s = open_one(f, &peer);
 	io_sock_park(s, 60000);
-	close(peer);
+	k = (struct spoken){ .s = s, .peer = peer, .closes = true };
+	io_thread_run(f->t, speak, &k);
+	assert_false(k.quiet);
+	close_one(s, true);
+
+	s = open_one(f, &peer);
+	io_sock_park(s, 60000);
+	assert_int_equal(send(peer, "x", 1, 0), 1);
+	AWAIT(io_sock_rx_len(s) > 0); // and here io has it already
 	assert_false(io_sock_unpark(s));
 	close_one(s, true);
+	close(peer);
 
 	s = open_one(f, &peer);
 	io_sock_park(s, 50);
