@@ -35,7 +35,7 @@ class Target:
         self.sock.bind(path)
         self.sock.settimeout(0.2)
         self.end = False
-        self.thread = threading.Thread(target=self.read)
+        self.thread = threading.Thread(target=self.read, daemon=True)
         if not stopped:
             self.thread.start()
 
@@ -81,7 +81,7 @@ def test_stalled_targets(net):
         while not end.is_set():
             ask(api, "show stat", timeout=30)
 
-    looks = threading.Thread(target=look)
+    looks = threading.Thread(target=look, daemon=True)
     looks.start()
     r = net.wrk("http://%s/name" % VIP4, seconds=3, conns=32, extra=("-H", "X-Mark: m"))
     end.set()
