@@ -209,14 +209,18 @@ answer(struct stream *s, const struct reply *r, const char req_term[2], const ch
 static void
 from_pages(const struct stream *s, const struct flow *f, struct reply *r)
 {
-	int i = http_error_index(r->status);
-	const struct http_page *page = f->payload == PAYLOAD_PAGE ? f->page
-		: i >= 0                                         ? f->pages[i]
-								 : NULL;
+	const struct http_page *page = f->page;
 
-	if (f->payload == PAYLOAD_DEFAULT)
+	if (f->payload == PAYLOAD_DEFAULT) {
 		reply_page(s, r->status, r);
-	else if (page != NULL)
+		return;
+	}
+	if (f->payload == PAYLOAD_PAGES) {
+		int i = http_error_index(r->status);
+
+		page = i >= 0 ? f->pages[i] : NULL;
+	}
+	if (page != NULL)
 		reply_from_page(r, r->status, page);
 }
 

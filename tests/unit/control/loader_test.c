@@ -75,13 +75,14 @@ begin(const char *conf, const char *lua, uint32_t timeout_ms)
 		.timeout_ms = timeout_ms,
 		.done = on_done,
 		.stuck = on_stuck };
-	char text[1024], name[100];
+	static char name[100];
+	char text[1024];
 
 	snprintf(text, sizeof(text), LUA "%s", dir, conf);
 	put("x.cfg", text);
 	put("x.lua", lua);
 	snprintf(name, sizeof(name), "%s", path("x.cfg"));
-	files[0] = strdup(name);
+	files[0] = name;
 	o = (struct options){ .files = files, .nfiles = 1 };
 	memset(&got, 0, sizeof(got));
 	s.ev = got.ev = ev_loop_new(0);
