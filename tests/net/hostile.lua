@@ -16,10 +16,10 @@ core.register_action("stuck", { "http-req" }, function()
 	require("socket").sleep(60) -- in C: no hook of Lua's ends it
 end)
 
--- about a millisecond
+-- about ten milliseconds
 core.register_action("hook", { "http-req" }, function(txn)
 	local n = 0
-	for i = 1, 100000 do
+	for i = 1, 1000000 do
 		n = n + i
 	end
 	txn:set_var("txn.n", n)
