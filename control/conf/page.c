@@ -39,7 +39,7 @@ int
 page_read(struct conf *c, const char *what, struct sl_str path, struct sl_str *out)
 {
 	struct sl_str name = arena_str(&c->tmp, path);
-	char *text = arena_alloc(&c->mem, PAGE_MAX + 1);
+	char *text = arena_alloc(&c->tmp, PAGE_MAX + 1);
 	ssize_t n;
 	int fd;
 
@@ -58,8 +58,8 @@ page_read(struct conf *c, const char *what, struct sl_str path, struct sl_str *o
 		conf_error(c, "%s : file '%s' exceeds the buffer size (%u).", what, name.p, PAGE_MAX);
 	if (n < 0 || n > PAGE_MAX)
 		return -EINVAL;
-	*out = sl_str_make(text, (uint32_t)n);
-	return 0;
+	*out = arena_str(&c->mem, sl_str_make(text, (uint32_t)n)); // what it needs, not what it may
+	return out->p != NULL ? 0 : conf_nomem(c);
 }
 
 /* The head with CRLF behind each line; *body: what follows it. NULL: no memory. */

@@ -38,15 +38,12 @@ scan_bytes(const char *p, const char *end, uint8_t class)
 }
 
 /*
- * Set membership by nibbles: bit h of table[l] says that the byte h*16+l is a tchar. Bytes from
- * 0x80 have no bit.
+ * Set membership by nibbles: bit h of by_low[l] says that the byte h*16+l is in the set. Bytes from
+ * 0x80 have no bit. A bit for each byte that is not.
  */
 static inline __attribute__((always_inline)) uint32_t
-bad_token(__m128i v)
+not_among(__m128i v, __m128i by_low)
 {
-	const __m128i by_low = _mm_setr_epi8((char)0xe8, (char)0xfc, (char)0xf8, (char)0xfc,
-		(char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf8, (char)0xf8, (char)0xf4,
-		(char)0x54, (char)0xd0, (char)0x54, (char)0xf4, (char)0x70);
 	const __m128i by_high =
 		_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
 	const __m128i nibble = _mm_set1_epi8(0x0f);
@@ -55,6 +52,17 @@ bad_token(__m128i v)
 	__m128i none = _mm_cmpeq_epi8(_mm_and_si128(low, high), _mm_setzero_si128());
 
 	return (uint32_t)_mm_movemask_epi8(none);
+}
+
+/* What is no tchar. */
+static inline __attribute__((always_inline)) uint32_t
+bad_token(__m128i v)
+{
+	const __m128i by_low = _mm_setr_epi8((char)0xe8, (char)0xfc, (char)0xf8, (char)0xfc,
+		(char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf8, (char)0xf8, (char)0xf4,
+		(char)0x54, (char)0xd0, (char)0x54, (char)0xf4, (char)0x70);
+
+	return not_among(v, by_low);
 }
 
 /* Below 0x20 except HTAB, and DEL. */
@@ -79,21 +87,15 @@ bad_target(__m128i v)
 	return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(low, hash), del));
 }
 
-/* What may not stand in a host's name; as bad_token(). */
+/* What may not stand in a host's name; as not_among(). */
 static inline __attribute__((always_inline)) uint32_t
 bad_host(__m128i v)
 {
 	const __m128i by_low = _mm_setr_epi8((char)0xa8, (char)0xfc, (char)0xf8, (char)0xf8,
 		(char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xfc, (char)0xf4,
 		(char)0x5c, (char)0x50, (char)0x5c, (char)0xd4, (char)0x70);
-	const __m128i by_high =
-		_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
-	const __m128i nibble = _mm_set1_epi8(0x0f);
-	__m128i low = _mm_shuffle_epi8(by_low, _mm_and_si128(v, nibble));
-	__m128i high = _mm_shuffle_epi8(by_high, _mm_and_si128(_mm_srli_epi16(v, 4), nibble));
-	__m128i none = _mm_cmpeq_epi8(_mm_and_si128(low, high), _mm_setzero_si128());
 
-	return (uint32_t)_mm_movemask_epi8(none);
+	return not_among(v, by_low);
 }
 
 static inline __m128i
