@@ -36,10 +36,10 @@ int l_core_tcp(lua_State *L); // api_socket.c
 #define API_APPLET_HTTP "sl.AppletHTTP"
 #define API_APPLET_TCP  "sl.AppletTCP"
 /*
- * __index of objects of a call: a method (upvalue 1: their table), or f, sf, c, sc, http, made when first
- * asked for.
+ * A class of objects of a call, as api_class(), but popped: besides their methods they have f, sf, c, sc,
+ * http, made when first asked for.
  */
-int api_object_index(lua_State *L);
+void api_call_class(lua_State *L, const char *key, const char *name, const luaL_Reg *methods);
 /* Methods that TXN and the applets share. */
 int api_get_var(lua_State *L);
 int api_set_var(lua_State *L);

@@ -255,11 +255,7 @@ static const luaL_Reg methods[] = {
 static void
 open_applet_http(lua_State *L)
 {
-	api_class(L, API_APPLET_HTTP, "AppletHTTP", methods);
-	lua_getfield(L, -1, "__index");
-	lua_pushcclosure(L, api_object_index, 1);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
+	api_call_class(L, API_APPLET_HTTP, "AppletHTTP", methods);
 	script_set_applet(L, push_applet);
 }
 

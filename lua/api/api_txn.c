@@ -43,8 +43,9 @@ push_part(lua_State *L, const char *name)
 	return false;
 }
 
-int
-api_object_index(lua_State *L)
+/* A method (upvalue 1: their table), or a part. */
+static int
+object_index(lua_State *L)
 {
 	lua_pushvalue(L, 2);
 	if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
@@ -52,6 +53,16 @@ api_object_index(lua_State *L)
 	if (lua_type(L, 2) != LUA_TSTRING || !push_part(L, lua_tostring(L, 2)))
 		lua_pushnil(L);
 	return 1;
+}
+
+void
+api_call_class(lua_State *L, const char *key, const char *name, const luaL_Reg *methods)
+{
+	api_class(L, key, name, methods);
+	lua_getfield(L, -1, "__index");
+	lua_pushcclosure(L, object_index, 1);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
 }
 
 static void
@@ -294,11 +305,7 @@ static const luaL_Reg txn_methods[] = {
 static void
 open_txn(lua_State *L)
 {
-	api_class(L, API_TXN, "TXN", txn_methods);
-	lua_getfield(L, -1, "__index");
-	lua_pushcclosure(L, api_object_index, 1);
-	lua_setfield(L, -2, "__index");
-	lua_pop(L, 1);
+	api_call_class(L, API_TXN, "TXN", txn_methods);
 	lua_newtable(L);
 	lua_setfield(L, LUA_REGISTRYINDEX, PRIV);
 	lua_newtable(L);
