@@ -17,23 +17,6 @@
 #define NO_PORT_CONNS   64u
 #define SPARE_FDS       256u // of a process without connections
 
-static uint64_t
-available_mb(void)
-{
-	FILE *f = fopen("/proc/meminfo", "re");
-	char line[256];
-	uint64_t kb = UINT64_MAX;
-
-	if (f == NULL)
-		return kb;
-	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strncmp(line, "MemAvailable:", 13) == 0)
-			kb = strtoull(line + 13, NULL, 10);
-	}
-	fclose(f);
-	return kb == UINT64_MAX ? kb : kb / 1024;
-}
-
 static bool
 uses_host(const struct model *m)
 {
@@ -135,7 +118,7 @@ static int
 size_up(struct daemon *d)
 {
 	const struct global_conf *g = &d->model->global;
-	uint64_t n = d->plan.nworkers, there = available_mb(), need;
+	uint64_t n = d->plan.nworkers, there = eal_available_mb(), need;
 	uint32_t least = pool_mbufs_min(d->model->nports), pools;
 	struct worker_spec w = { 0 };
 	struct worker_memory m;

@@ -283,23 +283,6 @@ check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err)
 		ch.combined_count > 0 ? "combined" : "rx", opened);
 }
 
-uint64_t
-check_memory_mb(void)
-{
-	FILE *f = fopen("/proc/meminfo", "re");
-	char line[256];
-	uint64_t kb = UINT64_MAX;
-
-	if (f == NULL)
-		return kb;
-	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strncmp(line, "MemAvailable:", 13) == 0)
-			kb = strtoull(line + 13, NULL, 10);
-	}
-	fclose(f);
-	return kb / 1024;
-}
-
 /* Free pages of a node; the machine's where the kernel does not count by node. */
 static uint64_t
 free_pages(int node)

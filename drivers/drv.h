@@ -68,7 +68,6 @@ uint16_t check_channels(struct sl_str device);
  */
 uint16_t check_split(struct sl_str device, uint16_t nworkers);
 int check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err);
-uint64_t check_memory_mb(void);        // available
 uint64_t check_hugepages_mb(int node); // free there, and mounted
 
 /* ---- caps.c ---- */

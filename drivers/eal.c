@@ -193,12 +193,29 @@ check_huge(const struct eal_spec *s, const uint32_t *node_mb, uint16_t nnodes, s
 	return 0;
 }
 
+uint64_t
+eal_available_mb(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[256];
+	uint64_t kb = UINT64_MAX;
+
+	if (f == NULL)
+		return kb;
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, "MemAvailable:", 13) == 0)
+			kb = strtoull(line + 13, NULL, 10);
+	}
+	fclose(f);
+	return kb / 1024;
+}
+
 static int
 check_memory(const struct eal_spec *s, uint32_t need, bool *huge, struct port_err *err)
 {
 	const uint32_t *node_mb = s->node_mb != NULL ? s->node_mb : &need;
 	uint16_t nnodes = s->node_mb != NULL ? s->nnodes : 1;
-	uint64_t there = check_memory_mb();
+	uint64_t there = eal_available_mb();
 	int rc = check_huge(s, node_mb, nnodes, err);
 
 	if (rc < 0)

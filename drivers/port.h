@@ -150,6 +150,8 @@ bool eal_fits_huge(const uint32_t *node_mb, uint16_t nnodes, struct sl_str extra
 uint32_t eal_pool_mb(uint32_t mbufs);
 /* MiB that EAL needs for pools of so many buffers and the queues of the ports. */
 uint32_t eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs);
+/* Memory that the machine has available, in MiB; more than any need where /proc does not say. */
+uint64_t eal_available_mb(void);
 
 /* ---- pools ---- */
 /* mbufs per worker pool: rings of all its queues, fill rings, caches, and the budget to retain. */
