@@ -189,8 +189,9 @@ static bool
 paws_ok(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct tcp_seg *s)
 {
 	if (!(s->opts & TCP_OPT_TS)) {
-		// 3.2: once negotiated every segment but RST carries timestamps
-		if (s->flags & RTE_TCP_RST_FLAG)
+		// 3.2: once negotiated every segment but RST carries timestamps; a SYN is of a peer that
+		// has lost its state and is to be told so, whatever options it brings (RFC 5961 4.2)
+		if (s->flags & (RTE_TCP_RST_FLAG | RTE_TCP_SYN_FLAG))
 			return true;
 		pkt_drop(lc, m, DROP_TCP_PAWS);
 		return false;

@@ -416,6 +416,25 @@ test_missing_timestamp(void **arg)
 	case_close(&sim);
 }
 
+/* ... and a SYN is challenged: its sender has lost the connection, and what it had negotiated. */
+static void
+test_syn_without_timestamp(void **arg)
+{
+	(void)arg;
+	case_open(&sim, NULL);
+	s = (struct ep){ 0 };
+	ep_listen(&sim, 0, 80, false, &s);
+	pup_connect(&p, &sim, 80, 4000, TCP_OPT_TS, 1460);
+	p.out.s.opts = 0;
+	pup_send_at(&p, p.seq, F_SYN, 0);
+	answered_only(TCP_ESTABLISHED);
+	pup_send_at(&p, p.seq - 1000000, F_SYN, 0);
+	answered_only(TCP_ESTABLISHED);
+	assert_int_equal(sim_drop(&sim, 0, DROP_TCP_BAD_SYN), 1);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_CHALLENGE), 1);
+	case_close(&sim);
+}
+
 /* RFC 7323 2.2: the window of a SYN is not scaled, those behind it are. */
 static void
 test_window_of_syn(void **arg)
@@ -485,6 +504,7 @@ main(void)
 		cmocka_unit_test(test_data_on_syn),
 		cmocka_unit_test(test_impossible_flags),
 		cmocka_unit_test(test_missing_timestamp),
+		cmocka_unit_test(test_syn_without_timestamp),
 		cmocka_unit_test(test_window_of_syn),
 		cmocka_unit_test(test_rto_after_lost_syn),
 	};
