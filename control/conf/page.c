@@ -199,7 +199,7 @@ page_to_location(struct conf *c, uint16_t status, struct sl_str url)
 	f[4] = SL_STR("location");
 	f[5] = url;
 	*p = (struct http_page){ .status = status,
-		.reason = sl_str_c(http_reason(status)),
+		.reason = status == 302 ? SL_STR("Found") : sl_str_c(http_reason(status)),
 		.has_length = true,
 		.hdr = f,
 		.nhdr = 3 };

@@ -53,34 +53,42 @@ http_method_name(enum http_method m)
 }
 
 // clang-format off
+/* HAProxy's words, which scripts and caches in front of it may have learnt to expect. */
 static const struct {
 	uint16_t status;
 	const char *reason;
 } reasons[] = {
-	{ 200, "OK" }, { 301, "Moved Permanently" }, { 302, "Found" }, { 304, "Not Modified" },
+	{ 200, "OK" }, { 301, "Moved Permanently" }, { 302, "Moved Temporarily" }, { 304, "Not Modified" },
 	{ 404, "Not Found" }, { 503, "Service Unavailable" }, // the frequent ones first
 	{ 100, "Continue" }, { 101, "Switching Protocols" }, { 102, "Processing" },
 	{ 103, "Early Hints" },
 	{ 201, "Created" }, { 202, "Accepted" }, { 203, "Non-Authoritative Information" },
 	{ 204, "No Content" }, { 205, "Reset Content" }, { 206, "Partial Content" },
-	{ 207, "Multi-Status" }, { 208, "Already Reported" }, { 226, "IM Used" },
+	{ 207, "Multi-Status" }, { 210, "Content Different" }, { 226, "IM Used" },
 	{ 300, "Multiple Choices" }, { 303, "See Other" }, { 305, "Use Proxy" },
-	{ 307, "Temporary Redirect" }, { 308, "Permanent Redirect" },
+	{ 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 310, "Too many Redirects" },
 	{ 400, "Bad Request" }, { 401, "Unauthorized" }, { 402, "Payment Required" },
 	{ 403, "Forbidden" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
 	{ 407, "Proxy Authentication Required" }, { 408, "Request Time-out" }, { 409, "Conflict" },
 	{ 410, "Gone" }, { 411, "Length Required" }, { 412, "Precondition Failed" },
-	{ 413, "Payload Too Large" }, { 414, "URI Too Long" }, { 415, "Unsupported Media Type" },
-	{ 416, "Range Not Satisfiable" }, { 417, "Expectation Failed" },
-	{ 421, "Misdirected Request" }, { 422, "Unprocessable Entity" }, { 423, "Locked" },
-	{ 424, "Failed Dependency" }, { 425, "Too Early" }, { 426, "Upgrade Required" },
+	{ 413, "Request Entity Too Large" }, { 414, "Request-URI Too Long" },
+	{ 415, "Unsupported Media Type" },
+	{ 416, "Requested range unsatisfiable" }, { 417, "Expectation failed" },
+	{ 418, "I'm a teapot" }, { 421, "Misdirected Request" }, { 422, "Unprocessable Content" },
+	{ 423, "Locked" },
+	{ 424, "Method failure" }, { 425, "Too Early" }, { 426, "Upgrade Required" },
 	{ 428, "Precondition Required" }, { 429, "Too Many Requests" },
-	{ 431, "Request Header Fields Too Large" }, { 451, "Unavailable For Legal Reasons" },
-	{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway" },
-	{ 504, "Gateway Time-out" }, { 505, "HTTP Version Not Supported" },
-	{ 506, "Variant Also Negotiates" }, { 507, "Insufficient Storage" },
-	{ 508, "Loop Detected" }, { 510, "Not Extended" },
-	{ 511, "Network Authentication Required" },
+	{ 431, "Request Header Fields Too Large" }, { 449, "Retry With" },
+	{ 450, "Blocked by Windows Parental Controls" },
+	{ 451, "Unavailable For Legal Reasons" }, { 456, "Unrecoverable Error" },
+	{ 499, "client has closed connection" },
+	{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 502, "Bad Gateway or Proxy Error" },
+	{ 504, "Gateway Time-out" }, { 505, "HTTP Version not supported" },
+	{ 506, "Variant also negotiate" }, { 507, "Insufficient storage" },
+	{ 508, "Loop detected" }, { 509, "Bandwidth Limit Exceeded" },
+	{ 510, "Not extended" },
+	{ 511, "Network authentication required" },
+	{ 520, "Web server is returning an unknown error" },
 };
 // clang-format on
 

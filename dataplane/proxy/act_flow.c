@@ -360,6 +360,7 @@ run_redirect(struct stream *s, const struct act *a, struct sample *args, uint32_
 	struct sl_str hdr[2] = { SL_STR("location") };
 	// as HAProxy: what a browser may keep by itself is not marked
 	struct reply r = { .status = rd->code,
+		.reason = rd->code == 302 ? SL_STR("Found") : SL_STR_NULL,
 		.hdr = hdr,
 		.nhdr = 1,
 		.no_cache = rd->code == 302 || rd->code == 303 || rd->code == 307,

@@ -11,78 +11,49 @@
 
 #include "dataplane/base/hot.h"
 
-struct errfile {
+/* The pages that are built in. Their reasons are HAProxy's, which gives some statuses two wordings. */
+// clang-format off
+#define PAGE(status, reason, text) \
+	{ status, SL_STR(reason), \
+		SL_STR("<html><body><h1>" #status " " reason "</h1>\n" text "\n</body></html>\n") }
+static const struct {
 	uint16_t status;
-	struct sl_str reason; // HAProxy's wording where it differs from http_reason()
-	struct sl_str body;
+	struct sl_str reason, body;
+} pages[] = {
+	PAGE(200, "OK", "The service is ready."),
+	PAGE(400, "Bad request", "The request could not be understood."),
+	PAGE(401, "Unauthorized", "This page asks for a user and a password."),
+	PAGE(403, "Forbidden", "A rule of this site forbids the request."),
+	PAGE(404, "Not Found", "There is nothing at this address."),
+	PAGE(405, "Method Not Allowed", "This method is not allowed here."),
+	PAGE(407, "Unauthorized", "The proxy asks for a user and a password."),
+	PAGE(408, "Request Time-out", "The request did not arrive completely in time."),
+	PAGE(410, "Gone", "What was here is gone for good."),
+	PAGE(413, "Payload Too Large", "The request's body is too large."),
+	PAGE(421, "Misdirected Request", "This site is not served here."),
+	PAGE(422, "Unprocessable Content", "The request makes no sense."),
+	PAGE(425, "Too Early", "The request came before the handshake's end."),
+	PAGE(429, "Too Many Requests", "Too many requests came in a short time."),
+	PAGE(431, "Request Header Fields Too Large", "The request's head is too large."),
+	PAGE(500, "Internal Server Error", "The request could not be processed."),
+	PAGE(501, "Not Implemented", "This is not supported here."),
+	PAGE(502, "Bad Gateway", "The server's answer was broken or missing."),
+	PAGE(503, "Service Unavailable", "No server can take the request now."),
+	PAGE(504, "Gateway Time-out", "The server did not answer in time."),
 };
+// clang-format on
 
-#define PAGE(title, text) SL_STR("<html><body><h1>" title "</h1>\n" text "\n</body></html>\n")
-
-static const struct errfile errfiles[] = {
-	{ 400, { "Bad request", 11 }, { NULL, 0 } },
-	{ 408, { "Request Time-out", 16 }, { NULL, 0 } },
-	{ 504, { "Gateway Time-out", 16 }, { NULL, 0 } },
-};
-
-struct sl_str
-errfile_body(uint16_t status)
+void
+reply_built_in(struct reply *r, uint16_t status)
 {
-	switch (status) {
-	case 200:
-		return PAGE("200 OK", "The service is ready.");
-	case 400:
-		return PAGE("400 Bad request", "The request could not be understood.");
-	case 401:
-		return PAGE("401 Unauthorized", "This page asks for a user and a password.");
-	case 403:
-		return PAGE("403 Forbidden", "A rule of this site forbids the request.");
-	case 404:
-		return PAGE("404 Not Found", "There is nothing at this address.");
-	case 405:
-		return PAGE("405 Method Not Allowed", "This method is not allowed here.");
-	case 407:
-		return PAGE("407 Unauthorized", "The proxy asks for a user and a password.");
-	case 408:
-		return PAGE(
-			"408 Request Time-out", "The request did not arrive completely in time.");
-	case 410:
-		return PAGE("410 Gone", "What was here is gone for good.");
-	case 413:
-		return PAGE("413 Content Too Large", "The request's body is too large.");
-	case 421:
-		return PAGE("421 Misdirected Request", "This site is not served here.");
-	case 422:
-		return PAGE("422 Unprocessable Content", "The request makes no sense.");
-	case 425:
-		return PAGE("425 Too Early", "The request came before the handshake's end.");
-	case 429:
-		return PAGE("429 Too Many Requests", "Too many requests came in a short time.");
-	case 431:
-		return PAGE(
-			"431 Request Header Fields Too Large", "The request's head is too large.");
-	case 500:
-		return PAGE("500 Internal Server Error", "The request could not be processed.");
-	case 501:
-		return PAGE("501 Not Implemented", "This is not supported here.");
-	case 502:
-		return PAGE("502 Bad Gateway", "The server's answer was broken or missing.");
-	case 503:
-		return PAGE("503 Service Unavailable", "No server can take the request now.");
-	case 504:
-		return PAGE("504 Gateway Time-out", "The server did not answer in time.");
-	default:
-		return SL_STR_NULL;
+	*r = (struct reply){ .status = status, .no_cache = true };
+	for (size_t i = 0; i < SL_ARRAY_SIZE(pages); i++) {
+		if (pages[i].status != status)
+			continue;
+		r->reason = pages[i].reason;
+		r->body = pages[i].body;
+		r->ctype = SL_STR("text/html");
 	}
-}
-
-static struct sl_str
-reason_of(uint16_t status)
-{
-	for (size_t i = 0; i < SL_ARRAY_SIZE(errfiles); i++)
-		if (errfiles[i].status == status)
-			return errfiles[i].reason;
-	return sl_str_c(http_reason(status));
 }
 
 #define REPLY_FIELDS 24
@@ -123,7 +94,7 @@ int
 reply_build(struct stream *s, const struct reply *r, struct http_msg *m)
 {
 	uint16_t status = r->written != 0 ? r->written : r->status;
-	struct sl_str reason = r->reason.len > 0 ? r->reason : reason_of(status);
+	struct sl_str reason = r->reason.len > 0 ? r->reason : sl_str_c(http_reason(status));
 	uint32_t cap = fields_size(r) + reason.len;
 	char *mem = arena_alloc(&s->arena, cap);
 	bool bodiless = status == 204 || status == 304;
@@ -243,9 +214,7 @@ reply_page(const struct stream *s, uint16_t status, struct reply *r)
 		reply_from_page(r, status, page);
 		return;
 	}
-	*r = (struct reply){ .status = status, .body = errfile_body(status), .no_cache = true };
-	if (r->body.len > 0)
-		r->ctype = SL_STR("text/html");
+	reply_built_in(r, status);
 }
 
 int

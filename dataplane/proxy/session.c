@@ -100,11 +100,10 @@ end_unused(struct session *ses, uint16_t status, const char term[2])
 	txn_set_term(s, term);
 	if (status == 408 && ses->mx != NULL && !is_silent(ses->fe, status)) {
 		// no stream on the connection yet: the answer goes out by itself
-		struct reply r = { .status = status,
-			.no_cache = true,
-			.close = true,
-			.ctype = SL_STR("text/html"),
-			.body = errfile_body(status) };
+		struct reply r;
+
+		reply_built_in(&r, status);
+		r.close = true;
 		reply_send_bare(s, mux_conn(ses->mx), &r);
 	}
 	ses->stream = NULL;

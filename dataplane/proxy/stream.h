@@ -316,8 +316,6 @@ void tcp_mode_close(struct stream *s);
 extern const struct conn_handler tcp_mode_server;
 
 /* ---- errfile.c, reply ---- */
-/* The body of our own answer for a status; empty if there is none. */
-struct sl_str errfile_body(uint16_t status);
 struct reply {
 	uint16_t status;
 	uint16_t written;     // 0: the status; else what the head says, while the status is what is logged
@@ -333,6 +331,8 @@ struct reply {
 	uint8_t uncounted; // bytes of fields that HAProxy counts here, though the mux writes them
 	enum { REPLY_LEN_ADDED, REPLY_LEN_IN_HDR, REPLY_LEN_NONE } length; // NONE: ends with the connection
 };
+/* The page that is built in for a status: HAProxy's reason and a body, which a few statuses lack. */
+void reply_built_in(struct reply *r, uint16_t status);
 /* The answer of a page, for a status that is logged whatever the page says. */
 void reply_from_page(struct reply *r, uint16_t status, const struct http_page *page);
 /* The page that the backend or the frontend has for a status, else the usual one. */

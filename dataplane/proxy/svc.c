@@ -336,10 +336,9 @@ static void
 own_answer(struct stream *s, uint16_t status)
 {
 	struct st_svc *v = svc(s);
-	struct reply r = { .status = status, .body = errfile_body(status), .no_cache = true };
+	struct reply r;
 
-	if (r.body.len > 0)
-		r.ctype = SL_STR("text/html");
+	reply_built_in(&r, status);
 	if (reply_build(s, &r, &s->res) < 0) {
 		txn_fail(s, 500, "LR");
 		return;

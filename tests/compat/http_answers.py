@@ -121,7 +121,13 @@ frontend pages
     default_backend be
 listen nobackend
     bind {vip}:86
+frontend statuses
+    bind {vip}:88
 """
+# Every status with its reason. 304 is left out: HAProxy gives it a length, which is the length of
+# what was not sent (RFC 9110 8.6).
+STATUSES = [n for n in range(200, 600) if n != 304]
+CONF += "".join("    http-request return status %d if {{ path_end /=%d }}\n" % (n, n) for n in STATUSES)
 
 PAUSE = 0.06
 END = "shutdown"
@@ -174,6 +180,8 @@ for a in ("ok empty created noreason reason fields pieces close close-pieces con
     case("res-" + a, get(a))
     if a not in ("never", "stall", "reset", "body-64k"):
         case("res10-" + a, get(a, version="1.0"))
+for a in range(0, len(STATUSES), 50):
+    case("status-%d" % STATUSES[a], [get("=%d" % n) for n in STATUSES[a:a + 50]], 88)
 for a in ("head", "head-chunked", "204", "304", "404"):
     case("head-" + a, [get(a if a != "404" else "head", method="HEAD"), get("ok")])
 for a in ("ok", "chunked", "close", "conn-close", "204", "304", "http10", "chunked-trailers", "100", "103"):

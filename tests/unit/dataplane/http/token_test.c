@@ -122,7 +122,7 @@ names(void **state sl_unused)
 	assert_string_equal(http_reason(299), "Success");
 	assert_string_equal(http_reason(199), "Informational");
 	assert_string_equal(http_reason(399), "Redirection");
-	assert_string_equal(http_reason(499), "Client Error");
+	assert_string_equal(http_reason(498), "Client Error");
 	assert_string_equal(http_reason(599), "Server Error");
 	assert_string_equal(http_reason(600), "Other");
 }
