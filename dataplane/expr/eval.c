@@ -10,12 +10,6 @@
 
 #include "dataplane/base/hot.h"
 
-static bool
-has_text(const struct sample *s)
-{
-	return s->type == T_STR || s->type == T_BIN || s->type == T_METH;
-}
-
 /* A missing value and a refused allocation must not look the same: a deny rule would not fire. */
 static bool
 out_of_memory(const struct prog_env *e)
@@ -167,7 +161,7 @@ own_stack(struct prog_cursor *c, struct arena *mem)
 {
 	for (uint32_t i = 0; i < c->sp; i++) {
 		struct sample *s = &c->stack[i];
-		if (!has_text(s) || s->s.len == 0)
+		if (!sample_has_text(s) || s->s.len == 0)
 			continue;
 		char *p = arena_alloc(mem, s->s.len);
 		if (p == NULL)

@@ -40,6 +40,12 @@ struct sample {
 	enum http_method meth; // T_METH
 };
 
+/* Is the value in s->s? */
+static inline bool
+sample_has_text(const struct sample *s)
+{
+	return s->type == T_STR || s->type == T_BIN || s->type == T_METH;
+}
 const char *sample_type_name(enum sample_type t);
 /* Converts in place as HAProxy's cast matrix; text that must be made comes from `mem`. */
 bool sample_cast(struct sample *s, enum sample_type to, struct arena *mem);

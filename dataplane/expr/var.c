@@ -74,7 +74,7 @@ copy_value(struct sample *out, const struct sample *in, struct arena *mem)
 {
 	struct sample s = *in;
 
-	if (s.type == T_STR || s.type == T_BIN || s.type == T_METH) {
+	if (sample_has_text(&s)) {
 		char *p = arena_alloc(mem, s.s.len);
 		if (p == NULL)
 			return -ENOMEM;

@@ -104,12 +104,6 @@ call_told(struct lcore *lc, struct call_slot *slot, int rc)
 	x->dirty = true;
 }
 
-static bool
-has_text(const struct sample *v)
-{
-	return v->type == T_STR || v->type == T_BIN || v->type == T_METH;
-}
-
 /* A row that only the worker may run, on the live transaction. Its value goes into the slot. */
 static int
 ask_row(struct stream *s, struct call_slot *slot)
@@ -129,7 +123,7 @@ ask_row(struct stream *s, struct call_slot *slot)
 		return -ENOMEM;
 	if (!ok)
 		v->type = T_ANY;
-	if (has_text(v)) {
+	if (sample_has_text(v)) {
 		v->s = call_str(slot, v->s);
 		if (v->s.p == NULL)
 			return -ENOSPC;

@@ -16,7 +16,7 @@
 struct stream;
 struct call_slot;
 struct px_spec;
-struct call_lcore; // private to call.c; hangs from px_lcore->calls
+struct call_lcore; // private to call*.c; hangs from px_lcore->calls
 struct call_pair;
 
 /* What call.c keeps in a stream while it is parked. */
@@ -25,11 +25,11 @@ struct call_wait {
 	const struct prog_call *call; // the instruction's
 	struct sl_list node;          // place in the worker's FIFO
 	struct sample in;             // a converter's input, in the stream's arena
-	sl_tick exp;     // when the stream stops waiting for good
+	sl_tick exp;                  // when the stream stops waiting for good
 	uint32_t seq;
-	bool queued; // node is linked
+	bool queued;                 // node is linked
 	struct call_pair *queued_at; // where
-	bool again;  // act.YIELD: the call deadline starts it again
+	bool again;                  // act.YIELD: the call deadline starts it again
 };
 
 enum call_verdict {

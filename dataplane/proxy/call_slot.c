@@ -76,12 +76,6 @@ call_arena_init(struct call_arena *a, struct call_slot *s)
 	arena_init(&a->arena, &a->src);
 }
 
-static bool
-has_text(const struct sample *v)
-{
-	return v->type == T_STR || v->type == T_BIN || v->type == T_METH;
-}
-
 int
 call_add_write(struct call_slot *s, enum call_write_op op, enum var_scope scope, struct sl_str name,
 	const struct sample *value)
@@ -95,9 +89,9 @@ call_add_write(struct call_slot *s, enum call_write_op op, enum var_scope scope,
 	w->name = call_str(s, name);
 	if (value != NULL)
 		w->value = *value;
-	if (value != NULL && has_text(value))
+	if (value != NULL && sample_has_text(value))
 		w->value.s = call_str(s, value->s);
-	if (w->name.p == NULL || (value != NULL && has_text(value) && w->value.s.p == NULL)) {
+	if (w->name.p == NULL || (value != NULL && sample_has_text(value) && w->value.s.p == NULL)) {
 		s->used = mark;
 		return -ENOSPC;
 	}

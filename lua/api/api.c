@@ -248,9 +248,9 @@ api_ask(lua_State *L, struct script_call *c, enum call_ask ask, const void *row,
 		n++;
 	s->ask_args = call_alloc(s, n * (uint32_t)sizeof(*args));
 	s->ask_value = *v;
-	if (v->type == T_STR || v->type == T_BIN || v->type == T_METH)
+	if (sample_has_text(v))
 		s->ask_value.s = call_str(s, v->s);
-	if (s->ask_args == NULL || (v->type == T_STR && s->ask_value.s.p == NULL))
+	if (s->ask_args == NULL || (sample_has_text(v) && s->ask_value.s.p == NULL))
 		return luaL_error(L, "'%s': no room for its arguments", name);
 	memcpy(s->ask_args, args, n * sizeof(*args));
 	s->ask_row = row;
