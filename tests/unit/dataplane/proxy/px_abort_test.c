@@ -3,9 +3,8 @@
  * Everything that can end in the middle does: each side leaves at every byte, orderly and by reset;
  * every allocation fails once. Afterwards all buffers, streams, tokens and counters are back.
  */
-#include "dataplane/mux/mux_h1.h"
-#include "dataplane/proxy/px.h"
 #include "tests/harness/px_env.h"
+#include "tests/harness/scarce.h"
 
 static const char *const requests[] = {
 	"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -144,43 +143,10 @@ test_answer_cut_by_client(void **state sl_unused)
 	}
 }
 
-/* What is refused the n-th time it is asked for. */
-enum scarce { BUFFER, STREAM, SESSION, MUX, MUXS, CHUNK, NR_SCARCE };
-
-static void
-refuse(enum scarce what, uint32_t n)
-{
-	struct lcore *lc = e.lc;
-
-	switch (what) {
-	case BUFFER:
-		lcore_mbuf_fail_in(lc, n);
-		break;
-	case STREAM:
-		lc->px->streams.fail_in = n;
-		break;
-	case SESSION:
-		lc->px->sessions.fail_in = n;
-		break;
-	case CHUNK:
-		lc->px->small.fail_in = n;
-		lc->px->large.fail_in = n > 0;
-		break;
-	case MUX:
-		lc->mux->muxes.fail_in = n;
-		break;
-	case MUXS:
-		lc->mux->streams.fail_in = n;
-		break;
-	default:
-		break;
-	}
-}
-
 static void
 test_scarce(void **state sl_unused)
 {
-	for (int what = 0; what < NR_SCARCE; what++) {
+	for (int what = 0; what < SCARCE_NR_PX; what++) {
 		for (size_t i = 0; i < SL_ARRAY_SIZE(requests); i++) {
 			for (uint32_t n = 1; n < 12; n++) {
 				const char *r = responses[i];
@@ -188,13 +154,13 @@ test_scarce(void **state sl_unused)
 
 				start(r, (uint32_t)strlen(r), ENV_HANG);
 				c = NULL;
-				refuse((enum scarce)what, n);
+				scarce_refuse(e.lc, (enum scarce)what, n);
 				c = px_env_client(&e);
 				if (c != NULL) {
 					fake_give(c, requests[i], (uint32_t)strlen(requests[i]));
 					px_env_run(&e);
 				}
-				refuse((enum scarce)what, 0);
+				scarce_refuse(e.lc, (enum scarce)what, 0);
 				px_env_end(&e);
 			}
 		}

@@ -11,12 +11,9 @@
 #include <cmocka.h>
 #include <rte_ethdev.h>
 
-#include "dataplane/balance/bal.h"
-#include "dataplane/mux/mux_h1.h"
-#include "dataplane/proxy/px.h"
-#include "dataplane/tcp/tcp_priv.h"
 #include "dataplane/worker/worker.h"
 #include "tests/harness/eal.h"
+#include "tests/harness/scarce.h"
 
 #define STEP_US  200
 #define PEERS    160
@@ -256,10 +253,12 @@ init_model(void)
 		.default_be = &w.be,
 		.binds = &w.bind,
 		.nbinds = 1 };
-	w.bind = (struct listen_addr){ .model = &w.model, .fe = &w.fe, .addr = { .ip = any, .port = 80 } };
+	w.bind = (struct listen_addr){
+		.model = &w.model, .fe = &w.fe, .addr = { .ip = any, .port = 80 }
+	};
 	w.srv = (struct server){ .name = SL_STR("s"), .be = &w.be, .id = 1, .weight = 1 };
-	w.srv.addr = (struct ip_port){ .ip = { .b = { 10, 0, 0, 2 }, .family = ADDR_V4 },
-		.port = 8001 };
+	w.srv.addr =
+		(struct ip_port){ .ip = { .b = { 10, 0, 0, 2 }, .family = ADDR_V4 }, .port = 8001 };
 	w.be = (struct proxy){ .name = SL_STR("b"),
 		.id = 2,
 		.slot = 1,
@@ -388,7 +387,8 @@ assert_idle(const char *what)
 		fail_msg("%s: %u connections, %u half open, %u bytes retained, %u streams, %u "
 			 "sessions, %d buffers",
 			what, ti.conns, ti.half_open, w.lc[0]->retained, px_streams(w.lc[0]),
-			px_sessions(w.lc[0]), (int)rte_mempool_in_use_count(w.pool[0]) - (int)w.level);
+			px_sessions(w.lc[0]),
+			(int)rte_mempool_in_use_count(w.pool[0]) - (int)w.level);
 	assert_int_equal(w.lc[0]->pressure, PRESSURE_NONE);
 }
 
@@ -433,59 +433,6 @@ proxied(void **state)
 	world_close();
 }
 
-enum scarce { MBUF, TCB, HALF, TIMEWAIT, PATH, CONN, SESSION, MUX, MUXS, STREAM, CHUNK, IDLE, NR };
-
-static const char *const scarce_name[NR] = { "buffer", "TCB", "half-open entry", "TIME_WAIT entry",
-	"path", "conn", "session", "mux", "stream of a mux", "stream", "chunk", "idle entry" };
-
-static void
-refuse(enum scarce what, uint32_t n)
-{
-	struct lcore *lc = w.lc[0];
-
-	switch (what) {
-	case MBUF:
-		lcore_mbuf_fail_in(lc, n);
-		break;
-	case TCB:
-		lc->tcp->conns.fail_in = n;
-		break;
-	case HALF:
-		lc->tcp->halfs.fail_in = n;
-		break;
-	case TIMEWAIT:
-		lc->tcp->tws.fail_in = n;
-		break;
-	case PATH:
-		lc->tcp->recs.fail_in = n;
-		break;
-	case CONN:
-		((struct pool *)(void *)lc->conn)->fail_in = n; // its first member
-		break;
-	case SESSION:
-		lc->px->sessions.fail_in = n;
-		break;
-	case MUX:
-		lc->mux->muxes.fail_in = n;
-		break;
-	case MUXS:
-		lc->mux->streams.fail_in = n;
-		break;
-	case STREAM:
-		lc->px->streams.fail_in = n;
-		break;
-	case CHUNK:
-		lc->px->small.fail_in = n;
-		lc->px->large.fail_in = n > 0;
-		break;
-	case IDLE:
-		lc->bal->entries.fail_in = n;
-		break;
-	default:
-		break;
-	}
-}
-
 /* The n-th allocation of each kind is refused, for every n that a request needs. */
 static void
 each_refused(void **state)
@@ -494,23 +441,24 @@ each_refused(void **state)
 
 	(void)state;
 	world_open(4095);
-	for (int what = 0; what < NR; what++) {
-		for (uint32_t n = 1; n < (what == MBUF ? 60 : 5); n++) {
+	for (int what = 0; what < SCARCE_NR; what++) {
+		for (uint32_t n = 1; n < (what == SCARCE_MBUF ? 60 : 5); n++) {
+			const char *name = scarce_name((enum scarce)what);
 			uint16_t status;
 
-			refuse((enum scarce)what, n);
+			scarce_refuse(w.lc[0], (enum scarce)what, n);
 			status = get(40000);
-			refuse((enum scarce)what, 0);
+			scarce_refuse(w.lc[0], (enum scarce)what, 0);
 			seen++;
 			lost += status != 200;
 			timeouts += status == 0;
 			// refused by an answer, or by the end of the connection; nothing hangs
 			if (status != 200 && status != 503 && status != 500 && status != 0 &&
 				status != 502)
-				fail_msg("%s %u: status %u", scarce_name[what], n, status);
-			assert_idle(scarce_name[what]);
+				fail_msg("%s %u: status %u", name, n, status);
+			assert_idle(name);
 			if (get(1000) != 200)
-				fail_msg("%s %u: the next request fails", scarce_name[what], n);
+				fail_msg("%s %u: the next request fails", name, n);
 		}
 	}
 	printf("%u requests, %u lost, %u of them without an answer\n", seen, lost, timeouts);
@@ -550,8 +498,8 @@ tiny_pool(void **state)
 		uint16_t status = get(2000);
 
 		if (status != 200 && status != 503)
-			fail_msg("request %u: status %u, retained %u of %u, budget drops %u", i, status,
-				lc->retained, lc->retain_max,
+			fail_msg("request %u: status %u, retained %u of %u, budget drops %u", i,
+				status, lc->retained, lc->retain_max,
 				(uint32_t)counter_get(&lc->drop[DROP_RX_BUDGET]));
 		served += status == 200;
 		refused += status == 503;
@@ -660,7 +608,8 @@ planned(void **state)
 		took = rss_bytes() - before;
 		// log ring, net and the idle pool are not in the plan, being of a fixed size
 		if (took < m.total * 97 / 100 || took > m.total * 103 / 100 + (5u << 20))
-			fail_msg("planned %llu kB, took %llu kB", (unsigned long long)m.total / 1024,
+			fail_msg("planned %llu kB, took %llu kB",
+				(unsigned long long)m.total / 1024,
 				(unsigned long long)took / 1024);
 		assert_in_range(m.per_conn, 400, 4000);
 		assert_in_range(m.per_stream, 4000, 20000);
