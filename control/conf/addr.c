@@ -179,7 +179,7 @@ cut_port(struct sl_str s, struct sl_str *host, struct sl_str *port)
 }
 
 int
-conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out)
+conf_addr_parse_named(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out)
 {
 	struct sl_str all = s, host, port;
 	const struct prefix *kind;
@@ -207,11 +207,9 @@ conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_a
 		return 0;
 	}
 	if (addr_parse(host, &out->ip) < 0) {
-		conf_error(c,
-			"'%s' : invalid address: '%.*s' in '%.*s' (names are not resolved yet by "
-			"sluice: give an IPv4 or IPv6 address)",
-			what, SL_STR_ARG(host), SL_STR_ARG(all));
-		return -EINVAL;
+		out->name = host;
+		out->family = family == 255 ? 0 : family;
+		return 0;
 	}
 	if (family != 255 && family != out->ip.family) {
 		conf_error(
@@ -219,4 +217,20 @@ conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_a
 		return -EINVAL;
 	}
 	return 0;
+}
+
+int
+conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out)
+{
+	int rc = conf_addr_parse_named(c, what, s, out);
+	const char *why;
+
+	if (rc < 0 || out->name.len == 0)
+		return rc;
+	why = conf_name_resolve(out->name, out->family, &out->ip);
+	if (why == NULL)
+		return 0;
+	conf_error(c, "'%s' : invalid address: '%.*s' in '%.*s' (%s)", what, SL_STR_ARG(out->name),
+		SL_STR_ARG(s), why);
+	return -EINVAL;
 }

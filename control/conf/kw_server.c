@@ -80,6 +80,76 @@ opt_id(struct conf *c, void *obj, const char *name, struct sl_str value, uintptr
 	return 0;
 }
 
+/* The next method of an "init-addr" list; false: that was all. */
+static bool
+next_method(struct sl_str *list, struct sl_str *one)
+{
+	int comma = sl_str_chr(*list, ',');
+
+	if (list->len == 0)
+		return false;
+	*one = sl_str_make(list->p, comma < 0 ? list->len : (uint32_t)comma);
+	*list = comma < 0 ? SL_STR_NULL
+			  : sl_str_make(list->p + comma + 1, list->len - (uint32_t)comma - 1);
+	return true;
+}
+
+static int
+opt_init_addr(
+	struct conf *c, void *obj, const char *name, struct sl_str value, uintptr_t priv sl_unused)
+{
+	struct sl_str list = value, one;
+	struct ip_addr ip;
+
+	while (next_method(&list, &one)) {
+		if (sl_str_eq(one, SL_STR("last")) || sl_str_eq(one, SL_STR("libc")) ||
+			sl_str_eq(one, SL_STR("none")) || addr_parse(one, &ip) == 0)
+			continue;
+		conf_error(c,
+			"'%s' : unknown init-addr method '%.*s', supported methods are 'libc', "
+			"'last', 'none', or an address.",
+			name, SL_STR_ARG(one));
+		return -EINVAL;
+	}
+	((struct server *)obj)->init_addr = value;
+	return 0;
+}
+
+/* HAProxy 2.6 manual 5.2 "init-addr". No state file is read, so "last" knows of no address. */
+static int
+resolve_server(struct conf *c, struct server *s, const struct conf_addr *a)
+{
+	struct sl_str list = s->init_addr.len > 0 ? s->init_addr : SL_STR("last,libc"), one;
+	const char *why = NULL;
+
+	while (next_method(&list, &one)) {
+		if (sl_str_eq(one, SL_STR("last")))
+			continue;
+		if (sl_str_eq(one, SL_STR("libc"))) {
+			why = conf_name_resolve(a->name, a->family, &s->addr.ip);
+			if (why == NULL)
+				return 0;
+		} else if (addr_parse(one, &s->addr.ip) == 0) {
+			conf_warning(c,
+				"'server %.*s/%.*s' : could not resolve address '%.*s', falling back to "
+				"configured address.",
+				SL_STR_ARG(c->section_ident), SL_STR_ARG(s->name),
+				SL_STR_ARG(a->name));
+			return 0;
+		} else {
+			why = "a server without an address, 'none', is not supported yet by sluice";
+			break;
+		}
+	}
+	if (why == NULL)
+		conf_error(c, "'server %.*s/%.*s' : no method found to resolve address '%.*s'.",
+			SL_STR_ARG(c->section_ident), SL_STR_ARG(s->name), SL_STR_ARG(a->name));
+	else
+		conf_error(c, "'server %.*s/%.*s' : could not resolve address '%.*s' (%s).",
+			SL_STR_ARG(c->section_ident), SL_STR_ARG(s->name), SL_STR_ARG(a->name), why);
+	return -EINVAL;
+}
+
 /* An unknown word may be one of HAProxy's; returns the words to skip, negative after an error. */
 static int
 other_option(struct conf *c, struct sl_str name, struct sl_str w)
@@ -173,13 +243,14 @@ kw_server(struct conf *c, const struct conf_args *a)
 	srv->s.pos = c->pos;
 	srv->s.name = a->word[0];
 	srv->s.be = c->px->p;
-	rc = conf_addr_parse(c, "server", a->word[1], &addr);
+	rc = conf_addr_parse_named(c, "server", a->word[1], &addr);
 	if (rc == 0 && addr.port < 0) {
 		conf_error(c,
 			"'server' : not supported yet by sluice: '%.*s' without a port (the "
 			"client's port would be used): give <addr>:<port>.",
 			SL_STR_ARG(a->word[1]));
-	} else if (rc == 0 && (addr.ip.family == ADDR_NONE || addr_is_any(&addr.ip))) {
+	} else if (rc == 0 && addr.name.len == 0 &&
+		(addr.ip.family == ADDR_NONE || addr_is_any(&addr.ip))) {
 		conf_error(c,
 			"'server' : not supported yet by sluice: '%.*s' (connect to the address "
 			"that the client wanted).",
@@ -190,6 +261,9 @@ kw_server(struct conf *c, const struct conf_args *a)
 	srv->s.addr.port = (uint16_t)(addr.port < 0 ? 0 : addr.port);
 	if (parse_options(c, a->word[0], a->word + 2, a->n - 2, &srv->s) < 0)
 		rc = -EINVAL;
+	if (rc == 0 && addr.name.len > 0)
+		rc = resolve_server(c, &srv->s, &addr);
+	srv->s.init_addr = SL_STR_NULL; // its text is the configuration's
 	// kept even after an error, so that a second one of that name is told
 	*c->px->srv_last = srv;
 	c->px->srv_last = &srv->next;
@@ -224,6 +298,8 @@ SL_CFG_SERVER(
 	{ "disabled", 0, opt_flag, "", "starts in maintenance", FLAG(disabled, 1) },
 	{ "enabled", 0, opt_flag, "", "starts in use", FLAG(disabled, 0) },
 	{ "id", 1, opt_id, "<number>", "number in statistics" },
+	{ "init-addr", 1, opt_init_addr, "{last|libc|<ip>}*",
+		"where the address of a name comes from" },
 );
 SL_CFG_PROXY(
 	{ "server", CONF_PROXY, 0, CONF_MANY, kw_server, "<name> <addr>:<port> [<option>...]",

@@ -83,6 +83,7 @@ struct server {
 	uint32_t inter_ms, fastinter_ms, downinter_ms;
 	uint16_t rise, fall;
 	uint16_t check_port; // 0: addr.port
+	struct sl_str init_addr; // loader only
 };
 
 enum lb_kind { LB_ROUNDROBIN, LB_HASH };

@@ -173,6 +173,13 @@ cases = [
     # servers
     ("server", same, L),
     ("server-v6", same, L + " server t [fd00::9]:80\n server u fd00::9:80\n"),
+    ("server-name", same, L + " server t localhost:80\n"),
+    ("server-no-such-name", same, L + " server t %s:80\n" % ("x" * 70)),
+    ("server-init-addr", same, L + " server t %s:80 init-addr last,libc,10.1.0.12\n" % ("x" * 70)),
+    ("server-init-addr-last", same, L + " server t %s:80 init-addr last\n" % ("x" * 70)),
+    ("server-init-addr-word", same, S + "init-addr dns\n"),
+    ("bind-name", same, F + " bind localhost:81\n"),
+    ("bind-no-such-name", same, F + " bind %s:81\n" % ("x" * 70)),
     ("server-options", same, S + "check inter 2s fastinter 1s downinter 5s rise 2 fall 3 port 81"
      " weight 10 maxconn 100 backup disabled id 7\n"),
     ("server-default", same, L + " default-server inter 5s weight 3\n"),

@@ -483,7 +483,7 @@ test_ignored(void **state sl_unused)
 {
 	good("global\n ulimit-n 100\n ssl-default-bind-ciphers A:B\n tune.maxaccept 5\n stats timeout 3s\n" F
 	     " backlog 10\n option splice-auto\n bind :81 defer-accept backlog 30 name x\n"
-	     "backend b\n server s 10.1.0.11:80 init-addr none no-ssl check\n");
+	     "backend b\n server s 10.1.0.11:80 no-ssl check\n");
 	assert_int_equal(run.n.warnings, 0);
 	assert_non_null(strstr(run.text,
 		"NOTICE parsing [/proc/self/fd/3:2] : keyword 'ulimit-n' "

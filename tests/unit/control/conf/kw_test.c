@@ -19,6 +19,8 @@ struct kw_case {
 	{                                             \
 		__LINE__, kind, name, good, bad, says \
 	}
+/* A label of more than 63 bytes: no resolver is asked for it (RFC 1035 2.3.4). */
+#define NO_NAME "x123456789012345678901234567890123456789012345678901234567890123456789"
 #define NUM     "expects an integer argument"
 #define RANGE   "must be between"
 #define SURPLUS "cannot handle unexpected argument"
@@ -182,7 +184,7 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "bind", "/x mode 660 user root group root", "/x mode 8", "invalid mode '8'"),
 	ROW("proxy", "bind", "/x uid 0 gid 0", "/x user nobody-at-all", "unknown user name"),
 	ROW("proxy", "bind", "/x backlog 10", "/x group nobody-at-all", "unknown group name"),
-	ROW("proxy", "bind", ":81", "localhost:81", "invalid address: 'localhost'"),
+	ROW("proxy", "bind", ":81", NO_NAME ":81", "invalid address: 'x1234"),
 	ROW("proxy", "bind", ":81", "ipv4@[fd00::1]:81", "is no IPv4 address"),
 	ROW("proxy", "bind", ":81", ":81 nam x", "unknown keyword 'nam'; did you mean 'name' maybe ?"),
 	ROW("proxy", "bind", ":81", ":81 ssl crt x", "bind option 'ssl': there is no TLS yet"),
@@ -199,7 +201,10 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "server", "t 10.1.0.12:80", "t port@[2001:db8::1]:80", "on no port's network"),
 	ROW("proxy", "server", "t 10.1.0.12:80", "t *:80", "the address that the client wanted"),
 	ROW("proxy", "server", "t 10.1.0.12:80", "t?x 10.1.0.12:80", "character '?' is not permitted in server name 't?x'"),
-	ROW("proxy", "server", "t 10.1.0.12:80", "t name.example:80", "names are not resolved yet"),
+	ROW("proxy", "server", "t ipv4@localhost:80", "t " NO_NAME ":80", "'server f/t' : could not resolve address 'x1234"),
+	ROW("proxy", "server", "t " NO_NAME ":80 init-addr last,libc,10.1.0.12", "t " NO_NAME ":80 init-addr last", "no method found to resolve"),
+	ROW("proxy", "server", "t 10.1.0.12:80 init-addr none", "t " NO_NAME ":80 init-addr libc,none", "'none', is not supported yet"),
+	ROW("proxy", "server", "t 10.1.0.12:80", "t a%b:80", "neither an address nor a name"),
 	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.12:80 chek", "unknown keyword 'chek'; did you mean 'check' maybe ?"),
 	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.12:80 ssl verify none", "server option 'verify'"),
 	ROW("proxy", "server", "t 10.1.0.12:80", "t 10.1.0.12:+1", "ports relative"),
@@ -334,6 +339,7 @@ static const struct kw_case cases[] = {
 	ROW("server", "disabled", "", "x", "unknown keyword 'x'"),
 	ROW("server", "enabled", "", "x", "unknown keyword 'x'"),
 	ROW("server", "id", "7", "0", RANGE),
+	ROW("server", "init-addr", "last,libc,127.0.0.1", "dns", "unknown init-addr method 'dns'"),
 };
 // clang-format on
 
