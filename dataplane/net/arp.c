@@ -78,12 +78,16 @@ arp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	op = rte_be_to_cpu_16(h->arp_opcode);
 	if (op != RTE_ARP_OP_REQUEST && op != RTE_ARP_OP_REPLY)
 		goto bad;
+	addr_set4(&tip, &h->arp_data.arp_tip);
+	for_us = port_has_addr(lc, rx->p, &tip);
+	// who asks for our address is answered here; all else both have to know
+	if (!for_us || op == RTE_ARP_OP_REPLY)
+		tap_copy(lc, rx, m);
 	if (mesh_to_neigh(lc, rx, m))
 		return;
 	stat_inc(lc, STAT_ARP_IN);
 	memcpy(&sha, &h->arp_data.arp_sha, sizeof(sha));
 	addr_set4(&sip, &h->arp_data.arp_sip);
-	addr_set4(&tip, &h->arp_data.arp_tip);
 	// 2. a sender that can exist; 0.0.0.0 is a probe (RFC 5227 1.1)
 	if (!rte_is_valid_assigned_ether_addr(&sha) || addr_is_multicast(&sip) || sip.b[0] == 127)
 		goto bad;
@@ -93,7 +97,6 @@ arp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 		pkt_drop(lc, m, DROP_ADDR_CONFLICT);
 		return;
 	}
-	for_us = port_has_addr(lc, rx->p, &tip);
 	// RFC 826: merge, then add if we are meant. Only neighbours on this link
 	if (!addr_is_any(&sip) && on_link(rx->p, &sip))
 		neigh_learn(lc, rx->p, &sip, &sha, for_us && op == RTE_ARP_OP_REPLY,

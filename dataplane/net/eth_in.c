@@ -52,6 +52,7 @@ eth_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint16_t type;
 
+	rx->l3 = 0;
 	// 1. a whole header, in one piece (no driver is asked to scatter)
 	if (unlikely(m->data_len < 14 || m->nb_segs != 1)) {
 		pkt_drop(lc, m, DROP_ETH_SHORT);
@@ -60,12 +61,12 @@ eth_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	// 2. to us, and not from us (packet sockets hear their own host)
 	if (unlikely(!is_for_us(rx->p, d) || memcmp(d + 6, rx->p->mac.addr_bytes, 6) == 0 ||
 		    (d[6] & 1) != 0)) {
-		pkt_drop(lc, m, DROP_ETH_NOT_OURS);
+		tap_or_drop(lc, rx, m, DROP_ETH_NOT_OURS);
 		return;
 	}
 	// 3. of our VLAN
 	if (unlikely(!vlan_in(rx->p, m, d, &type, &rx->l3))) {
-		pkt_drop(lc, m, DROP_ETH_VLAN);
+		tap_or_drop(lc, rx, m, DROP_ETH_VLAN);
 		return;
 	}
 	// 4. of a type we speak
@@ -80,7 +81,7 @@ eth_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 		arp_in(lc, rx, m);
 		return;
 	default:
-		pkt_drop(lc, m, DROP_ETH_TYPE);
+		tap_or_drop(lc, rx, m, DROP_ETH_TYPE);
 	}
 }
 

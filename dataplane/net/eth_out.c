@@ -97,15 +97,18 @@ net_flush(struct lcore *lc)
 		wait_check(lc);
 	for (uint16_t i = 0; i < lc->ports->n; i++) {
 		const struct port *p = &lc->ports->port[i];
-		if (has_queue(lc, p))
-			tx_flush(lc, p);
+		if (!has_queue(lc, p))
+			continue;
+		if (unlikely(nl->shared->ntaps > 0)) // first: it is little, and worth more
+			tap_flush(lc, p);
+		tx_flush(lc, p);
 	}
 }
 
 uint32_t
 net_pending(const struct lcore *lc)
 {
-	uint32_t n = 0;
+	uint32_t n = lc->net->shared->ntaps > 0 ? tap_pending(lc) : 0;
 
 	for (uint16_t i = 0; i < lc->ports->n; i++)
 		n += lc->net->tx[i].n;

@@ -155,9 +155,10 @@ icmp4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint1
 			echo(lc, rx, m, l4);
 		return;
 	case UNREACHABLE:
+		tap_copy_shared(lc, rx, m); // whose it is, is for the owner of the flow to see
 		unreachable(lc, rx, m, l4, len);
 		return;
 	default:
-		pkt_drop(lc, m, DROP_ICMP_TYPE);
+		tap_or_drop(lc, rx, m, DROP_ICMP_TYPE);
 	}
 }

@@ -34,7 +34,7 @@ echo(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint16_t l4)
 	addr_set6(&us, d + rx->l3 + 24);
 	// not to a group: an answer from each of its members is what attackers want
 	if (addr_is_multicast(&us) || addr_is_any(&them)) {
-		pkt_drop(lc, m, DROP_ICMP_TYPE);
+		tap_or_drop(lc, rx, m, DROP_ICMP_TYPE);
 		return;
 	}
 	if (!echo_allowed(lc)) {
@@ -99,9 +99,10 @@ icmp6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint1
 		return;
 	case UNREACHABLE:
 	case TOO_BIG:
+		tap_copy_shared(lc, rx, m);
 		error(lc, rx, m, l4, len);
 		return;
 	default:
-		pkt_drop(lc, m, DROP_ICMP_TYPE);
+		tap_or_drop(lc, rx, m, DROP_ICMP_TYPE);
 	}
 }

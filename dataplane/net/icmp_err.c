@@ -128,6 +128,8 @@ udp_in(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint16_t l4, u
 		return;
 	}
 	// 2. nobody listens
+	if (tap_takes(lc, rx, m, DROP_UDP_NO_PORT))
+		return;
 	if (v6)
 		icmp6_error(lc, rx, m, 1, 4, 0);
 	else

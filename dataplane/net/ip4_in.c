@@ -127,7 +127,7 @@ ip4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	uint16_t ihl, len;
 
 	if (unlikely(why != DROP_NR)) {
-		pkt_drop(lc, m, why);
+		tap_or_drop(lc, rx, m, why);
 		return;
 	}
 	ihl = (h->version_ihl & 0x0fu) * 4;
@@ -147,6 +147,8 @@ ip4_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 		udp_in(lc, rx, m, rx->l3 + ihl, len, false);
 		return;
 	default:
+		if (tap_takes(lc, rx, m, DROP_IP_PROTO))
+			return;
 		icmp4_error(lc, rx, m, 3, 2);
 		pkt_drop(lc, m, DROP_IP_PROTO);
 	}

@@ -192,6 +192,8 @@ ip6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	enum drop why = check(lc, rx, m, &proto, &at, &field, &say);
 
 	if (unlikely(why != DROP_NR)) {
+		if (tap_takes(lc, rx, m, why))
+			return;
 		if (why == DROP_IP6_EXT && say.code != PROBLEM_NONE)
 			icmp6_error(lc, rx, m, 4, say.code, say.at);
 		pkt_drop(lc, m, why);
@@ -210,6 +212,8 @@ ip6_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 		udp_in(lc, rx, m, (uint16_t)at, len, true);
 		return;
 	default:
+		if (tap_takes(lc, rx, m, DROP_IP_PROTO))
+			return;
 		icmp6_error(lc, rx, m, 4, PROBLEM_NEXT, field);
 		pkt_drop(lc, m, DROP_IP_PROTO);
 	}

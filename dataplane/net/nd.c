@@ -138,7 +138,7 @@ solicit_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uin
 		return;
 	}
 	if (!port_has_addr(lc, rx->p, &target)) {
-		pkt_drop(lc, m, DROP_IP_NOT_OURS);
+		tap_or_drop(lc, rx, m, DROP_IP_NOT_OURS);
 		return;
 	}
 	memcpy(to.addr_bytes, mac != NULL ? mac : d + 6, 6);
@@ -194,6 +194,8 @@ nd_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t
 		pkt_drop(lc, m, DROP_ND_BAD);
 		return;
 	}
+	if (d[l4] == ADVERT) // both have to know
+		tap_copy(lc, rx, m);
 	if (mesh_to_neigh(lc, rx, m))
 		return;
 	stat_inc(lc, STAT_ND_IN);

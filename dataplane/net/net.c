@@ -43,6 +43,8 @@ net_shared_new(const struct ports *ps)
 sl_cold void
 net_shared_free(struct net_shared *s)
 {
+	for (uint16_t i = 0; s != NULL && i < PORT_MAX; i++)
+		tap_free(&s->port[i]);
 	lcore_unmap(s, sizeof(*s));
 }
 
@@ -74,6 +76,8 @@ net_detach(struct lcore *lc)
 	for (uint16_t i = 0; i < PORT_MAX; i++) {
 		while (nl->tx[i].n > 0)
 			rte_pktmbuf_free(nl->tx[i].m[--nl->tx[i].n]);
+		while (nl->tapq[i].n > 0)
+			rte_pktmbuf_free(nl->tapq[i].m[--nl->tapq[i].n]);
 	}
 	lcore_unmap(nl, sizeof(*nl));
 	lc->net = NULL;
@@ -118,6 +122,8 @@ net_tick(struct lcore *lc)
 	nl->next_tick = tick_add(lc->now, NET_TICK_MS);
 	nl->echo_tokens = sl_min(nl->echo_tokens + ECHO_PER_TICK, (uint32_t)ECHO_BURST);
 	nl->err_tokens = sl_min(nl->err_tokens + ERR_PER_TICK, (uint32_t)ERR_BURST);
+	if (nl->shared->ntaps > 0)
+		tap_tick(lc);
 	for (uint16_t i = 0; i < lc->ports->n; i++) {
 		const struct port *p = &lc->ports->port[i];
 

@@ -88,7 +88,7 @@ void net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_
 void net_flush(struct lcore *lc);
 /* Timers of net (neighbour retries, announcements, rate limits); every 10 ms or so. */
 void net_tick(struct lcore *lc);
-/* Frames waiting in this worker's tx arrays (0 when idle). */
+/* Frames waiting in this worker's tx arrays, or of the kernel for it (0 when idle). */
 uint32_t net_pending(const struct lcore *lc);
 
 /* Another host that says it has an address of ours: how many times, and who was the last. */

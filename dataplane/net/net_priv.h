@@ -9,6 +9,7 @@
 
 #include "dataplane/net/csum.h"
 #include "dataplane/net/net.h"
+#include "dataplane/net/tap.h"
 
 #define NET_BATCH     64   // segments handed to tcp at once
 #define TXQ_MAX       512  // frames that wait for a port: its array and spill in one
@@ -24,6 +25,10 @@
 #define ECHO_BURST    200                           // echo replies at once
 #define ECHO_PER_TICK 20                            // and per net_tick of 10 ms: 2000/s
 #define NET_TICK_MS   10
+#define TAP_BURST     32 // frames of the kernel in one loop
+
+/* Of frames for the kernel, the most urgent first. */
+enum tap_class { TAP_ROUTING, TAP_NEIGH, TAP_OTHER, TAP_CLASSES };
 
 /* ---- neighbours ---- */
 enum neigh_state {
@@ -78,9 +83,14 @@ word_mac(uint64_t w, struct rte_ether_addr *mac)
 	memcpy(mac->addr_bytes, &w, 6);
 }
 
+struct net_tap;
+
 struct net_port {
 	struct ip_addr ll; // link-local address of its MAC
-	uint32_t nstatic;  // fixed at start
+	/* ==== fixed at start ==== */
+	struct net_tap *tap; // NULL: what is not ours is dropped
+	size_t tap_bytes;
+	uint32_t nstatic;
 	struct neigh neigh[NEIGH_ALL];
 	/* ==== owner worker ==== */
 	uint32_t used;      // places taken
@@ -97,6 +107,7 @@ struct net_port {
 
 struct net_shared {
 	const struct ports *ports;
+	uint32_t ntaps; // fixed at start
 	struct net_port port[PORT_MAX];
 };
 
@@ -106,6 +117,12 @@ struct txq {
 	uint16_t idle; // flushes without a packet
 	bool owed;     // sent since the driver was last asked to complete
 	struct rte_mbuf *m[TXQ_MAX];
+};
+
+/* Frames of the kernel that wait for the device. */
+struct tapq {
+	uint16_t n;
+	struct rte_mbuf *m[TAP_BURST];
 };
 
 struct wait {
@@ -129,6 +146,8 @@ struct net_lcore {
 	bool hash_bad[PORT_MAX];
 	struct wait wait[WAIT_MAX];
 	struct txq tx[PORT_MAX];
+	struct tapq tapq[PORT_MAX];
+	uint32_t tap_tokens[PORT_MAX][TAP_CLASSES];
 };
 
 /* What is known of a frame on its way in. */
@@ -209,6 +228,20 @@ void ip4_prepend(const struct port *p, struct rte_mbuf *m, const struct ip_addr 
 void ip6_prepend(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr *dst,
 	uint8_t proto, uint8_t tos, uint8_t hops);
 void tx_flush(struct lcore *lc, const struct port *p);
+
+/* ---- the exception path ---- */
+/* A frame that is refused here for this reason: the kernel's (consumed), or nobody's. */
+bool tap_takes(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, enum drop why);
+/* The same; what is nobody's is dropped. */
+void tap_or_drop(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, enum drop why);
+/* A frame that both sides have to see; its receiver says so, before it changes it. */
+void tap_copy(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m);
+/* Likewise, if it came to an address that both have. */
+void tap_copy_shared(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m);
+void tap_tick(struct lcore *lc);
+void tap_flush(struct lcore *lc, const struct port *p);
+uint32_t tap_pending(const struct lcore *lc);
+void tap_free(struct net_port *np);
 
 /* ---- routes ---- */
 bool port_has_addr(const struct lcore *lc, const struct port *p, const struct ip_addr *a);

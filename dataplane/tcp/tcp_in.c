@@ -10,6 +10,7 @@
  */
 #include <rte_ip.h>
 
+#include "dataplane/net/tap.h"
 #include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
@@ -396,7 +397,8 @@ no_conn(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s)
 	struct tcp_conn *tc;
 
 	if (s->flags & RTE_TCP_RST_FLAG) {
-		pkt_drop(lc, m, DROP_TCP_NO_CONN);
+		if (!net_tap_segment(lc, m))
+			pkt_drop(lc, m, DROP_TCP_NO_CONN);
 		return NULL;
 	}
 	if ((s->flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG)) == RTE_TCP_SYN_FLAG) {
@@ -408,6 +410,8 @@ no_conn(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s)
 			pkt_drop(lc, m, DROP_TCP_MAXCONN);
 		return tc;
 	}
+	if (tcp_find_listener(lc, &s->key) < 0 && net_tap_segment(lc, m))
+		return NULL;
 	if (!tcp_cookie_may_come(lc, s))
 		tcp_send_reset(lc, s);
 	pkt_drop(lc, m, DROP_TCP_NO_CONN);

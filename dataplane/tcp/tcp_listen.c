@@ -9,6 +9,7 @@
  * Follows: RFC 9293 3.10.7.2 and 3.10.7.4 for SYN-RECEIVED, RFC 4987 3.4 (SYN cache), RFC 7323.
  * Not here: cookies (tcp_cookie.c), TCBs (tcp_conn.c).
  */
+#include "dataplane/net/tap.h"
 #include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
@@ -206,6 +207,8 @@ tcp_syn_input(
 	uint32_t idx;
 
 	if (l < 0) {
+		if (net_tap_segment(lc, m))
+			return;
 		tcp_send_reset(lc, s);
 		pkt_drop(lc, m, DROP_TCP_NO_LISTENER);
 		return;

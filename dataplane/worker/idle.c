@@ -39,7 +39,7 @@ ring_waits(const struct lcore *lc)
 	for (uint16_t i = 0; i < lc->nscripts; i++)
 		if (xring_count(&lc->script[i].to) > 0)
 			return true;
-	return xring_count(&lc->main.to) > 0 || xring_count(&lc->io.to) > 0;
+	return net_pending(lc) > 0 || xring_count(&lc->main.to) > 0 || xring_count(&lc->io.to) > 0;
 }
 
 static void
