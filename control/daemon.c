@@ -3,8 +3,8 @@
  * The event loop of main: signals, links, log records, and how the daemon ends.
  *
  * Runs on: main. SIGTERM and SIGINT end at once (143 and 130 as HAProxy's shell-visible codes);
- * SIGUSR1 stops accepting and ends when the last client has gone; SIGHUP and
- * SIGUSR2 reload. An alarm ends a
+ * SIGUSR1 takes the health file away, after "grace" stops accepting, and ends when the last client has
+ * gone; SIGHUP and SIGUSR2 reload. An alarm ends a
  * shutdown that hangs: the parent cleans up either way.
  */
 #include "control/daemon.h"
@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "control/health.h"
 #include "control/script/script.h"
+#include "control/tap.h"
 
 #define LOG_TICK     0.005 // seconds between looks at the log rings, while there are records
 #define LOG_IDLE     0.05  // and while there are none: a ring of 1024 lasts for 20,000 per second
@@ -30,10 +32,11 @@
 struct running {
 	struct daemon *d;
 	struct ev_signal sig[5];
-	struct ev_timer log, link, watch, hard;
+	struct ev_timer log, link, watch, hard, grace;
 	uint32_t link_changes[PORT_MAX], conflicts[PORT_MAX]; // told so far
 	double conflict_next[PORT_MAX];
-	bool soft; // stopping, streams may end
+	bool draining; // "grace": the health file is gone, connections are still accepted
+	bool soft;     // stopping, streams may end
 	int code;
 };
 
@@ -72,26 +75,52 @@ on_hard_stop(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
 }
 
 static void
-soft_stop(struct running *r)
+stop_accepting(struct running *r)
 {
 	struct daemon *d = r->d;
 	uint32_t hard_ms = d->model->global.hard_stop_ms;
 
-	if (r->soft)
-		return;
 	r->soft = true;
 	if (hard_ms != 0) {
 		ev_timer_set(&r->hard, hard_ms / 1000., 0.);
 		ev_timer_start(d->ev, &r->hard);
 	}
-	stats_set_stopping(d->stats);
-	daemon_tell_systemd(d, "STOPPING=1\n");
 	daemon_say(d, SL_NOTICE, "stops accepting; ends when the last connection has");
 	io_thread_run(d->iot, unlisten, d->host);
 	for (uint16_t w = 0; w < d->nlc; w++) {
 		atomic_store_explicit(&d->lc[w]->asked_stop_accept, true, memory_order_release);
 		waker_wake(&d->lc[w]->waker);
 	}
+}
+
+static void
+on_grace(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
+{
+	ev_timer_stop(ev, t);
+	stop_accepting(t->data);
+}
+
+/* SIGUSR1: whoever announces our addresses hears of it first, and has "grace" to act on it. */
+static void
+soft_stop(struct running *r)
+{
+	struct daemon *d = r->d;
+	uint32_t grace_ms = d->model->global.grace_ms;
+
+	if (r->draining || r->soft)
+		return;
+	r->draining = true;
+	stats_set_stopping(d->stats);
+	daemon_tell_systemd(d, "STOPPING=1\n");
+	health_stop(d->health);
+	if (grace_ms == 0) {
+		stop_accepting(r);
+		return;
+	}
+	daemon_say(d, SL_NOTICE, "'grace': goes on accepting for %u.%03u s", grace_ms / 1000,
+		grace_ms % 1000);
+	ev_timer_set(&r->grace, grace_ms / 1000., 0.);
+	ev_timer_start(d->ev, &r->grace);
 }
 
 static void
@@ -105,7 +134,7 @@ on_signal(struct ev_loop *ev, struct ev_signal *s, int events sl_unused)
 		return;
 	case SIGHUP:
 	case SIGUSR2:
-		if (r->soft)
+		if (r->draining)
 			daemon_say(r->d, SL_WARNING, "stopping: nothing is reloaded any more");
 		else
 			reload_request(r->d);
@@ -197,6 +226,7 @@ on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 		say_link(r, p);
 		say_conflict(r, p);
 	}
+	taps_look(r->d);
 }
 
 static void
@@ -300,10 +330,14 @@ daemon_run(struct daemon *d)
 	ev_timer_init(&r.watch, on_watch, WATCH_TICK, WATCH_TICK);
 	ev_timer_init(&r.hard, on_hard_stop, 0., 0.);
 	r.hard.data = &r;
+	ev_timer_init(&r.grace, on_grace, 0., 0.);
+	r.grace.data = &r;
 	if (d->scripts)
 		ev_timer_start(d->ev, &r.watch);
 	say_ready(d);
+	health_begin(d->health);
 	ev_run(d->ev, 0);
+	ev_timer_stop(d->ev, &r.grace);
 	ev_timer_stop(d->ev, &r.hard);
 	ev_timer_stop(d->ev, &r.watch);
 	ev_timer_stop(d->ev, &r.link);

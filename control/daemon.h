@@ -48,7 +48,9 @@ struct daemon {
 	uint32_t nlisten;
 	int *listen_fd; // of the start, by the index of model->binds; -1: a port's, or handed over
 	uint32_t max_socks;
+	struct taps *taps; // of "kernel-tap"; NULL: none
 	struct checks *checks;
+	struct health *health; // "health-file"; NULL: none
 	struct stats_spec stats_spec;
 	struct stats *stats;
 	struct cli *cli;

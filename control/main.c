@@ -104,6 +104,7 @@ prepare_clean(struct daemon *d)
 	for (uint32_t i = 0; i < d->model->nports; i++)
 		parent_add_device(s, d->model->ports[i].device);
 	add_sockets(d);
+	snprintf(s->health, sizeof(s->health), "%.*s", SL_STR_ARG(d->model->global.health_file));
 	if (rc == 0)
 		rc = parent_take_prefix(s, root, want);
 	if (rc < 0) {

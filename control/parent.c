@@ -295,6 +295,8 @@ parent_clean(const struct parent_spec *s)
 		rmdir(root);
 		rmdir(s->own_dir);
 	}
+	if (s->health[0] != '\0')
+		unlink(s->health);
 	if (s->pidfile != NULL)
 		unlink(s->pidfile);
 }

@@ -30,6 +30,7 @@ struct parent_spec {
 	const char *const *huge_dirs; // NULL: hugetlbfs mounts of this machine
 	uint32_t nhuge_dirs;
 	const char *pidfile; // removed at the end; NULL: none
+	char health[256];    // likewise the health file; "": none
 	struct parent_link link[PARENT_MAX_LINKS];
 	uint32_t nlinks;
 	char socket[PARENT_SOCKETS][PARENT_SOCKET]; // files of unix sockets

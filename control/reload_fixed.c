@@ -168,6 +168,20 @@ same_neighs(const struct port_conf *a, const struct port_conf *b)
 }
 
 static bool
+same_tap(const struct port_conf *a, const struct port_conf *b)
+{
+	if (!sl_str_eq(a->tap, b->tap) || a->tap_rate != b->tap_rate ||
+		a->ntap_addrs != b->ntap_addrs)
+		return false;
+	for (uint32_t i = 0; i < a->ntap_addrs; i++) {
+		if (!addr_eq(&a->tap_addr[i].ip, &b->tap_addr[i].ip) ||
+			a->tap_addr[i].prefix != b->tap_addr[i].prefix)
+			return false;
+	}
+	return true;
+}
+
+static bool
 port_differs(const struct port_conf *a, const struct port_conf *b, char *err, size_t size)
 {
 	const char *kw = !sl_str_eq(a->device, b->device) ? "device"
@@ -177,6 +191,7 @@ port_differs(const struct port_conf *a, const struct port_conf *b, char *err, si
 		: a->mtu != b->mtu                        ? "mtu"
 		: a->vlan != b->vlan                      ? "vlan"
 		: a->offload != b->offload                ? "offload"
+		: !same_tap(a, b)                         ? "kernel-tap"
 							  : NULL;
 
 	if (kw == NULL)
@@ -229,6 +244,8 @@ reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn
 		return differs(err, size, "chroot", "");
 	if (!sl_str_eq(a->log_tag, b->log_tag))
 		return differs(err, size, "log-tag", " (of the global section)");
+	if (!sl_str_eq(a->health_file, b->health_file))
+		return differs(err, size, "health-file", "");
 	if (!sl_str_eq(a->pidfile, b->pidfile))
 		return differs(err, size, "pidfile", "");
 	if (!same_tcp(a, b))

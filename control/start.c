@@ -5,7 +5,7 @@
  * Runs on: main, after the configuration was loaded and the parent forked. A step that fails puts a
  * sentence into d->err that names the thing and what to change; what stood before it is undone in
  * reverse. Order: parse -> size -> listening sockets -> generations -> EAL -> ports -> shared state
- * -> workers -> io -> scripts -> telemetry -> checks -> rights given up -> launch.
+ * -> workers -> io -> TAPs -> scripts -> telemetry -> checks -> rights given up -> launch.
  */
 #include <rte_eal.h>
 #include <rte_launch.h>
@@ -15,10 +15,12 @@
 #include <unistd.h>
 
 #include "control/daemon.h"
+#include "control/health.h"
 #include "control/io/sock.h"
 #include "control/priv.h"
 #include "control/script/script.h"
 #include "control/stats/stats.h"
+#include "control/tap.h"
 
 #define HOST_BLOCKS_MB \
 	16u // of buffers between workers and sockets of the host, then they are scarce
@@ -320,6 +322,18 @@ on_cli_reload(void *ctx)
 	return reload_request(ctx);
 }
 
+static void
+on_cli_health(void *ctx, bool welcome)
+{
+	health_set(((struct daemon *)ctx)->health, welcome);
+}
+
+static const char *
+on_cli_why(void *ctx)
+{
+	return health_why(((struct daemon *)ctx)->health);
+}
+
 static int
 cli_up(struct daemon *d)
 {
@@ -335,6 +349,8 @@ cli_up(struct daemon *d)
 		.reload = on_cli_reload,
 		.generations = reload_generations,
 		.reloads = &d->reloads,
+		.health_set = d->model->global.health_file.len > 0 ? on_cli_health : NULL,
+		.health_why = on_cli_why,
 		.ctx = d };
 	const char *dup = NULL;
 	int rc;
@@ -399,12 +415,15 @@ static const struct step {
 	{ "neighbours and servers", shared_up, shared_down },
 	{ "workers", workers_up, workers_down },
 	{ "connections of control threads", io_up, io_down },
+	{ "exception path", taps_up, taps_down },
 	{ "configuration to workers", publish_up, NULL },
 	{ "script threads", scripts_up, scripts_down },
 	{ "telemetry", stats_up, stats_down },
 	{ "health checks", checks_up, checks_down },
 	{ "runtime API", cli_up, cli_down },
+	{ "health file", health_up, health_down },
 	{ "rights", priv_up, NULL },
+	{ "writing the health file", health_check, NULL },
 	{ "launch", launch_up, launch_down },
 };
 

@@ -56,7 +56,10 @@ struct cli_spec {
 	uint32_t (*reload)(void *ctx);
 	/* Fills out, the newest first; returns how many there are. */
 	uint32_t (*generations)(void *ctx, struct cli_generation *out, uint32_t max);
-	void *ctx; // of both
+	/* "health-file": there again or away by command; NULL: there is none. */
+	void (*health_set)(void *ctx, bool welcome);
+	const char *(*health_why)(void *ctx); // why it is away; NULL: it is there
+	void *ctx; // of all of them
 	const struct cli_reloads *reloads; // NULL in tests
 };
 

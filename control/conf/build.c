@@ -377,6 +377,7 @@ conf_build(struct conf *c)
 	conf_lua_load(c);
 	number_proxies(c);
 	conf_build_net(c);
+	conf_check_health(c);
 	for (struct conf_px *px = c->proxies; px != NULL && !c->nomem; px = px->next)
 		build_px(c, px);
 	if (c->nomem)

@@ -228,6 +228,7 @@ struct conf {
 	/* The last proxy before the first "stats socket", whose own proxy takes the next number. */
 	const struct conf_px *before_cli;
 	bool has_cli;
+	struct src_pos health_pos; // of "health-file"
 	struct conf_px *defaults;      // newest first
 	struct conf_px *anon_defaults; // the one that applies
 	struct conf_port *ports, **port_last;
@@ -392,3 +393,5 @@ void conf_balance_build(struct conf *c, struct conf_px *px);
 int conf_build(struct conf *c);
 /* ---- build_net.c ---- */
 void conf_build_net(struct conf *c);
+/* kw_tap.c: the backends of "health-file". */
+void conf_check_health(struct conf *c);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dataplane/net/tap.h"
 #include "control/io/sock.h"
 #include "control/script/script.h"
 #include "control/stats/stats.h"
@@ -145,6 +146,18 @@ add_port(struct rte_tel_data *d, const struct port *p)
 	add_u64(d, "tx_errors", sum.oerrors);
 }
 
+/* The exception path of "kernel-tap". */
+static void
+add_tap(struct rte_tel_data *d, const struct net_tap_counters *c)
+{
+	if (c == NULL)
+		return;
+	add_u64(d, "kernel_in", counter_get(&c->in));
+	add_u64(d, "kernel_out", counter_get(&c->out));
+	add_u64(d, "kernel_refused", counter_get(&c->refused));
+	add_u64(d, "kernel_too_long", counter_get(&c->too_long));
+}
+
 static int
 do_ports(const char *params sl_unused, struct rte_tel_data *d)
 {
@@ -157,6 +170,8 @@ do_ports(const char *params sl_unused, struct rte_tel_data *d)
 		in = add_dict(d, key);
 		if (in != NULL)
 			add_port(in, p);
+		if (in != NULL)
+			add_tap(in, net_tap_counters((struct net_shared *)(uintptr_t)tele.s.net, i));
 	}
 	return 0;
 }

@@ -227,6 +227,7 @@ struct proxy {
 };
 
 /* A port section: fixed at start. */
+#define MODEL_TAP_ADDRS 8u
 struct port_conf {
 	struct src_pos pos;
 	struct sl_str name;
@@ -242,6 +243,10 @@ struct port_conf {
 	uint16_t mtu;
 	uint16_t vlan;   // 0: untagged
 	uint8_t offload; // enum port_offload of drivers/port.h
+	struct sl_str tap; // "kernel-tap": interface for what is not ours; empty: none
+	uint32_t tap_rate; // frames per second of a class
+	struct ip_net tap_addr[MODEL_TAP_ADDRS];
+	uint32_t ntap_addrs;
 };
 
 /* Of a "log stdout|stderr …" line, as HAProxy's "format". */
@@ -297,6 +302,7 @@ struct cli_bind {
 /* Generations that may live at a time; each has a place, for what workers count of it. */
 #define MODEL_GENERATIONS 64u
 
+#define MODEL_HEALTH_BACKENDS 8u
 /* The global section. */
 struct global_conf {
 	uint32_t nbthread;       // 1..64
@@ -329,6 +335,10 @@ struct global_conf {
 	uint32_t nlog_targets;
 	uint32_t log_mask; // those of the global section
 	uint32_t hard_stop_ms;      // "hard-stop-after"; 0: never
+	uint32_t grace_ms;          // "grace": between SIGUSR1 and the soft stop
+	struct sl_str health_file;  // there while traffic is welcome; empty: none
+	struct sl_str health_backend[MODEL_HEALTH_BACKENDS];
+	uint32_t nhealth_backends; // each needs a server; 0: one of all
 	uint32_t reload_timeout_ms; // "tune.reload.timeout": of loading; 0: none
 	struct sl_str log_tag;           // empty: the program's name
 	struct sl_str node, description; // for statistics; may be empty

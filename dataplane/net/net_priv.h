@@ -147,7 +147,7 @@ struct net_lcore {
 	struct wait wait[WAIT_MAX];
 	struct txq tx[PORT_MAX];
 	struct tapq tapq[PORT_MAX];
-	uint32_t tap_tokens[PORT_MAX][TAP_CLASSES];
+	uint32_t tap_spent[PORT_MAX][TAP_CLASSES]; // of the buckets
 };
 
 /* What is known of a frame on its way in. */

@@ -49,6 +49,7 @@ struct net_tap {
 	/* ==== the thread of the TAP ==== */
 	struct frames *peeked;
 	uint16_t turn; // worker that is asked first
+	struct net_tap_counters cnt;
 	/* ==== rings ==== */
 	struct frames out;
 	struct frames in[TAP_CLASSES][PORT_MAX_QUEUES];
@@ -212,6 +213,12 @@ net_tap_push(struct net_shared *s, uint16_t port, uint32_t len)
 	ring_push(r);
 }
 
+struct net_tap_counters *
+net_tap_counters(struct net_shared *s, uint16_t port)
+{
+	return s->port[port].tap != NULL ? &s->port[port].tap->cnt : NULL;
+}
+
 uint16_t
 net_tap_worker(const struct net_shared *s, uint16_t port)
 {
@@ -290,15 +297,17 @@ static void
 give(struct lcore *lc, const struct port *p, const struct rte_mbuf *m, uint32_t l3)
 {
 	enum tap_class c = class_of(m, l3 != 0 ? l3 : l3_of(m));
-	uint32_t *tokens = &lc->net->tap_tokens[p->id][c];
-	struct frames *r = &net_port(lc, p->id)->tap->in[c][lc->id];
+	struct net_tap *t = net_port(lc, p->id)->tap;
+	uint32_t *spent = &lc->net->tap_spent[p->id][c];
+	struct frames *r = &t->in[c][lc->id];
 	struct frame *f;
 
-	if (*tokens == 0) {
+	// what may be saved is what a ring holds
+	if (*spent >= sl_max(ring_size[c], t->per_tick)) {
 		drop_count(lc, DROP_KERNEL_RATE);
 		return;
 	}
-	(*tokens)--;
+	(*spent)++;
 	f = m->data_len + 4u <= NET_TAP_FRAME ? ring_room(r) : NULL;
 	if (f == NULL) {
 		drop_count(lc, DROP_KERNEL_FULL);
@@ -435,11 +444,9 @@ tap_tick(struct lcore *lc)
 		const struct net_tap *t = net_port(lc, i)->tap;
 
 		for (uint32_t c = 0; t != NULL && c < TAP_CLASSES; c++) {
-			uint32_t *n = &lc->net->tap_tokens[i][c];
-			// what is saved is what a ring holds
-			uint32_t most = sl_max(ring_size[c], t->per_tick);
+			uint32_t *spent = &lc->net->tap_spent[i][c];
 
-			*n = sl_min(*n + t->per_tick, most);
+			*spent -= sl_min(*spent, t->per_tick);
 		}
 	}
 }

@@ -44,6 +44,14 @@ void net_tap_push(struct net_shared *s, uint16_t port, uint32_t len);
 /* Whom to wake after net_tap_push(). */
 uint16_t net_tap_worker(const struct net_shared *s, uint16_t port);
 
+/* Written by that thread, read by all. NULL: the port has no TAP. */
+struct net_tap_counters {
+	counter in, out;  // frames given to the kernel, frames taken from it
+	counter refused;  // that the kernel did not take
+	counter too_long; // of the kernel, longer than the port's MTU
+};
+struct net_tap_counters *net_tap_counters(struct net_shared *s, uint16_t port);
+
 /* ---- workers ---- */
 /*
  * A segment to an address of ours with no connection and no listener here (tcp): true if the kernel

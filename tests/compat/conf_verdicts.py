@@ -149,6 +149,7 @@ cases = [
     ("no-busy-polling", same, "global\n no busy-polling\n" + F),
     ("no-maxconn", same, "global\n no maxconn 3\n" + F),
     ("stats-socket", same, "global\n stats socket /run/sl.sock\n" + F),
+    ("grace", same, "global\n grace 3s\n" + F),
     ("hard-stop", same, "global\n hard-stop-after 30s\n" + F),
     # bind
     ("bind-forms", same, D + "frontend f\n bind 10.1.0.1:80\n bind :81,:82\n bind *:83\n"
