@@ -193,11 +193,45 @@ check_tap_port() { # DEVICE
 		fault "device $1: with 'remote=' DPDK's TAP driver does not start (it cannot make a multiqueue qdisc)" \
 			"leave 'remote=' out (the same message without it does no harm)"
 	fi
+	[[ $1 != *iface=* ]] || check_rp_filter "$i"
 	[[ $1 != *persist* ]] || warn "device $1: 'persist' leaves the interface there when sluice ends" "leave 'persist' out"
 	if [[ $1 == *iface=* ]] && [ -e "$sys/class/net/$i" ] && ! running; then
 		warn "$i is there though sluice does not run: a process was killed, or had 'persist'" "ip link del $i"
 	fi
 	note "TAP takes a system call for each packet: fine to try things, never to measure"
+	note "DPDK may say 'failed to create multiq qdisc' of a TAP: it goes on without flow rules, which sluice does not use"
+}
+
+# With 1 (strict) the kernel drops what comes by an interface from networks that it routes elsewhere; the
+# larger of both values counts.
+check_rp_filter() { # IFACE
+	local all one
+	all=$(first_line "$R/proc/sys/net/ipv4/conf/all/rp_filter")
+	one=$(first_line "$R/proc/sys/net/ipv4/conf/$1/rp_filter")
+	[ -n "$one" ] || one=$(first_line "$R/proc/sys/net/ipv4/conf/default/rp_filter") # it is not there yet
+	[ "${one:-0}" -ge "${all:-0}" ] || one=$all
+	[ "${one:-0}" != 1 ] ||
+		warn "rp_filter is strict on $1: the kernel drops what comes there from networks that it routes over another interface" \
+			"sysctl -w net.ipv4.conf.all.rp_filter=2 (and a line in /etc/sysctl.d)"
+}
+
+# What is not sluice's of a port, and goes to the kernel.
+check_kernel_taps() {
+	local tap dev
+	while read -r tap _; do
+		if [ ! -c "$R/dev/net/tun" ]; then
+			fault "kernel-tap $tap: there is no /dev/net/tun" "modprobe tun"
+		fi
+		check_rp_filter "$tap"
+	done < <(conf_words kernel-tap)
+	[ -n "$(conf_words kernel-tap)" ] || return 0
+	while read -r dev; do
+		[[ $dev == net_af_packet* ]] || continue
+		dev=${dev##*iface=}
+		dev=${dev%%,*}
+		warn "AF_PACKET leaves all frames on $dev to the kernel as well, so with kernel-tap it hears them twice" \
+			"nft 'table netdev sluice { chain in { type filter hook ingress device $dev priority 0; policy drop; }; }'"
+	done < <(conf_devices)
 }
 
 check_ports() {
@@ -221,6 +255,7 @@ check_ports() {
 		*) check_pci_port "$dev" ;;
 		esac
 	done < <(conf_devices)
+	check_kernel_taps
 	[ $n -gt 0 ] || note "$cfg has no port section: sluice uses sockets of the kernel only"
 }
 
@@ -250,14 +285,24 @@ check_addresses() {
 	fi
 }
 
+# What apt would fetch for packages and what they pull in, without doing it; empty when it cannot tell.
+apt_size() { # PACKAGES...
+	has apt-get || return 0
+	apt-get -o Debug::NoLocking=1 --assume-no install --no-install-recommends "$@" 2>/dev/null |
+		sed -n -e 's/.* \([0-9]*\) newly installed.*/\1 packages/p' -e 's/^Need to get \([^/]* [kM]\?B\).*/\1 to fetch/p' \
+			-e 's/^After this operation, \(.* [kM]\?B\) of additional.*/\1 on disk/p' | tr '\n' ';' | sed 's/;$//; s/;/, /g'
+}
+
 check_packages() {
-	local t missing=()
+	local t size missing=()
 	for t in dpdk-devbind.py:dpdk dpdk-hugepages.py:dpdk ip:iproute2 ethtool:ethtool; do
 		has "${t%%:*}" || missing+=("${t#*:}")
 	done
 	if [ ${#missing[@]} -gt 0 ]; then
-		fault "tools are missing: $(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')" \
-			"apt-get install --no-install-recommends $(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')"
+		mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+		size=$(apt_size "${missing[@]}") || :
+		fault "tools are missing: ${missing[*]}${size:+ ($size)}" \
+			"apt-get install --no-install-recommends ${missing[*]}"
 	fi
 	has dpdk-telemetry.py || note "dpdk-telemetry.py and dpdk-dumpcap come with the package dpdk-dev (314 packages with what it pulls in; not needed to run)"
 }

@@ -35,6 +35,13 @@ case "$*" in
 esac 2>/dev/null
 true""",
     "ss": """case "$*" in *established*) cat "$ROOT/ss.est" ;; *) cat "$ROOT/ss.listen" ;; esac 2>/dev/null; true""",
+    "apt-get": """case "$*" in *--assume-no*) cat <<'EOF'
+0 upgraded, 5 newly installed, 0 to remove and 3 not upgraded.
+Need to get 1,234 kB of archives.
+After this operation, 5,678 kB of additional disk space will be used.
+EOF
+exit 1 ;;
+*) echo "stub apt-get: $*" >&2 && exit 99 ;; esac""",
     "pgrep": """[ -e "$ROOT/running" ]""",
     "ethtool": """cat "$ROOT/ethtool.$2" 2>/dev/null; true""",
     "modprobe": """
