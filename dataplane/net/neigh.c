@@ -220,6 +220,8 @@ neigh_learn(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
 		return;
 	if (i >= NEIGH_MAX)
 		return; // what is configured stays
+	if (!rte_is_valid_assigned_ether_addr(mac))
+		return; // no station's: a group, or zeroes in an option
 	n = i >= 0 ? &np->neigh[i] : take(lc, np, ip);
 	if (n == NULL)
 		return;

@@ -354,6 +354,23 @@ advert(uint8_t *f, const char *target)
 	return n;
 }
 
+/* Somebody with an address of this last byte asks for ours. */
+static uint32_t
+solicit(uint8_t *f, uint8_t who)
+{
+	uint32_t n = ip6_to(f, 58, 32, "fd00::2", "fd00::1");
+
+	f[37] = who + 1;
+	memset(f + 54, 0, 32);
+	f[54] = 135;
+	memcpy(f + 62, f + 38, 16);
+	f[78] = 1;
+	f[79] = 1;
+	memcpy(f + 80, peer_mac, 6);
+	icmp6_sum(f, 32);
+	return n;
+}
+
 static void
 conflicts(void **state)
 {
@@ -383,6 +400,30 @@ conflicts(void **state)
 	assert_int_equal(ask(f, advert(f, "fd00::2")), 0);
 	assert_int_equal(net_conflicts(host.net, 0, &c), 3);
 	assert_int_equal(drops(DROP_ADDR_CONFLICT), 3);
+}
+
+/* A link-layer address of zeroes names no station: nobody is reached by it. */
+static void
+no_station(void **state)
+{
+	static struct net_neigh_view v[8];
+	uint8_t f[128], was[6];
+	uint32_t n;
+
+	(void)state;
+	assert_int_equal(ask(f, solicit(f, 1)), 86);
+	n = net_neigh_dump(host.net, v, 8);
+	assert_int_equal(n, 1);
+	memcpy(was, v[0].mac.addr_bytes, 6);
+	for (int create = 0; create < 2; create++) {
+		uint32_t len = create ? solicit(f, 9) : advert(f, "fd00::2");
+
+		memset(f + 80, 0, 6);
+		icmp6_sum(f, 32);
+		ask(f, len);
+		assert_int_equal(net_neigh_dump(host.net, v, 8), 1);
+		assert_memory_equal(v[0].mac.addr_bytes, was, 6);
+	}
 }
 
 /* The question at start whether an address is taken (RFC 4862 5.4.2): from ::, without an option. */
@@ -467,6 +508,7 @@ main(void)
 		T(errors_limited),
 		T(options6),
 		T(conflicts),
+		T(no_station),
 		cmocka_unit_test_setup_teardown(probes, setup_fresh, teardown),
 		T(link_flaps),
 	};
