@@ -21,6 +21,10 @@ uint64_t sim_begin_us = START_US;
 static struct wire *wires[2];
 static struct rte_mempool *pools[2];
 static struct ports ports[2];
+// of the one simulation that is open; kept, for they are large and a fuzzer opens thousands a second
+static struct sim_frame frames[SIM_HEAP];
+static uint32_t heap[SIM_HEAP], unused[SIM_HEAP];
+static struct sim_pkt stolen[SIM_STOLEN];
 
 static struct ip_net
 net_of(const char *text, uint8_t prefix)
@@ -142,12 +146,10 @@ sim_open(struct sim *sim, uint64_t seed, const struct tcp_conf *conf)
 	memset(sim, 0, sizeof(*sim));
 	rand_seed(&sim->rand, seed);
 	sim->now_us = sim_begin_us;
-	sim->frame = calloc(SIM_HEAP, sizeof(*sim->frame));
-	sim->heap = calloc(SIM_HEAP, sizeof(*sim->heap));
-	sim->unused = calloc(SIM_HEAP, sizeof(*sim->unused));
-	sim->stolen = calloc(SIM_STOLEN, sizeof(*sim->stolen));
-	if (sim->frame == NULL || sim->heap == NULL || sim->unused == NULL || sim->stolen == NULL)
-		return -ENOMEM;
+	sim->frame = frames;
+	sim->heap = heap;
+	sim->unused = unused;
+	sim->stolen = stolen;
 	for (uint32_t i = 0; i < SIM_HEAP; i++)
 		sim->unused[sim->nunused++] = i;
 	for (int i = 0; i < 2; i++) {
@@ -221,11 +223,6 @@ sim_close(struct sim *sim)
 		net_shared_free(h->net);
 		lcore_free(h->lc);
 	}
-	free(sim->frame);
-	free(sim->heap);
-	free(sim->unused);
-	free(sim->stolen);
-	sim->frame = NULL;
 	return sim->why[0] == '\0' ? 0 : -EINVAL;
 }
 
