@@ -52,6 +52,41 @@ eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs)
 	return nworkers * eal_pool_mb(pool_mbufs) + nports * EAL_PORT_MB + EAL_BASE_MB;
 }
 
+static void
+free_zone(struct rte_mempool_memhdr *hdr sl_unused, void *zone)
+{
+	rte_memzone_free(zone);
+}
+
+/*
+ * One piece of memory for all objects, with the addresses by which devices know it. (What
+ * rte_mempool_populate_default() does with RTE_MEMPOOL_F_NO_IOVA_CONTIG has none: each buffer's
+ * would be RTE_BAD_IOVA, which a card on PCI writes to.)
+ */
+static int
+populate(struct rte_mempool *mp, uint32_t n)
+{
+	char name[RTE_MEMZONE_NAMESIZE];
+	const struct rte_memzone *mz;
+	size_t size = (size_t)n * (mp->header_size + mp->elt_size + mp->trailer_size);
+	int rc;
+
+	// said of pools with that flag, and drivers then would not map this one
+	mp->flags &= ~RTE_MEMPOOL_F_NON_IO;
+	snprintf(name, sizeof(name), "%.16s_objects", mp->name);
+	mz = rte_memzone_reserve_aligned(
+		name, size, mp->socket_id, RTE_MEMZONE_SIZE_HINT_ONLY, RTE_MEMPOOL_ALIGN);
+	if (mz == NULL)
+		return -rte_errno;
+	rc = rte_mempool_populate_iova(
+		mp, mz->addr, mz->iova, mz->len, free_zone, (void *)(uintptr_t)mz);
+	if (rc == (int)n)
+		return rc;
+	if (rc <= 0)
+		rte_memzone_free(mz);
+	return rc < 0 ? rc : -ENOMEM;
+}
+
 /*
  * As rte_pktmbuf_pool_create(), but its objects lie one behind the other without gaps at page
  * borders: AF_XDP registers populated_size * object size as its memory, and drops, unsaid, frames
@@ -64,16 +99,17 @@ packed_pool(const char *name, uint32_t n, int socket)
 							 RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA,
 		.mbuf_priv_size = PORT_PRIV };
 	uint32_t size = sizeof(struct rte_mbuf) + PORT_PRIV + priv.mbuf_data_room_size;
-	unsigned int flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+	bool va = rte_eal_iova_mode() == RTE_IOVA_VA;
 	struct rte_mempool *mp;
 
-	mp = rte_mempool_create_empty(name, n, size, POOL_CACHE, sizeof(priv), socket, flags);
+	mp = rte_mempool_create_empty(name, n, size, POOL_CACHE, sizeof(priv), socket,
+		va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
 	if (mp == NULL)
 		return NULL;
 	if (rte_mempool_set_ops_byname(mp, "ring_sp_sc", NULL) != 0)
 		goto fail;
 	rte_pktmbuf_pool_init(mp, &priv);
-	if (rte_mempool_populate_default(mp) < 0)
+	if ((va ? populate(mp, n) : rte_mempool_populate_default(mp)) < 0)
 		goto fail;
 	rte_mempool_obj_iter(mp, rte_pktmbuf_init, NULL);
 	return mp;
