@@ -2,7 +2,7 @@
 /*
  * Entry: the command line, the configuration, the processes; then start, run, stop.
  *
- * Runs on: main. Order: options -> model (-c ends here) -> -D -> parent -> daemon_start(). Exit
+ * Runs on: main. Order: options -> model (-c and -dN end here) -> -D -> parent -> daemon_start(). Exit
  * codes as HAProxy 2.6: 0, 1 for an error, 2 without a listener; after signal n the process dies of it,
  * with -W and under the parent it exits with 128 + n.
  */
@@ -216,6 +216,21 @@ serve(struct daemon *d)
 	return rc;
 }
 
+/* -dN: what sluice-setup reserves, and nothing is started. */
+static int
+say_nodes(struct daemon *d)
+{
+	int rc = threads_place(d);
+
+	if (rc < 0) {
+		daemon_say(d, SL_ALERT, "%s", d->err.text);
+		return 1;
+	}
+	for (uint16_t i = 0; i < d->plan.nnodes; i++)
+		printf("%u %u\n", i, d->plan.node_mb[i]);
+	return 0;
+}
+
 /* Ended by a signal: whoever waits for us sees the signal, as of HAProxy; a shell sees 128 + n. */
 static void
 die_by(int sig)
@@ -240,7 +255,9 @@ main(int argc, char **argv)
 	d.opt = &opt;
 	if (rc == 0)
 		rc = options_load(&opt, &d.model);
-	if (rc == 0) {
+	if (rc == 0 && opt.nodes) {
+		opt.status = say_nodes(&d);
+	} else if (rc == 0) {
 		if (opt.pidfile == NULL)
 			opt.pidfile = pidfile = model_pidfile(d.model);
 		opt.status = serve(&d);

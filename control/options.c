@@ -80,6 +80,7 @@ usage(struct options *o)
 		"        -q      no messages\n"
 		"        -dW     a warning refuses the start\n"
 		"        -dK     list the keywords\n"
+		"        -dN     list the MiB of hugepages that each NUMA node shall give\n"
 		"        -dM[..] -dI -dD : accepted\n"
 		"        -C <d>  change to a directory first\n"
 		"        -L <n>  name of this peer\n"
@@ -213,6 +214,7 @@ flag(struct options *o, const char *opt)
 		{ "-D", offsetof(struct options, daemon) },
 		{ "-W", offsetof(struct options, master) },
 		{ "-Ws", offsetof(struct options, notify) },
+		{ "-dN", offsetof(struct options, nodes) },
 		{ "-dW", offsetof(struct options, warn_fatal) } };
 
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(flags); i++) {

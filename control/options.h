@@ -20,6 +20,7 @@ struct options {
 	bool master;            // -W, -Ws: HAProxy's master exits by a code, not by the signal
 	bool notify;            // -Ws: tell systemd
 	bool dump;              // -dK
+	bool nodes;             // -dN
 	const char *pidfile;    // -p
 	const char *dir;        // -C
 	const char *localpeer;  // -L

@@ -16,7 +16,7 @@ _sluice()
 	-cc | -L | -n | -N | -m) return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W '-f -v -vv -c -cc -V -d -db -D -W -Ws -q -dW -dK -C -L -n -N -m -p -h --' -- "$cur"))
+		COMPREPLY=($(compgen -W '-f -v -vv -c -cc -V -d -db -D -W -Ws -q -dW -dK -dN -C -L -n -N -m -p -h --' -- "$cur"))
 	else
 		_filedir
 	fi

@@ -89,12 +89,11 @@ check_hugepages() {
 				"replace it by --file-prefix=NAME in $cfg, and read with dpdk-telemetry.py -f NAME"
 		fi
 	fi
-	need=$(need_mb)
 	if [[ $eal == *--no-huge* ]]; then
 		note "dpdk-eal has --no-huge: hugepages are not used, dpdk-dumpcap cannot attach"
 		return
 	fi
-	for n in $(need_nodes); do
+	while read -r n need; do
 		free=$(($(pages_free "$n") * 2))
 		if [ "$free" -ge "$need" ]; then
 			ok "node $n: $free MiB of hugepages are free, $need are needed"
@@ -104,7 +103,7 @@ check_hugepages() {
 			warn "node $n has $free MiB of hugepages free, of $need: sluice goes without, and dpdk-dumpcap cannot attach" \
 				"sluice-setup hugepages $n=$need"
 		fi
-	done
+	done < <(needs)
 	if [ "$(pages_all 0)" != 0 ] && ! huge_mounted; then
 		fault "there are hugepages, but no hugetlbfs is mounted" "dpdk-hugepages.py --mount"
 	fi
@@ -266,6 +265,8 @@ check_addresses() {
 		a=${a%%[[:space:]]*}
 		[[ $a == *.* ]] || continue
 		dev=$(ip -o route show root "$a" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1) || :
+		# the card of a port that is still to be bound takes its route along
+		! conf_devices | grep -q -F -- "$([ -z "$dev" ] || pci_of_iface "$dev" | grep . || echo "$dev is none")" || continue
 		# the other end of a veth is in that network because sluice is
 		! ip -o -d link show dev "$dev" 2>/dev/null | grep -q ' veth ' || continue
 		[ -z "$dev" ] || conf_devices | grep -q "iface=$dev\\(,\\|\$\\)" ||

@@ -230,6 +230,17 @@ need_nodes() {
 	fi
 }
 
+# What each node shall give, as "NODE MIB": sluice's own words, or, where it has none (no sluice, a
+# configuration with errors), near enough.
+needs() {
+	local list n
+	if has sluice && list=$(sluice -dN -f "$cfg" 2>/dev/null) && [ -n "$list" ]; then
+		sed -n '/^[0-9]* [1-9][0-9]*$/p' <<<"$list"
+	else
+		for n in $(need_nodes); do echo "$n $(need_mb)"; done
+	fi
+}
+
 # ---- state: one line per change, the newest last ----
 
 remember() { # WORDS...: once
