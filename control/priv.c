@@ -11,12 +11,16 @@
 
 #include <cap-ng.h>
 #include <grp.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <pwd.h>
+#include <rte_eal.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "control/daemon.h"
@@ -100,6 +104,27 @@ priv_drop(const struct global_conf *g, pid_t parent, struct port_err *err)
 	return 0;
 }
 
+/*
+ * EAL's folder stays root's, but `uid` may look for what is in it: dpdk-dumpcap and its like make
+ * sockets there, which we answer after we have become that user. 0 or -errno.
+ */
+static int
+let_look(const char *dir, uid_t uid)
+{
+	const uint32_t none = (uint32_t)ACL_UNDEFINED_ID;
+	struct {
+		struct posix_acl_xattr_header head;
+		struct posix_acl_xattr_entry e[5];
+	} acl = { { htole32(POSIX_ACL_XATTR_VERSION) },
+		{ { htole16(ACL_USER_OBJ), htole16(ACL_READ | ACL_WRITE | ACL_EXECUTE), none },
+			{ htole16(ACL_USER), htole16(ACL_READ | ACL_EXECUTE), htole32(uid) },
+			{ htole16(ACL_GROUP_OBJ), 0, none },
+			{ htole16(ACL_MASK), htole16(ACL_READ | ACL_EXECUTE), none },
+			{ htole16(ACL_OTHER), 0, none } } };
+
+	return setxattr(dir, "system.posix_acl_access", &acl, sizeof(acl), 0) == 0 ? 0 : -errno;
+}
+
 int
 priv_up(struct daemon *d)
 {
@@ -110,6 +135,11 @@ priv_up(struct daemon *d)
 
 	if (rc < 0)
 		return fail(&d->err, rc, "cannot write into %s: %s", d->clean.run_dir, strerror(-rc));
+	if (d->huge && g->uid != 0 && geteuid() == 0)
+		rc = let_look(rte_eal_get_runtime_dir(), g->uid);
+	if (rc < 0)
+		daemon_say(d, SL_WARNING, "dpdk-dumpcap cannot attach: access list of %s: %s",
+			rte_eal_get_runtime_dir(), strerror(-rc));
 	rc = priv_drop(g, d->parented ? getppid() : 0, &d->err);
 	chrooted = rc == 0 && g->chroot.len > 0;
 	if (rc < 0 || (g->uid == 0 && g->gid == 0 && !chrooted))

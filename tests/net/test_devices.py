@@ -115,9 +115,13 @@ def hugepages(net, n):
 def dumpcap(net):
     """dpdk-dumpcap attaches to the running daemon and sees what it receives and sends."""
     pcap = net.file("x.pcapng")
-    cap = net.start(["dpdk-dumpcap", "--file-prefix=" + net.prefix, "-i", "0", "-w", pcap, "-c", "6"], ns=net.d,
-                    log=net.file("dumpcap.log"))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(pcap)
+    # the socket that it makes is one that sluice's user has to write to; the folder is root's and sluice's
+    cap = net.start(["sh", "-c", "umask 0; exec dpdk-dumpcap --file-prefix=%s -i 0 -w %s -c 6" % (net.prefix, pcap)],
+                    ns=net.d, log=net.file("dumpcap.log"))
     wait_for("the capture", lambda: (net.curl("http://%s/" % VIP4, ok=False), not cap.alive())[1], 30)
+    check(os.path.exists(pcap), "no capture: " + cap.log())
     with open(pcap, "rb") as f:
         data = f.read()
     check(data[:4] == b"\x0a\x0d\x0d\x0a" and b"HTTP/1.1 200" in data or b"GET / HTTP/1.1" in data,
@@ -136,17 +140,18 @@ frontend web
             log("this kernel gives no hugepages: ordinary memory is all there is to test")
             return
         free = pages("free_hugepages")
-        for end in ("stop", "kill"):
-            p = net.sluice(net.sluice_head("af_packet") + conf)
+        for end in ("stop", "kill", "user"):
+            p = net.sluice(net.sluice_head("af_packet") + ("" if end != "user" else "global\n    user nobody\n    group nogroup\n") +
+                           conf)
             check("(hugepages)" in p.log(), "hugepages are not used:\n" + p.log())
             wait_for("hugepages in use", lambda: pages("free_hugepages") < free)
             check(re.search(r"port 'lan': net_af_packet0\S* \(net_af_packet\), ([0-9A-F]{2}:){5}[0-9A-F]{2}.*, 1 queue of "
                             r"\d+\+\d+, link up.*; checksums in software", p.log()), p.log())
-            if end == "stop":
+            if end != "kill":
                 dumpcap(net)
             _, out = net.curl("-i", "http://%s/" % VIP4)
             check(out.startswith("HTTP/1.1 200"), out)
-            if end == "stop":
+            if end != "kill":
                 net.stop_sluice(p)
             else:  # the daemon itself: its parent clears up
                 _, out = sh(["pgrep", "-P", str(p.pid)])
