@@ -41,6 +41,19 @@ hash_of(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, const u
 	return hash;
 }
 
+/*
+ * NONE is what a virtual device says of a frame that never was on a cable: its sum was left to a card
+ * and is not there, its bytes are right.
+ */
+static bool
+is_verified(const struct rx *rx, const struct rte_mbuf *m)
+{
+	uint64_t said = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+	return (rx->p->offloads & PORT_O_RX_L4CSUM) &&
+		(said == RTE_MBUF_F_RX_L4_CKSUM_GOOD || said == RTE_MBUF_F_RX_L4_CKSUM_NONE);
+}
+
 /* Also keeps the payload's sum, if it has to be taken. */
 static bool
 csum_ok(const struct rx *rx, struct rte_mbuf *m, const uint8_t *ip, const uint8_t *tcp, uint16_t len,
@@ -52,8 +65,7 @@ csum_ok(const struct rx *rx, struct rte_mbuf *m, const uint8_t *ip, const uint8_
 	uint64_t sum;
 
 	pk->sum_len = 0;
-	if ((rx->p->offloads & PORT_O_RX_L4CSUM) &&
-		(m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
+	if (is_verified(rx, m))
 		return true;
 	sum = csum_add(tcp, head, csum_pseudo(src, dst, v6, IPPROTO_TCP, len));
 	if (len > head) {

@@ -173,6 +173,56 @@ fewer_queues(void **state)
 	stop();
 }
 
+static const struct verdict {
+	int line;
+	uint64_t said;
+	bool asked, taken; // was the device asked for it
+} verdicts[] = {
+	{ __LINE__, RTE_MBUF_F_RX_L4_CKSUM_GOOD, true, true },
+	{ __LINE__, RTE_MBUF_F_RX_L4_CKSUM_NONE, true, true },
+	{ __LINE__, RTE_MBUF_F_RX_L4_CKSUM_NONE, false, false },
+	{ __LINE__, RTE_MBUF_F_RX_L4_CKSUM_BAD, true, false },
+	{ __LINE__, RTE_MBUF_F_RX_L4_CKSUM_UNKNOWN, true, false },
+};
+
+/* Segments with a wrong checksum, and what the device says of them; half of them go over the mesh. */
+static void
+device_sums(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(verdicts); i++) {
+		const struct verdict *v = &verdicts[i];
+		uint32_t seen = 0;
+
+		start("wire1a,rss=0", "wire1b,rss=0", 1, 2, 1023);
+		b.ports.port[0].offloads |= v->asked ? PORT_O_RX_L4CSUM : 0;
+		emit(0, "10.0.0.2", 1, 0);
+		run(20);
+		got[0] = got[1] = 0;
+		for (uint16_t k = 0; k < 16; k++)
+			emit(0, "10.0.0.2", (uint16_t)(20000 + k), 1);
+		test_host_poll(&a, now += 10000);
+		for (uint16_t n = 1; n > 0;) {
+			struct rte_mbuf *m[32];
+
+			n = rte_eth_rx_burst(b.ports.port[0].ethdev, 0, m, 32);
+			for (uint16_t k = 0; k < n; k++) {
+				*rte_pktmbuf_mtod_offset(m[k], uint8_t *, 14 + 20 + 16) ^= 1;
+				m[k]->ol_flags |= v->said;
+			}
+			seen += n;
+			lcore_set_clock(b.lc[0], now, now);
+			net_input(b.lc[0], 0, m, n);
+		}
+		run(5);
+		assert_int_equal(seen, 16);
+		if (v->taken ? got[0] + got[1] != 16 || got[0] == 0 || got[1] == 0
+			     : got[0] + got[1] != 0)
+			fail_msg("row of line %d: %u and %u taken", v->line, got[0], got[1]);
+		stop();
+	}
+}
+
 /* The owner does not answer: what is out is bounded, the rest is dropped and counted. */
 static void
 mesh_full(void **state)
@@ -248,6 +298,7 @@ main(void)
 		cmocka_unit_test(soft),
 		cmocka_unit_test(rss),
 		cmocka_unit_test(fewer_queues),
+		cmocka_unit_test(device_sums),
 		cmocka_unit_test(mesh_full),
 		cmocka_unit_test(single_segment),
 	};
