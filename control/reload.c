@@ -96,6 +96,7 @@ free_next(struct reload *r)
 	r->fd = NULL;
 	checks_next_free(r->checks);
 	r->checks = NULL;
+	log_abandon(r->d->log);
 	conf_free(r->next);
 	r->next = NULL;
 }
@@ -231,6 +232,7 @@ publish(struct reload *r)
 {
 	struct daemon *d = r->d;
 	struct gen *g = r->gens, *old = g->older;
+	const struct log_conf lc = log_conf_of(r->next);
 	const struct model *was = d->model;
 
 	for (uint32_t i = 0; i < was->nbinds; i++) {
@@ -242,6 +244,7 @@ publish(struct reload *r)
 		script_publish(r->next->lua);
 	checks_commit(d->checks, r->next, r->checks);
 	r->checks = NULL;
+	log_commit(d->log, &lc);
 	epoch_publish(d->lc, d->nlc, r->next);
 	epoch_snapshot(d->lc, d->nlc, r->since);
 	r->nretired = d->bal->nretired;
@@ -318,6 +321,7 @@ static int
 prepare(struct reload *r)
 {
 	struct daemon *d = r->d;
+	const struct log_conf lc = log_conf_of(r->next);
 	struct port_err *e = &d->err;
 	int rc;
 
@@ -329,6 +333,9 @@ prepare(struct reload *r)
 			"64 generations are in use by connections that do not end: "
 			"'hard-stop-after' would end them ('show generations' lists them)");
 	rc = open_sockets(r);
+	if (rc < 0)
+		return rc;
+	rc = log_prepare(d->log, &lc, e->text, sizeof(e->text));
 	if (rc < 0)
 		return rc;
 	r->checks = checks_prepare(r->next);
@@ -549,6 +556,7 @@ reap(struct reload *r)
 		}
 		*at = g->older;
 		slots_release(r->d->slots, g->m, on_slot_gone, r->d);
+		log_forget(r->d->log, g->m->generation);
 		r->places &= ~(1ull << g->m->place);
 		daemon_say(r->d, SL_INFO, "generation %u has ended", g->m->generation);
 		conf_free(g->m);

@@ -68,22 +68,6 @@ numbers_differ(const struct global_conf *a, const struct global_conf *b, char *e
 }
 
 static bool
-same_targets(const struct global_conf *a, const struct global_conf *b)
-{
-	if (a->nlog_targets != b->nlog_targets || a->log_mask != b->log_mask)
-		return false;
-	for (uint32_t i = 0; i < a->nlog_targets; i++) {
-		const struct log_target *x = &a->log_target[i], *y = &b->log_target[i];
-
-		if (x->kind != y->kind || x->form != y->form || x->fd != y->fd ||
-			!addr_port_eq(&x->addr, &y->addr) || x->facility != y->facility ||
-			x->level != y->level || x->min_level != y->min_level || x->len != y->len)
-			return false;
-	}
-	return true;
-}
-
-static bool
 same_sockets(const struct global_conf *a, const struct global_conf *b)
 {
 	if (a->ncli_binds != b->ncli_binds)
@@ -242,16 +226,12 @@ reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn
 		return differs(err, size, "dpdk-eal", "");
 	if (!sl_str_eq(a->chroot, b->chroot))
 		return differs(err, size, "chroot", "");
-	if (!sl_str_eq(a->log_tag, b->log_tag))
-		return differs(err, size, "log-tag", " (of the global section)");
 	if (!sl_str_eq(a->health_file, b->health_file))
 		return differs(err, size, "health-file", "");
 	if (!sl_str_eq(a->pidfile, b->pidfile))
 		return differs(err, size, "pidfile", "");
 	if (!same_tcp(a, b))
 		return differs(err, size, "tune.tcp.*", "");
-	if (!same_targets(a, b))
-		return differs(err, size, "log", " (the targets of all its lines)");
 	if (!same_sockets(a, b))
 		return differs(err, size, "stats socket", "");
 	if (b->maxconn <= maxconn)

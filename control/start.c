@@ -47,10 +47,7 @@ loop_up(struct daemon *d)
 	const struct global_conf *g = &d->model->global;
 	struct log_spec s = { .out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
-		.target = g->log_target,
-		.ntargets = g->nlog_targets,
-		.mask = g->log_mask,
-		.tag = g->log_tag,
+		.conf = log_conf_of(d->model),
 		.quiet = d->opt->quiet || g->quiet };
 
 	d->ev = s.ev = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);

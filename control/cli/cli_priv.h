@@ -31,6 +31,7 @@ struct cli_client {
 	uint32_t in_len;
 	uint32_t held; // bytes at the start of `in` that are a line waiting for its payload
 	struct cli_job *job; // a command that waits for workers; nothing is read meanwhile
+	struct cli_events *events; // "show events"; nothing else is done meanwhile
 	char *rest;          // commands behind it, in `in`; NULL: none
 	uint32_t line_end;   // where in `in` its line ends
 	struct cli_out out;
@@ -125,16 +126,24 @@ void cli_surveyed(void *ctx, uint16_t worker, const struct xmsg *m);
 /* ---- client.c ---- */
 /* Sends what there is; true: all of it has left. */
 bool cli_client_drained(struct cli_client *c);
-/* For workers, or for a reload: nothing of it is read meanwhile. */
+/* For workers, a reload or events: nothing of it is run meanwhile. */
 static inline bool
 cli_client_waits(const struct cli_client *c)
 {
-	return c->job != NULL || c->reload != 0;
+	return c->job != NULL || c->reload != 0 || c->events != NULL;
 }
 /* The command that waited is answered: what stands behind it. The client may be gone afterwards. */
 void cli_client_go_on(struct cli_client *c);
 void cli_accept(struct cli *c, int fd, const struct cli_bind *b);
 void cli_client_free(struct cli_client *c);
+
+/* ---- cmd_events.c ---- */
+/* The client's answer so far has left; the client may be gone afterwards. */
+void cli_events_drained(struct cli_client *c);
+/* The client sent something: it has seen enough. */
+void cli_events_stop(struct cli_client *c);
+/* Lets go of what it reads; nothing if there is nothing. */
+void cli_events_end(struct cli_client *c);
 
 /* ---- cmd_master.c ---- */
 /*

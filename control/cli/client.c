@@ -43,6 +43,7 @@ cli_client_free(struct cli_client *c)
 	close(c->fd);
 	if (c->job != NULL)
 		cli_job_leave(c->job);
+	cli_events_end(c);
 	sl_list_del(&c->node);
 	free(c->out.p);
 	free(c);
@@ -75,7 +76,7 @@ flush(struct cli_client *c)
 		c->out = (struct cli_out){ 0 };
 	}
 	if (cli_client_waits(c)) { // what comes next is not looked at yet
-		want(c, 0);
+		want(c, c->events != NULL ? EV_READ : 0);
 		return true;
 	}
 	if (c->closing) {
@@ -199,7 +200,8 @@ static bool
 line_done(struct cli_client *c)
 {
 	if (cli_client_waits(c)) {
-		(void)flush(c);
+		if (flush(c) && c->out.len == 0 && c->events != NULL)
+			cli_events_drained(c);
 		return false;
 	}
 	if (!c->payload) {
@@ -275,6 +277,8 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
 			return;
 		if (c->job != NULL)
 			cli_job_drained(c->job);
+		else if (c->events != NULL)
+			cli_events_drained(c);
 		else
 			process(c);
 		return;
@@ -286,8 +290,12 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
 		cli_client_free(c);
 		return;
 	}
-	c->in_len += (uint32_t)n;
 	restart_timer(c);
+	if (c->events != NULL) { // any input, which is not looked at
+		cli_events_stop(c);
+		return;
+	}
+	c->in_len += (uint32_t)n;
 	process(c);
 }
 

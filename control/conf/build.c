@@ -378,6 +378,7 @@ conf_build(struct conf *c)
 	number_proxies(c);
 	conf_build_net(c);
 	conf_check_health(c);
+	conf_ring_build(c);
 	for (struct conf_px *px = c->proxies; px != NULL && !c->nomem; px = px->next)
 		build_px(c, px);
 	if (c->nomem)

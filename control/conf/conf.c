@@ -12,6 +12,7 @@ SL_KW_SECTION(conf_global);
 SL_KW_SECTION(conf_proxy);
 SL_KW_SECTION(conf_port);
 SL_KW_SECTION(conf_errors);
+SL_KW_SECTION(conf_ring);
 SL_KW_SECTION(conf_bind);
 SL_KW_SECTION(conf_server);
 
@@ -45,6 +46,8 @@ conf_init(const char **dup)
 		rc = registry_open(&tables.port, conf_port);
 	if (rc == 0)
 		rc = registry_open(&tables.errors, conf_errors);
+	if (rc == 0)
+		rc = registry_open(&tables.ring, conf_ring);
 	if (rc == 0)
 		rc = registry_open(&tables.bind, conf_bind);
 	if (rc == 0)
@@ -92,6 +95,7 @@ context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count
 	c->px_last = &c->proxies;
 	c->port_last = &c->ports;
 	c->load_last = &c->loads;
+	c->ring_last = &c->rings;
 	c->tmp_map = arena_map_new();
 	if (map == NULL || c->tmp_map == NULL)
 		goto fail;
@@ -235,6 +239,7 @@ conf_dump_keywords(void (*line)(void *ctx, const char *text), void *ctx)
 	dump_keywords(&d, "global", &tables.global);
 	dump_keywords(&d, "port", &tables.port);
 	dump_keywords(&d, "http-errors", &tables.errors);
+	dump_keywords(&d, "ring", &tables.ring);
 	dump_keywords(&d, "proxy", &tables.proxy);
 	dump_options(&d, "bind", &tables.bind);
 	dump_options(&d, "server", &tables.server);

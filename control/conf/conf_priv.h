@@ -27,6 +27,7 @@
 #define CONF_LISTEN    0x10u
 #define CONF_PORT      0x20u
 #define CONF_ERRORS    0x40u
+#define CONF_RING      0x80u
 #define CONF_FE        (CONF_FRONTEND | CONF_LISTEN)
 #define CONF_BE        (CONF_BACKEND | CONF_LISTEN)
 #define CONF_PROXY     (CONF_FE | CONF_BE)
@@ -80,11 +81,12 @@ struct conf_opt {
 #define SL_CFG_PROXY(...)  SL_KWTAB(conf_proxy, struct conf_kw, __VA_ARGS__)
 #define SL_CFG_PORT(...)   SL_KWTAB(conf_port, struct conf_kw, __VA_ARGS__)
 #define SL_CFG_ERRORS(...) SL_KWTAB(conf_errors, struct conf_kw, __VA_ARGS__)
+#define SL_CFG_RING(...)   SL_KWTAB(conf_ring, struct conf_kw, __VA_ARGS__)
 #define SL_CFG_BIND(...)   SL_KWTAB(conf_bind, struct conf_opt, __VA_ARGS__)
 #define SL_CFG_SERVER(...) SL_KWTAB(conf_server, struct conf_opt, __VA_ARGS__)
 
 struct conf_tables {
-	struct registry global, proxy, port, errors, bind, server;
+	struct registry global, proxy, port, errors, ring, bind, server;
 };
 const struct conf_tables *conf_tables(void);
 
@@ -223,6 +225,7 @@ struct conf {
 	struct conf_px *px;
 	struct conf_port *port;
 	struct conf_errors *errors;
+	struct conf_ring *ring; // kw_ring.c
 
 	struct conf_px *proxies, **px_last;
 	/* The last proxy before the first "stats socket", whose own proxy takes the next number. */
@@ -233,6 +236,8 @@ struct conf {
 	struct conf_px *anon_defaults; // the one that applies
 	struct conf_port *ports, **port_last;
 	struct conf_errors *errors_all;
+	struct conf_ring *rings, **ring_last;
+	struct src_pos log_pos[LOG_TARGETS]; // of the line that named a target first
 
 	struct script_gen *lua;
 	bool lua_configured;
@@ -368,6 +373,14 @@ void conf_lua_ready(struct conf *c);
 
 /* ---- kw_log.c ---- */
 int conf_log_parse(struct conf *c, const struct conf_args *a, struct log_target *out);
+/* enum log_form, or -ENOENT. */
+int conf_log_form(struct sl_str name);
+
+/* ---- kw_ring.c ---- */
+void conf_ring_begin(struct conf *c, const struct sl_str *word, uint32_t n);
+void conf_ring_end(struct conf *c);
+/* All sections are read: the model's rings, and whether those that lines go to are there. */
+void conf_ring_build(struct conf *c);
 
 /* ---- kw_stats.c ---- */
 /* "-S": a socket of the runtime API that speaks as HAProxy's master. */

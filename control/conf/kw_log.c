@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * "log": where records go: the standard streams, descriptors, syslog over UDP or a path.
+ * "log": where records go: the standard streams, descriptors, syslog over UDP or a path, rings.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 3.1 and 4.2 "log".
  */
@@ -14,6 +14,7 @@ static const char *const forms[LOG_NR_FORMS] = {
 	[LOG_TIMED] = "timed",
 	[LOG_ISO] = "iso",
 	[LOG_RAW] = "raw",
+	[LOG_LOCAL] = "local",
 };
 static const char *const facilities[] = { "kern", "user", "mail", "daemon", "auth", "syslog", "lpr",
 	"news", "uucp", "cron", "auth2", "ftp", "ntp", "audit", "alert", "cron2", "local0",
@@ -29,6 +30,12 @@ index_of(const char *const *names, uint32_t n, struct sl_str s)
 			return (int)i;
 	}
 	return -ENOENT;
+}
+
+int
+conf_log_form(struct sl_str name)
+{
+	return index_of(forms, LOG_NR_FORMS, name);
 }
 
 static int
@@ -58,7 +65,7 @@ parse_options(struct conf *c, const struct conf_args *a, struct log_target *t)
 				return -EINVAL;
 			t->len = (uint32_t)len;
 		} else if (sl_str_eq(a->word[i], SL_STR("format"))) {
-			form = index_of(forms, LOG_NR_FORMS, a->word[i + 1]);
+			form = conf_log_form(a->word[i + 1]);
 			if (form < 0) {
 				conf_error(c, "log : unknown log format '%.*s'",
 					SL_STR_ARG(a->word[i + 1]));
@@ -75,7 +82,7 @@ parse_options(struct conf *c, const struct conf_args *a, struct log_target *t)
 	return (int)i;
 }
 
-/* "stdout", "stderr", "fd@3", "10.0.0.1[:514]", "udp@…", "/dev/log". */
+/* "stdout", "stderr", "fd@3", "ring@name", "10.0.0.1[:514]", "udp@…", "/dev/log". */
 static int
 parse_address(struct conf *c, struct sl_str word, struct log_target *t)
 {
@@ -87,8 +94,16 @@ parse_address(struct conf *c, struct sl_str word, struct log_target *t)
 		t->kind = sl_str_eq(s, SL_STR("stderr")) ? LOG_TO_STDERR : LOG_TO_STDOUT;
 		return 0;
 	}
-	if (sl_str_starts(s, SL_STR("ring@"), false) || sl_str_starts(s, SL_STR("tcp"), false)) {
-		conf_error(c, "not supported yet by sluice: 'log %.*s'.", SL_STR_ARG(word));
+	if (sl_str_starts(s, SL_STR("ring@"), false)) {
+		t->kind = LOG_TO_RING;
+		t->ring = conf_copy(c, sl_str_make(s.p + 5, s.len - 5));
+		return t->ring.p != NULL ? 0 : -ENOMEM;
+	}
+	if (sl_str_starts(s, SL_STR("tcp"), false)) {
+		conf_error(c,
+			"not supported yet by sluice: 'log %.*s': a 'ring' section with a 'server' "
+			"sends over TCP.",
+			SL_STR_ARG(word));
 		return -EINVAL;
 	}
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(udp); i++) {
@@ -155,8 +170,9 @@ static bool
 same_target(const struct log_target *a, const struct log_target *b)
 {
 	return a->kind == b->kind && a->form == b->form && a->fd == b->fd &&
-		addr_port_eq(&a->addr, &b->addr) && a->facility == b->facility &&
-		a->level == b->level && a->min_level == b->min_level && a->len == b->len;
+		addr_port_eq(&a->addr, &b->addr) && sl_str_eq(a->ring, b->ring) &&
+		a->facility == b->facility && a->level == b->level &&
+		a->min_level == b->min_level && a->len == b->len;
 }
 
 /* Each target once, whoever names it. */
@@ -173,8 +189,10 @@ add_target(struct conf *c, const struct log_target *t, uint32_t *mask)
 			LOG_TARGETS);
 		return -EINVAL;
 	}
-	if (i == g->nlog_targets)
+	if (i == g->nlog_targets) {
+		c->log_pos[i] = c->pos;
 		g->log_target[g->nlog_targets++] = *t;
+	}
 	*mask |= 1u << i;
 	return 0;
 }
@@ -218,7 +236,8 @@ kw_log_proxy(struct conf *c, const struct conf_args *a)
 }
 
 #define LOG_ARGS \
-	"<address>|stdout|stderr|fd@<n> [len <n>] [format <format>] <facility> [<level> [<minlevel>]]"
+	"<address>|stdout|stderr|fd@<n>|ring@<name> [len <n>] [format <format>] <facility> " \
+	"[<level> [<minlevel>]]"
 
 // clang-format off
 SL_CFG_GLOBAL(

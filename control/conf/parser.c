@@ -73,6 +73,8 @@ section_rows(const struct conf *c)
 		return &t->global;
 	if (c->section == CONF_ERRORS)
 		return &t->errors;
+	if (c->section == CONF_RING)
+		return &t->ring;
 	return c->section == CONF_PORT ? &t->port : &t->proxy;
 }
 
@@ -101,7 +103,7 @@ known_unsupported(struct conf *c, const struct sl_str *word, uint32_t n)
 	const char *kind = "keyword";
 	const struct unsup *u;
 
-	if (c->section == CONF_PORT || c->section == CONF_ERRORS)
+	if ((c->section & (CONF_PORT | CONF_ERRORS | CONF_RING)) != 0)
 		return false;
 	if (scope == UNSUP_PROXY && n > 1 && sl_str_eq(word[0], SL_STR("option"))) {
 		scope = UNSUP_OPTION;

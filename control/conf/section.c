@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Section heads: global, defaults, frontend, backend, listen, port, http-errors; and what a proxy inherits.
+ * Section heads: global, defaults, frontend, backend, listen, port, http-errors, ring; and what a
+ * proxy inherits.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 2.1 and 4 ("from", the last
  * defaults section applies). The port section is sluice's own.
@@ -19,6 +20,7 @@ static const struct {
 	{ "listen", CONF_LISTEN, PX_CAP_FE | PX_CAP_BE },
 	{ "port", CONF_PORT, 0 },
 	{ "http-errors", CONF_ERRORS, 0 },
+	{ "ring", CONF_RING, 0 },
 };
 
 static const char *
@@ -232,6 +234,8 @@ conf_section_end(struct conf *c)
 			"port '%.*s' has no 'device': name a DPDK device (\"net_tap0,iface=x\") or "
 			"a PCI address.",
 			SL_STR_ARG(c->port->p.name));
+	if (c->ring != NULL)
+		conf_ring_end(c);
 	c->section = 0;
 	c->skip = false;
 	c->section_name = "";
@@ -239,6 +243,7 @@ conf_section_end(struct conf *c)
 	c->px = NULL;
 	c->port = NULL;
 	c->errors = NULL;
+	c->ring = NULL;
 }
 
 int
@@ -263,6 +268,8 @@ conf_section_begin(struct conf *c, const struct sl_str *word, uint32_t n)
 			begin_port(c, word, n);
 		} else if (c->section == CONF_ERRORS) {
 			conf_errors_begin(c, word, n);
+		} else if (c->section == CONF_RING) {
+			conf_ring_begin(c, word, n);
 		} else if (c->section == CONF_GLOBAL) {
 			if (n > 1)
 				conf_error(c, "'global' cannot handle unexpected argument '%.*s'.",

@@ -3,126 +3,25 @@
  * Draining: log records of workers, and messages that any control thread posts.
  *
  * Runs on: main, from its event loop; log_post() on any control thread, under a lock that is held
- * for the copy of one line. Owns: the ring of posted messages and the sinks. Follows: HAProxy,
+ * for the copy of one line. Follows: HAProxy,
  * which sends a message to the log target and, unless quiet, shows it on stderr in its own form.
  */
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "control/log/log_priv.h"
 
-#define POSTS 256u // messages that may wait for main
-
-struct post {
-	enum log_origin origin;
-	enum sl_level level;
-	uint32_t len;
-	char text[LOG_TEXT];
-};
-
-struct log {
-	struct sink out, err;
-	struct ev_loop *ev;
-	struct ev_async wake;
-	struct log_target target[LOG_TARGETS];
-	struct sink *sink[LOG_TARGETS]; // out, err, or one of its own
-	uint32_t ntargets;
-	uint32_t mask; // of messages
-	bool quiet;
-	int pid;
-	char hostname[64];
-	char tag[64];
-	uint64_t *records; // of frontends, by slot, for %lc
-	uint32_t nrecords;
-	_Atomic(uint64_t) lost_post;
-	pthread_mutex_t lock; // of the fields below
-	uint32_t head, count;
-	struct post post[POSTS];
-};
-
-static void
-on_wake(struct ev_loop *ev sl_unused, struct ev_async *w, int events sl_unused)
+/* How lines of that generation are written; of one that is no more, as messages. */
+static const struct log_set *
+set_of(const struct log *l, uint32_t generation)
 {
-	log_drain(w->data);
-}
-
-static struct sink *
-open_target(struct log *l, const struct log_target *t)
-{
-	struct sink *s;
-
-	if (t->kind == LOG_TO_STDOUT || t->kind == LOG_TO_STDERR)
-		return t->kind == LOG_TO_STDERR ? &l->err : &l->out;
-	s = calloc(1, sizeof(*s));
-	// one that cannot be opened loses its lines, counted
-	if (s != NULL && t->kind == LOG_TO_DGRAM)
-		sink_open_dgram(s, &t->addr);
-	else if (s != NULL)
-		sink_open(s, l->ev, t->fd);
-	return s;
-}
-
-struct log *
-log_new(const struct log_spec *s)
-{
-	struct log *l = calloc(1, sizeof(*l));
-
-	if (l == NULL)
-		return NULL;
-	pthread_mutex_init(&l->lock, NULL);
-	l->ev = s->ev;
-	l->quiet = s->quiet;
-	l->pid = (int)getpid();
-	if (gethostname(l->hostname, sizeof(l->hostname)) < 0)
-		l->hostname[0] = '\0';
-	l->hostname[sizeof(l->hostname) - 1] = '\0';
-	snprintf(l->tag, sizeof(l->tag), "%.*s", SL_STR_ARG(s->tag.len > 0 ? s->tag : SL_STR("sluice")));
-	ev_async_init(&l->wake, on_wake);
-	l->wake.data = l;
-	ev_async_start(l->ev, &l->wake);
-	sink_open(&l->out, s->ev, s->out);
-	sink_open(&l->err, s->ev, s->err);
-	l->mask = s->mask != 0 ? s->mask : UINT32_MAX;
-	for (uint32_t i = 0; i < s->ntargets; i++) {
-		l->target[i] = s->target[i];
-		l->sink[i] = open_target(l, &s->target[i]);
-		if (l->sink[i] == NULL) {
-			log_free(l);
-			return NULL;
-		}
-		l->ntargets++;
+	for (const struct log_set *s = l->set; s != NULL; s = s->older) {
+		if (s->generation == generation)
+			return s;
 	}
-	return l;
-}
-
-void
-log_free(struct log *l)
-{
-	if (l == NULL)
-		return;
-	ev_async_stop(l->ev, &l->wake);
-	for (uint32_t i = 0; i < l->ntargets; i++) {
-		if (l->sink[i] == &l->out || l->sink[i] == &l->err)
-			continue;
-		sink_close(l->sink[i]);
-		free(l->sink[i]);
-	}
-	sink_close(&l->out);
-	sink_close(&l->err);
-	pthread_mutex_destroy(&l->lock);
-	free(l->records);
-	free(l);
-}
-
-void
-log_detach(struct log *l)
-{
-	sink_close(&l->out);
-	sink_close(&l->err);
+	return l->set;
 }
 
 void
@@ -132,9 +31,9 @@ log_post(struct log *l, enum log_origin origin, enum sl_level level, struct sl_s
 	bool first = false;
 
 	pthread_mutex_lock(&l->lock);
-	if (l->count < POSTS) {
+	if (l->count < LOG_POSTS) {
 		first = l->count == 0;
-		p = &l->post[(l->head + l->count++) % POSTS];
+		p = &l->post[(l->head + l->count++) % LOG_POSTS];
 		p->origin = origin;
 		p->level = level;
 		p->len = sl_min(text.len, (uint32_t)LOG_TEXT);
@@ -150,14 +49,20 @@ log_post(struct log *l, enum log_origin origin, enum sl_level level, struct sl_s
 
 /* A message is one line, whatever is in it. */
 static void
-put_line(struct sink *s, struct sl_buf *b, uint32_t max)
+one_line(struct sl_buf *b)
 {
-	max = sl_min(max, b->size - 1); // without the newline, as HAProxy
-	b->len = sl_min(b->len, max);
 	for (uint32_t i = 0; i < b->len; i++) {
 		if (b->p[i] == '\n' || b->p[i] == '\r')
 			b->p[i] = ' ';
 	}
+}
+
+static void
+put_line(struct sink *s, struct sl_buf *b, uint32_t max)
+{
+	max = sl_min(max, b->size - 1); // without the newline, as HAProxy
+	b->len = sl_min(b->len, max);
+	one_line(b);
 	b->p[b->len++] = '\n';
 	sink_line(s, b->p, b->len);
 }
@@ -180,34 +85,43 @@ struct line {
 
 /* To those targets of the mask whose level it passes. */
 static void
-emit(struct log *l, const struct line *x)
+emit(struct log *l, const struct log_set *s, const struct line *x)
 {
 	struct log_head_args h = { .us = wall_us(),
 		.pid = l->pid,
-		.tag = x->tag.len > 0 ? x->tag : sl_str_c(l->tag),
+		.tag = x->tag.len > 0 ? x->tag : sl_str_c(s->tag),
 		.sd = x->sd };
 	char mem[LOG_LINE];
 	struct sl_buf b;
 
-	for (uint32_t i = 0; i < l->ntargets; i++) {
-		const struct log_target *t = &l->target[i];
+	for (uint32_t i = 0; i < s->ntargets; i++) {
+		const struct log_target *t = &s->target[i];
+		uint32_t len = t->len != 0 ? t->len : LOG_LINE;
+		struct ring *r = s->out[i]->ring;
 
 		if ((x->mask >> i & 1) == 0 || x->level > t->level)
 			continue;
 		sl_buf_init(&b, mem, sizeof(mem));
 		h.level = sl_max(x->level, (enum sl_level)t->min_level);
 		log_head(&b, t, &h);
-		sl_buf_add(&b, x->text);
-		put_line(l->sink[i], &b, t->len != 0 ? t->len : LOG_LINE);
+		if (r == NULL) {
+			sl_buf_add(&b, x->text);
+			put_line(s->out[i]->sink, &b, len);
+			continue;
+		}
+		// as HAProxy: "len" is of the text, the ring's of both
+		sl_buf_add(&b, sl_str_make(x->text.p, sl_min(x->text.len, len - 1)));
+		b.len = sl_min(b.len, s->maxlen[i]);
+		one_line(&b);
+		ring_push(r, b.p, b.len);
 	}
 }
 
-/* What waits in streams. */
+/* What waits in streams, and who waits for rings. */
 static void
 flush_all(struct log *l)
 {
-	for (uint32_t i = 0; i < l->ntargets; i++)
-		sink_flush(l->sink[i]);
+	outlets_flush(&l->outlets);
 	sink_flush(&l->out);
 	sink_flush(&l->err);
 }
@@ -248,7 +162,7 @@ take(struct log *l, struct post *out)
 
 	pthread_mutex_lock(&l->lock);
 	if (l->count > 0) {
-		const struct post *p = &l->post[l->head++ % POSTS];
+		const struct post *p = &l->post[l->head++ % LOG_POSTS];
 
 		l->count--;
 		memcpy(out, p, offsetof(struct post, text) + p->len);
@@ -264,8 +178,9 @@ log_drain(struct log *l)
 	struct post p;
 
 	// bounded: whoever posts faster than we write must not keep the event loop here
-	for (uint32_t i = 0; i < POSTS && take(l, &p); i++) {
-		emit(l, &(struct line){ .mask = l->mask,
+	for (uint32_t i = 0; i < LOG_POSTS && take(l, &p); i++) {
+		emit(l, l->set,
+			&(struct line){ .mask = l->set->mask,
 				.level = p.level,
 				.text = sl_str_make(p.text, p.len) });
 		if (!l->quiet && p.level <= SL_INFO)
@@ -305,7 +220,7 @@ emit_record(struct log *l, const struct model *m, const struct logrec *r)
 		.pid = l->pid,
 		.log_count = count_record(l, fe),
 		.date = log_date };
-	// a record of an older generation goes where messages go
+	// one whose model is no more goes where messages go
 	struct line x = { .mask = fe != NULL ? fe->log_mask : UINT32_MAX,
 		.level = (enum sl_level)r->level,
 		.tag = fe != NULL ? fe->log_tag : SL_STR_NULL };
@@ -315,7 +230,7 @@ emit_record(struct log *l, const struct model *m, const struct logrec *r)
 	if (x.text.len == 0) // as HAProxy: a format may give nothing
 		return;
 	x.sd = sl_str_make(sd, log_structured(&e, r, sd, sizeof(sd)));
-	emit(l, &x);
+	emit(l, set_of(l, r->generation), &x);
 }
 
 uint32_t
@@ -339,39 +254,4 @@ log_collect(struct log *l, struct lcore *const *lc, uint16_t n, log_model_fn fin
 	if (got > 0)
 		flush_all(l);
 	return got;
-}
-
-void
-log_flush(struct log *l, int wait_ms)
-{
-	struct sink *s[LOG_TARGETS + 2] = { &l->out, &l->err };
-
-	log_drain(l);
-	memcpy(s + 2, l->sink, sizeof(l->sink));
-	for (uint32_t i = 0; i < l->ntargets + 2; i++) {
-		struct pollfd p = { .fd = s[i]->fd, .events = POLLOUT };
-
-		while (!sink_flush(s[i]) && poll(&p, 1, wait_ms) > 0)
-			;
-	}
-}
-
-static void
-count(struct sink *s, struct log_stats *out)
-{
-	out->lines += atomic_load_explicit(&s->lines, memory_order_relaxed);
-	out->lost_sink += atomic_load_explicit(&s->lost, memory_order_relaxed);
-}
-
-void
-log_get_stats(struct log *l, struct log_stats *out)
-{
-	*out = (struct log_stats){ 0 };
-	count(&l->out, out);
-	count(&l->err, out);
-	for (uint32_t i = 0; i < l->ntargets; i++) {
-		if (l->sink[i] != &l->out && l->sink[i] != &l->err)
-			count(l->sink[i], out);
-	}
-	out->lost_post = atomic_load_explicit(&l->lost_post, memory_order_relaxed);
 }

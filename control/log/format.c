@@ -124,15 +124,18 @@ log_head(struct sl_buf *b, const struct log_target *t, const struct log_head_arg
 	char day[32];
 	struct tm tm;
 
-	if (t->form == LOG_RFC3164 || t->form == LOG_RFC5424 || t->form == LOG_PRIORITY)
+	if (t->form == LOG_RFC3164 || t->form == LOG_LOCAL || t->form == LOG_RFC5424 ||
+		t->form == LOG_PRIORITY)
 		sl_buf_printf(b, "<%u>", pri);
 	else if (t->form == LOG_SHORT || t->form == LOG_TIMED)
 		sl_buf_printf(b, "<%u>", (unsigned)level);
 	switch (t->form) {
 	case LOG_RFC3164:
+	case LOG_LOCAL:
 		localtime_r(&sec, &tm);
 		strftime(day, sizeof(day), "%b %e %H:%M:%S", &tm);
-		sl_buf_printf(b, "%s localhost %.*s[%d]: ", day, SL_STR_ARG(h->tag), h->pid);
+		sl_buf_printf(b, "%s %s%.*s[%d]: ", day, t->form == LOG_LOCAL ? "" : "localhost ",
+			SL_STR_ARG(h->tag), h->pid);
 		break;
 	case LOG_RFC5424:
 		sl_buf_addc(b, "1 ");

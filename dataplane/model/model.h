@@ -258,6 +258,7 @@ enum log_form {
 	LOG_TIMED,
 	LOG_ISO,
 	LOG_RAW,
+	LOG_LOCAL, // rfc3164 without the host's name
 	LOG_NR_FORMS
 };
 enum log_kind {
@@ -265,6 +266,7 @@ enum log_kind {
 	LOG_TO_STDERR,
 	LOG_TO_FD,    // a descriptor that was inherited
 	LOG_TO_DGRAM, // syslog: UDP, or a path
+	LOG_TO_RING,
 };
 #define LOG_TARGETS 32 // of all lines; a proxy's are a mask of them
 struct log_target {
@@ -276,6 +278,25 @@ struct log_target {
 	uint8_t level,
 		min_level; // messages above `level` are dropped, those below min_level raised to it
 	uint32_t len;      // longest line
+	struct sl_str ring; // LOG_TO_RING: its name
+};
+
+/* A "ring" section: lines in memory, and servers that each get them all. */
+struct ring_server {
+	struct src_pos pos;
+	struct sl_str name;
+	struct ip_port addr; // the host's
+	bool octet_count;    // framing of RFC 6587 3.4.1; else a newline behind each line
+};
+struct ring_conf {
+	struct src_pos pos;
+	struct sl_str name, description;
+	enum log_form form;
+	uint32_t maxlen; // of a line with its head
+	uint32_t size;   // bytes of the buffer
+	uint32_t connect_ms, server_ms; // 0: never
+	const struct ring_server *server;
+	uint32_t nservers;
 };
 
 struct cpu_map {
@@ -334,6 +355,8 @@ struct global_conf {
 	struct log_target log_target[LOG_TARGETS]; // each once
 	uint32_t nlog_targets;
 	uint32_t log_mask; // those of the global section
+	const struct ring_conf *ring;
+	uint32_t nrings;
 	uint32_t hard_stop_ms;      // "hard-stop-after"; 0: never
 	uint32_t grace_ms;          // "grace": between SIGUSR1 and the soft stop
 	struct sl_str health_file;  // there while traffic is welcome; empty: none

@@ -162,3 +162,143 @@ def test_errors(net):
     check("invalid" not in ask(api, "show errors web response"), "no response was invalid")
     net.stop_sluice(p)
     check(not os.path.exists(api), "the socket's file is left")
+
+
+LOGS = """global
+    stats socket %(api)s level admin
+    log-tag tag-%(name)s
+ring r
+    format local
+    size %(size)d
+    timeout connect 1s
+    timeout server 10s
+    server s unix@%(dir)s/tcp log-proto octet-count
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 1h
+    timeout server 1h
+listen web
+    bind unix@%(dir)s/web
+    log %(dir)s/%(name)s.log local0
+    log ring@r local0
+    log-format "R %%s %(name)s"
+    server a unix@%(dir)s/srv
+"""
+
+
+def listen(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(path)
+    s.listen(50)
+    s.settimeout(20)
+    return s
+
+
+class Collector:
+    """A syslog daemon on streams, with counted octets; what the daemon says of itself is left out."""
+
+    def __init__(self, path):
+        self.sock, self.con, self.rest = listen(path), None, b""
+
+    def lines(self, n):
+        """The next n records; over the connection that is there, or the next one."""
+        if self.con is None:
+            self.con = self.sock.accept()[0]
+            self.con.settimeout(20)
+        out = []
+        while len(out) < n:
+            head, found, text = self.rest.partition(b" ")
+            if found and len(text) >= int(head):
+                line = text[:int(head)].decode()
+                self.rest = text[int(head):]
+                out += [line] if ": R a " in line else []
+                continue
+            got = self.con.recv(65536)
+            check(got, "the connection to the collector has ended")
+            self.rest += got
+        return out
+
+    def close(self):
+        self.con.close()
+        self.sock.close()
+        self.con, self.rest = None, b""
+
+
+def test_reloaded(net):
+    """Targets change by reload: what an older generation writes goes where it said, rings keep their lines."""
+    where = net.file("")
+    api = net.file("api")
+    tcp, srv = Collector(net.file("tcp")), listen(net.file("srv"))
+    dgram = {}
+    for name in ("old", "new"):
+        dgram[name] = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        dgram[name].bind(net.file(name + ".log"))
+        dgram[name].settimeout(20)
+
+    def conf(name, size=20000):
+        return LOGS % {"api": api, "dir": where.rstrip("/"), "name": name, "size": size}
+
+    def reload(name, size):
+        net.write("sluice.cfg", conf(name, size))
+        out = ask(api, "reload")
+        check(out.startswith("Success=1"), out)
+
+    def record(name):
+        """The next record at a target: its tag and text."""
+        while True:
+            text = dgram[name].recv(4096).decode()
+            if ": R a " in text:
+                return text.split()[4].split("[")[0] + " " + text.split(": ")[1].strip()
+
+    def connect():
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(net.file("web"))
+        return s, srv.accept()[0]
+
+    def once():
+        for s in connect():
+            s.close()
+
+    def tails(n):
+        return [x.split("]: ")[1] for x in tcp.lines(n)]
+
+    p = net.sluice(conf("old"))
+    held = connect()
+    once()
+    check(record("old") == "tag-old R a old", "the first record")
+    with socket.socket(socket.AF_UNIX) as watch:
+        watch.settimeout(20)
+        watch.connect(api)
+        watch.sendall(b"prompt\nshow events r -nw\n")
+        check(watch.recv(100) == b"\n> ", "no prompt")
+        reload("new", 40000)
+        once()
+        check(record("new") == "tag-new R a new", "a record of the new generation")
+        check(tails(2) == ["R a old", "R a new"], "records of two generations in the ring")
+        for s in held:
+            s.close()
+        check(record("old") == "tag-old R a old", "a record of the old generation")
+        check(tails(1) == ["R a old"], "its line in the ring")
+        seen = b""
+        while b"R a old" not in seen:
+            seen += watch.recv(4096)
+        check(b"R a new" in seen and b"> " not in seen, "seen as they came: %r" % seen)
+        watch.sendall(b"\n")
+        wait_for("its prompt", lambda: watch.recv(100).endswith(b"\n> "))
+    # the collector goes away: what it did not get comes with the next one, to the line
+    tcp.close()
+    for _ in range(5):
+        once()
+    os.unlink(net.file("tcp"))
+    tcp = Collector(net.file("tcp"))
+    check(tails(5) == ["R a new"] * 5, "lines over a new connection")
+    check(ask(api, "show events r").count("R a ") == 8, "lines in the ring")
+    check("    r          : type=buffer, 0 dropped, r\n" in ask(api, "show events"), "the ring's row")
+    # a descriptor that was not there at start may be anything by now; what fails changes nothing
+    net.write("sluice.cfg", conf("old").replace("    log ring@r", "    log fd@2 local0\n    log ring@r"))
+    out = ask(api, "reload")
+    check("'log fd@2' was not there at start" in out and out.startswith("Success=0"), out)
+    once()
+    check(record("new") == "tag-new R a new", "a record behind a refused reload")
+    net.stop_sluice(p)

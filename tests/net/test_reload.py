@@ -324,9 +324,7 @@ def test_fixed(net):
         ("global\n", "global\n user nobody\n", "'user' or 'uid' is fixed at start (0, and now 65534)"),
         ("global\n", "global\n gid 7\n", "'group' or 'gid' is fixed at start"),
         ("global\n", "global\n chroot /tmp\n", "'chroot' is fixed at start"),
-        ("global\n", "global\n log-tag x\n", "'log-tag' is fixed at start"),
         ("global\n", "global\n tune.tcp.delack 20ms\n", "'tune.tcp.*' is fixed at start"),
-        ("global\n", "global\n log 127.0.0.1 local0\n", "'log' is fixed at start"),
         ("level admin", "level operator", "'stats socket' is fixed at start"),
         ("global\n", "global\n maxconn 10000000\n", "'maxconn 10000000' is more than"),
         ("global\n", "global\n setenv RELOAD_TEST 1\n", "the environment is fixed at start"),
@@ -342,6 +340,7 @@ def test_fixed(net):
         ("global\n", "global\n maxconn 100\n", None),
         ("global\n", "global\n setenv PATH %s\n" % os.environ["PATH"], None),
         ("global\n", "global\n hard-stop-after 30s\n node x\n stats timeout 20s\n", None),
+        ("global\n", "global\n log 127.0.0.1 local0\n log-tag x\n", None),
     ]
     bed = Bed(net, "af_xdp")
     before = bed.conf("A")

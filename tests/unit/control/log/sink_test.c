@@ -30,7 +30,7 @@ static int
 setup(void **state)
 {
 	struct fix *f = calloc(1, sizeof(*f));
-	struct log_spec s = { .target = &raw, .ntargets = 1, .err = -1, .quiet = true };
+	struct log_spec s = { .conf = { .target = &raw, .ntargets = 1 }, .err = -1, .quiet = true };
 
 	signal(SIGPIPE, SIG_IGN);
 	f->ev = ev_loop_new(0);
@@ -164,7 +164,9 @@ test_datagrams(void **state)
 {
 	static struct host_sock hs = { .fd = -1, .name = "\0sluice-sink-test", .len = 17 };
 	struct log_target t[2] = { raw, raw };
-	struct log_spec s = { .target = t, .ntargets = 2, .err = -1, .out = -1, .quiet = true };
+	struct log_spec s = {
+		.conf = { .target = t, .ntargets = 2 }, .err = -1, .out = -1, .quiet = true
+	};
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0), got = 0;
 	struct fix *f = *state;
