@@ -21,6 +21,7 @@
 #include "control/health.h"
 #include "control/script/script.h"
 #include "control/tap.h"
+#include "dataplane/expr/patset.h"
 
 #define LOG_TICK     0.005 // seconds between looks at the log rings, while there are records
 #define LOG_IDLE     0.05  // and while there are none: a ring of 1024 lasts for 20,000 per second
@@ -35,6 +36,8 @@ struct running {
 	struct ev_timer log, link, watch, hard, grace;
 	uint32_t link_changes[PORT_MAX], conflicts[PORT_MAX]; // told so far
 	double conflict_next[PORT_MAX];
+	struct pat_set *pats; // that has lists waiting for a grace
+	uint64_t pats_since[LCORE_MAX];
 	bool draining; // "grace": the health file is gone, connections are still accepted
 	bool soft;     // stopping, streams may end
 	int code;
@@ -229,10 +232,33 @@ on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 	taps_look(r->d);
 }
 
+/* Frees the lists of patterns that a change replaced, when no worker can see them any more. */
 static void
-on_watch(struct ev_loop *ev sl_unused, struct ev_timer *t sl_unused, int events sl_unused)
+free_patterns(struct running *r)
 {
-	script_watch();
+	struct daemon *d = r->d;
+	struct pat_set *s = d->model->pats;
+
+	if (r->pats == s && s != NULL && epoch_passed(d->lc, d->nlc, r->pats_since)) {
+		pat_set_release(s);
+		r->pats = NULL;
+	} else if (r->pats != s) {
+		r->pats = NULL; // of a generation before: they go with it
+	}
+	if (r->pats == NULL && s != NULL && pat_set_retire(s)) {
+		r->pats = s;
+		epoch_snapshot(d->lc, d->nlc, r->pats_since);
+	}
+}
+
+static void
+on_watch(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
+{
+	struct running *r = t->data;
+
+	if (r->d->scripts)
+		script_watch();
+	free_patterns(r);
 }
 
 /* -D: the process in the foreground ends now, and stdio is let go, as HAProxy does. */
@@ -330,6 +356,7 @@ daemon_run(struct daemon *d)
 	ev_timer_init(&r.watch, on_watch, WATCH_TICK, WATCH_TICK);
 	ev_timer_init(&r.hard, on_hard_stop, 0., 0.);
 	r.hard.data = &r;
+	r.watch.data = &r;
 	ev_timer_init(&r.grace, on_grace, 0., 0.);
 	r.grace.data = &r;
 	if (d->scripts)

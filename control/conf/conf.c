@@ -5,6 +5,7 @@
  * Runs on: the loader (main at start).
  */
 #include "control/conf/conf_priv.h"
+#include "dataplane/expr/patset.h"
 
 #include <stdlib.h>
 
@@ -90,6 +91,7 @@ static int
 context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count)
 {
 	struct arena_map *map = arena_map_new();
+	struct pat_set *pats = NULL;
 
 	*c = (struct conf){ .spec = s, .count = count, .what = "", .section_name = "" };
 	c->px_last = &c->proxies;
@@ -104,8 +106,11 @@ context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count
 	c->mem.fail_in = s->fail_mem;
 	c->tmp.fail_in = s->fail_tmp;
 	c->m = arena_zalloc(&c->mem, sizeof(*c->m));
-	if (c->m == NULL || script_gen_new(&c->lua) < 0)
+	pats = pat_set_new();
+	if (c->m == NULL || pats == NULL || script_gen_new(&c->lua) < 0)
 		goto fail;
+	c->m->pats = pats;
+	script_gen_pats(c->lua, pats);
 	c->m->generation = s->generation;
 	c->m->mem = map;
 	c->m->lua = c->lua;
@@ -113,6 +118,7 @@ context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count
 	global_defaults(&c->m->global);
 	return 0;
 fail:
+	pat_set_free(pats);
 	arena_map_free(map);
 	arena_map_free(c->tmp_map);
 	return -ENOMEM;
@@ -168,6 +174,7 @@ conf_load(const struct conf_spec *s, struct model **out, struct conf_count *coun
 	if (count->errors == 0 && count->warnings > 0 && c.zero_warning)
 		conf_error_at(
 			&c, NULL, "Some warnings were found and 'zero-warning' is set. Aborting.");
+	pat_set_close(c.m->pats);
 	arena_map_free(c.tmp_map);
 	if (count->errors > 0) {
 		conf_free(c.m);
@@ -184,6 +191,7 @@ conf_free(struct model *m)
 		return;
 	if (m->lua != NULL)
 		script_gen_free(m->lua);
+	pat_set_free(m->pats);
 	arena_map_free(m->mem); // the model lies in it
 }
 

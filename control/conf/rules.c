@@ -66,7 +66,8 @@ conf_comp(struct conf *c, struct conf_px *px, struct arena *mem, enum eval_point
 		.file = rule_file, .page = rule_page, .pages = rule_pages, .file_ctx = c
 	};
 	return (struct expr_comp){
-		.mem = mem, .ext = &c->ext, .diag = &c->diag, .acls = px->acls, .point = point,
+		.mem = mem, .ext = &c->ext, .diag = &c->diag, .acls = px->acls, .pats = c->m->pats,
+		.point = point,
 		.mode = px->p->mode == PX_HTTP ? EXPR_HTTP : EXPR_TCP
 	};
 }

@@ -51,6 +51,18 @@ script_gen_conf(struct script_gen *g, const struct global_conf *conf)
 }
 
 void
+script_gen_pats(struct script_gen *g, struct pat_set *pats)
+{
+	g->pats = pats;
+}
+
+struct pat_set *
+script_pats(struct lua_State *L)
+{
+	return script_state_of(L)->gen->pats;
+}
+
+void
 script_gen_cancel(struct script_gen *g, const _Atomic(bool) *flag)
 {
 	g->cancel = flag;

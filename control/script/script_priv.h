@@ -72,6 +72,7 @@ struct script_gen {
 	struct script_file *file;
 	uint32_t nfiles;
 	char *prepend, *prepend_c; // package.path, package.cpath
+	struct pat_set *pats;
 	struct global_conf conf; // its strings live in the model
 	/* limits */
 	uint32_t slice;

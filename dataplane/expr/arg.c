@@ -8,7 +8,6 @@
  */
 #include "dataplane/expr/expr_priv.h"
 #include "dataplane/expr/regex.h"
-#include "dataplane/expr/regex.h"
 
 static const char *const arg_names[] = {
 	[ARG_END] = "nothing",
@@ -18,6 +17,8 @@ static const char *const arg_names[] = {
 	[ARG_NET] = "network",
 	[ARG_VAR] = "variable",
 	[ARG_INTVAR] = "integer or variable",
+	[ARG_IP] = "IP address",
+	[ARG_MAP] = "file",
 	[ARG_IP4] = "IPv4 address",
 	[ARG_IP6] = "IPv6 address",
 	[ARG_MASK4] = "IPv4 mask",
@@ -140,6 +141,7 @@ convert_one(enum arg_type want, struct sl_str t, struct arena *mem, struct arg *
 	case ARG_SINT:
 		return sl_str_i64(t, &out->i);
 	case ARG_STR:
+	case ARG_MAP:
 		out->s = arena_str(mem, t);
 		return out->s.p == NULL ? -ENOMEM : 0;
 	case ARG_TIME:
@@ -153,6 +155,9 @@ convert_one(enum arg_type want, struct sl_str t, struct arena *mem, struct arg *
 			return parse_var(t, mem, out);
 		out->type = ARG_SINT;
 		return 0;
+	case ARG_IP:
+		out->type = ARG_NET;
+		return addr_parse(t, &out->net.ip);
 	case ARG_IP4:
 	case ARG_IP6:
 		out->type = ARG_NET;

@@ -248,6 +248,31 @@ compile_fetch(struct piece *p, bool cond, struct expr_info *out)
 	return prog_add_op(b, out->each ? OP_EACH : OP_FETCH, 0, f) < 0 ? -EINVAL : 0;
 }
 
+/* The file that a map converter names, for its way of matching. */
+static int
+open_map(const struct piece *p, const struct conv_row *row, struct expr_conv *c)
+{
+	const struct expr_comp *e = p->b->e;
+	struct pat_file *f;
+	struct pat_how how;
+	char text[400];
+	struct sl_buf why;
+	int rc = -EINVAL;
+
+	sl_buf_init(&why, text, sizeof(text));
+	pat_how_of(row->priv, &how);
+	if (e->pats == NULL)
+		sl_buf_addc(&why, "files cannot be read here");
+	else
+		rc = pat_file_open(e->pats, c->args[0].s, true, &f, &why);
+	if (rc == 0)
+		rc = pat_file_view(f, &how, &c->args[0].map, &why);
+	if (rc == -ENOMEM)
+		return expr_nomem(e);
+	return rc < 0 ? expr_error(e, p->name, "invalid args in converter '%s' : %s", row->name, text)
+		      : 0;
+}
+
 static int
 compile_conv(struct piece *p, struct expr_info *out)
 {
@@ -266,8 +291,8 @@ compile_conv(struct piece *p, struct expr_info *out)
 		rc = compile_call(p, 'c', out);
 		return rc != 0 ? sl_min(rc, 0) : unknown(p, expr_convs());
 	}
-	const struct expr_conv *c = with_args(p, row, &row->args, row->check);
-	if (c == NULL)
+	struct expr_conv *c = with_args(p, row, &row->args, row->check);
+	if (c == NULL || (row->args.type[0] == ARG_MAP && open_map(p, row, c) < 0))
 		return -EINVAL;
 	if (row->in != T_ANY && !sample_can_cast(out->out, row->in))
 		return expr_error(b->e, p->name,

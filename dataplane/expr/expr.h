@@ -55,6 +55,7 @@ bool sample_can_cast(enum sample_type from, enum sample_type to);
 /* ---- what an expression may look at ---- */
 
 struct proxy; // model.h
+struct pat_view; // patset.h
 struct regex; // regex.h
 struct server;
 struct stream; // proxy.h; only OWNER rows may follow it
@@ -129,10 +130,12 @@ enum arg_type {
 	ARG_NET,
 	ARG_VAR,    // "txn.name": scope, and the name in s
 	ARG_INTVAR, // in a spec only: becomes ARG_SINT or ARG_VAR
-	ARG_IP4,    // in a spec only: becomes ARG_NET, as do the next three
+	ARG_IP,     // in a spec only: becomes ARG_NET, as do the next four
+	ARG_IP4,
 	ARG_IP6,
 	ARG_MASK4, // "24" or "255.255.255.0"; the bits in net.ip
 	ARG_MASK6,
+	ARG_MAP, // of converters: a file, compiled as the row says
 	ARG_REG, // a regular expression; the argument after the next may hold 'i': ignore case
 };
 #define EXPR_MAX_ARGS 12
@@ -143,6 +146,7 @@ struct arg {
 		struct sl_str s;
 		struct ip_net net;
 		const struct regex *re;
+		const struct pat_view *map; // of a compiled expression; before it is the path, in s
 	};
 	enum var_scope scope; // ARG_VAR
 };
@@ -255,12 +259,15 @@ struct expr_diag {
 
 /* Where named ACLs are found. */
 struct acl_scope;
+struct pat_set;
+struct pat_view;
 
 struct expr_comp {
 	struct arena *mem;             // of the generation
 	const struct expr_extern *ext; // may be NULL
 	const struct expr_diag *diag;
 	const struct acl_scope *acls; // may be NULL
+	struct pat_set *pats;         // files of patterns (patset.h); NULL: there can be none
 	enum eval_point point;
 	enum { EXPR_TCP, EXPR_HTTP, EXPR_ANY } mode; // of the proxy, for EVAL_TCP_CONTENT: in mode
 						     // http a request's head is there

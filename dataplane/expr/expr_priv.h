@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dataplane/expr/expr.h"
+#include "dataplane/expr/patset.h"
 
 /* Behind OP_FETCH and OP_EACH. */
 struct expr_fetch {
@@ -76,31 +77,16 @@ int expr_want(
 
 /* ---- patterns (pattern.c, pattern_read.c, match.c) ---- */
 
-enum pat_method {
-	PAT_FOUND,
-	PAT_BOOL,
-	PAT_INT,
-	PAT_IP,
-	PAT_BIN,
-	PAT_LEN,
-	PAT_STR,
-	PAT_BEG,
-	PAT_SUB,
-	PAT_DIR,
-	PAT_DOM,
-	PAT_END,
-	PAT_REG,
-	PAT_NR // none chosen
-};
-
 struct pat_str {
 	struct sl_str s; // lower case when icase
+	uint32_t idx;    // place in the order of reading, as of all items
 	bool icase;
 };
 
 /* A regular expression; s is its text. */
 struct pat_re {
 	struct sl_str s;
+	uint32_t idx;
 	bool icase;
 	const struct regex *re;
 };
@@ -108,12 +94,14 @@ struct pat_re {
 /* Both bounds belong to the range. */
 struct pat_range {
 	int64_t lo, hi;
+	uint32_t idx;
 };
 
 /* Any mask, HAProxy takes them with holes too. */
 struct pat_net {
 	struct ip_addr ip; // masked
 	uint64_t mask[2];
+	uint32_t idx;
 };
 
 /* Nets with the same family and mask, in order of their addresses. */
@@ -126,7 +114,7 @@ struct pat_list {
 	enum pat_method m;
 	uint32_t n;
 	uint32_t nexact;  // strings: the first ones respect case, the rest does not
-	bool sorted;      // PAT_STR: each of the two parts is in order
+	bool sorted;      // PAT_STR: each of the two parts is in order; PAT_BEG: all, with case
 	uint32_t ngroups; // PAT_IP: 0 if the list is short
 	const struct pat_group *group;
 	union {
@@ -135,6 +123,10 @@ struct pat_list {
 		const struct pat_range *range;
 		const struct pat_net *net;
 	};
+	/* lists of files, which may change at any time */
+	const struct pat_view *const *view;
+	uint32_t nview;
+	const struct sample *value; // of a map, by idx; NULL: none
 };
 
 /* What the expression before the patterns is. */
@@ -156,7 +148,14 @@ struct pat_reader {
 	void *items;
 	uint32_t n, cap;
 	size_t size; // of one
+	bool any_icase; // one of them is without case
+	bool maps;      // -M: files have values
+	int32_t id;     // -u: number of the next file; -1
+	const struct pat_view *view[16];
+	uint32_t nview;
 };
+/* Sorts what was read, for searching. */
+int pat_finish(struct pat_reader *r, struct pat_list *l);
 /* Size of a method's item. */
 size_t pat_item_size(enum pat_method m);
 /* Adds one pattern; 0, or -EINVAL after a message. */
@@ -170,6 +169,20 @@ const struct pat_list *pat_compile(const struct expr_comp *e, const struct pat_c
 	const struct sl_str *word, uint32_t n);
 /* s is of the type that the method needs. */
 bool pat_match(const struct pat_list *l, const struct sample *s);
+/* What a map converter's row says (conv_map.c). */
+void pat_how_of(uintptr_t priv, struct pat_how *out);
+/* What is in force now; workers only. */
+const struct pat_list *pat_view_list(const struct pat_view *v);
+/* The item that a map takes (lookup.c): the longest prefix, else the first; its idx, or -1. */
+int64_t pat_lookup(const struct pat_list *l, const struct sample *s);
+bool pat_match_one(enum pat_method m, struct sl_str text, const struct pat_str *p);
+/* Is it inside? The IPv4 address in an IPv6 one, and the other way round, as HAProxy. */
+struct pat_ip {
+	struct ip_addr v4, v6;
+	bool has4;
+};
+void pat_ip(const struct ip_addr *ip, struct pat_ip *out);
+bool pat_in_net(const struct pat_net *p, const struct pat_ip *ip);
 /* Order of the strings of a sorted part. */
 int pat_str_cmp(struct sl_str a, struct sl_str b, bool fold);
 void pat_dump(const struct pat_list *l, struct sl_buf *out);

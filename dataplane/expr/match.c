@@ -78,8 +78,8 @@ match_word(enum pat_method m, struct sl_str text, struct sl_str pat, bool icase)
 	return false;
 }
 
-static bool
-match_one(enum pat_method m, struct sl_str text, const struct pat_str *p)
+bool
+pat_match_one(enum pat_method m, struct sl_str text, const struct pat_str *p)
 {
 	switch (m) {
 	case PAT_BEG:
@@ -99,11 +99,13 @@ match_one(enum pat_method m, struct sl_str text, const struct pat_str *p)
 static bool
 match_text(const struct pat_list *l, struct sl_str text)
 {
+	if (l->sorted && l->m == PAT_BEG)
+		return pat_lookup(l, &(struct sample){ .type = T_STR, .s = text }) >= 0;
 	if (l->sorted)
 		return search(l->str, l->nexact, text, false) ||
 			search(l->str + l->nexact, l->n - l->nexact, text, true);
 	for (uint32_t i = 0; i < l->n; i++) {
-		if (match_one(l->m, text, &l->str[i]))
+		if (pat_match_one(l->m, text, &l->str[i]))
 			return true;
 	}
 	return false;
@@ -164,38 +166,47 @@ search_group(const struct pat_net *net, uint32_t n, const struct ip_addr *ip)
 	return false;
 }
 
-static bool
-in_net(const struct pat_net *p, const struct ip_addr *ip)
+bool
+pat_in_net(const struct pat_net *p, const struct pat_ip *x)
 {
+	bool is4 = p->ip.family == ADDR_V4;
+	const struct ip_addr *ip = is4 ? &x->v4 : &x->v6;
+
+	if (is4 && !x->has4)
+		return false;
 	return (ip->q[0] & p->mask[0]) == p->ip.q[0] && (ip->q[1] & p->mask[1]) == p->ip.q[1];
+}
+
+void
+pat_ip(const struct ip_addr *ip, struct pat_ip *out)
+{
+	*out = (struct pat_ip){ .v6 = *ip, .v4 = { .family = ADDR_V4 }, .has4 = true };
+	if (ip->family == ADDR_V4) {
+		out->v4 = *ip;
+		memset(out->v6.b, 0, 10);
+		out->v6.b[10] = out->v6.b[11] = 0xff;
+		memcpy(out->v6.b + 12, ip->b, 4);
+	} else {
+		out->has4 = inner_v4(ip, &out->v4.v4);
+	}
 }
 
 static bool
 match_ip(const struct pat_list *l, const struct ip_addr *ip)
 {
-	struct ip_addr v6 = *ip, v4 = { .family = ADDR_V4 };
-	bool has4 = true;
+	struct pat_ip x;
 
-	if (ip->family == ADDR_V4) {
-		v4 = *ip;
-		memset(v6.b, 0, 10);
-		v6.b[10] = v6.b[11] = 0xff;
-		memcpy(v6.b + 12, ip->b, 4);
-	} else {
-		has4 = inner_v4(ip, &v4.v4);
-	}
+	pat_ip(ip, &x);
 	for (uint32_t i = 0; i < l->ngroups; i++) {
 		const struct pat_net *net = l->net + l->group[i].start;
 		bool is4 = net->ip.family == ADDR_V4;
-		if ((!is4 || has4) && search_group(net, l->group[i].n, is4 ? &v4 : &v6))
+		if ((!is4 || x.has4) && search_group(net, l->group[i].n, is4 ? &x.v4 : &x.v6))
 			return true;
 	}
 	if (l->ngroups != 0)
 		return false;
 	for (uint32_t i = 0; i < l->n; i++) {
-		const struct pat_net *p = &l->net[i];
-		bool is4 = p->ip.family == ADDR_V4;
-		if ((!is4 || has4) && in_net(p, is4 ? &v4 : &v6))
+		if (pat_in_net(&l->net[i], &x))
 			return true;
 	}
 	return false;
@@ -211,8 +222,8 @@ match_regex(const struct pat_list *l, struct sl_str text)
 	return false;
 }
 
-bool
-pat_match(const struct pat_list *l, const struct sample *s)
+static bool
+match_list(const struct pat_list *l, const struct sample *s)
 {
 	switch (l->m) {
 	case PAT_FOUND:
@@ -230,4 +241,16 @@ pat_match(const struct pat_list *l, const struct sample *s)
 	default:
 		return match_text(l, s->s);
 	}
+}
+
+bool
+pat_match(const struct pat_list *l, const struct sample *s)
+{
+	if (match_list(l, s))
+		return true;
+	for (uint32_t i = 0; i < l->nview; i++) {
+		if (match_list(pat_view_list(l->view[i]), s))
+			return true;
+	}
+	return false;
 }

@@ -4,9 +4,8 @@
  *
  * Runs on: the thread that loads a configuration.
  * Follows: HAProxy's manual 7.1; its messages where they are known.
- * Not here: one pattern (pattern_read.c), comparing (match.c); run-time edits, which are refused.
+ * Not here: one pattern (pattern_read.c), comparing (match.c), files (patset.c).
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "dataplane/expr/expr_priv.h"
@@ -89,52 +88,49 @@ method_of_type(enum sample_type t)
 
 /* ---- flags, files, words ---- */
 
-static int
-read_lines(struct pat_reader *r, FILE *f)
-{
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t len;
-	int rc = 0;
-
-	while (rc == 0 && (len = getline(&line, &cap, f)) >= 0) {
-		struct sl_str w = sl_str_make(line, (size_t)len);
-		if (w.len != 0 && w.p[0] == '#')
-			continue;
-		while (w.len != 0 && (w.p[0] == ' ' || w.p[0] == '\t')) {
-			w.p++;
-			w.len--;
-		}
-		while (w.len != 0 && (w.p[w.len - 1] == '\n' || w.p[w.len - 1] == '\r'))
-			w.len--;
-		if (w.len != 0)
-			rc = pat_read(r, w);
-	}
-	free(line);
-	return rc;
-}
-
+/* "-f file": a view of it, which follows what becomes of the file at run time. */
 static int
 read_file(struct pat_reader *r, struct sl_str path)
 {
-	struct sl_str name = arena_str(r->e->mem, path); // with a NUL
+	struct pat_how how = { .m = r->m, .icase = r->icase, .out = T_ANY };
+	const struct pat_view *v;
+	struct pat_file *f;
+	char text[400];
+	struct sl_buf why;
 
-	if (name.p == NULL)
+	sl_buf_init(&why, text, sizeof(text));
+	if (r->e->pats == NULL)
+		return expr_error(r->e, path, "files cannot be read here");
+	if (r->nview == SL_ARRAY_SIZE(r->view))
+		return expr_error(r->e, path, "more than %u files", r->nview);
+	int rc = pat_file_open(r->e->pats, path, r->maps, &f, &why);
+	if (rc == 0 && r->id >= 0 && pat_file_number(f, r->id) < 0)
+		return expr_error(r->e, path, "'-u %d': another file has this number", r->id);
+	if (rc == 0)
+		rc = pat_file_view(f, &how, &v, &why);
+	if (rc == -ENOMEM)
 		return expr_nomem(r->e);
-	FILE *f = fopen(name.p, "re");
-	if (f == NULL)
-		return expr_error(r->e, path, "failed to open pattern file <%.*s>: %s",
-			SL_STR_ARG(path), strerror(errno));
-	int rc = read_lines(r, f);
-	fclose(f);
-	return rc;
+	if (rc < 0)
+		return expr_error(r->e, path, "%s", text);
+	r->view[r->nview++] = v;
+	return 0;
+}
+
+/* "-u 12", before "-f": the number of the file. */
+static int
+read_number_of_file(struct pat_reader *r, struct sl_str w)
+{
+	uint64_t n;
+
+	if (sl_str_u64(w, &n) < 0 || n > INT32_MAX)
+		return expr_error(r->e, w, "'-u' expects a number, got '%.*s'", SL_STR_ARG(w));
+	r->id = (int32_t)n;
+	return 0;
 }
 
 static int
 bad_flag(const struct pat_reader *r, struct sl_str w)
 {
-	if (sl_str_eq(w, SL_STR("-M")) || sl_str_eq(w, SL_STR("-u")))
-		return expr_error(r->e, w, "ACL option '%.*s' is not supported yet", SL_STR_ARG(w));
 	return expr_error(r->e, w,
 		"'%.*s' is not a valid ACL option. Please use '--' before any pattern beginning "
 		"with a '-'",
@@ -155,13 +151,18 @@ read_flags(struct pat_reader *r, const struct sl_str *word, uint32_t n)
 			r->icase = true;
 		} else if (sl_str_eq(w, SL_STR("-n"))) {
 			continue; // names are never resolved
-		} else if (sl_str_eq(w, SL_STR("-m")) || sl_str_eq(w, SL_STR("-f"))) {
+		} else if (sl_str_eq(w, SL_STR("-M"))) {
+			r->maps = true;
+		} else if (sl_str_eq(w, SL_STR("-m")) || sl_str_eq(w, SL_STR("-f")) ||
+			sl_str_eq(w, SL_STR("-u"))) {
 			if (++i == n)
 				return expr_error(
 					r->e, w, "'%.*s' needs a word behind it", SL_STR_ARG(w));
 			if (w.p[1] == 'f' && read_file(r, word[i]) < 0)
 				return -EINVAL;
-			if (w.p[1] == 'm' && r->n != 0)
+			if (w.p[1] == 'u' && read_number_of_file(r, word[i]) < 0)
+				return -EINVAL;
+			if (w.p[1] == 'm' && (r->n != 0 || r->nview != 0))
 				return expr_error(r->e, w, "'-m' must stand before '-f'");
 		} else {
 			return bad_flag(r, w);
@@ -182,7 +183,7 @@ choose_method(const struct expr_comp *e, const struct pat_ctx *ctx, const struct
 		if (sl_str_eq(word[i], SL_STR("--")))
 			break;
 		bool method = sl_str_eq(word[i], SL_STR("-m"));
-		if (!method && !sl_str_eq(word[i], SL_STR("-f")))
+		if (!method && !sl_str_eq(word[i], SL_STR("-f")) && !sl_str_eq(word[i], SL_STR("-u")))
 			continue;
 		if (++i == n)
 			break; // read_flags() reports it
@@ -222,7 +223,8 @@ cmp_pat_str(const void *a, const void *b)
 
 	if (x->icase != y->icase)
 		return x->icase ? 1 : -1;
-	return pat_str_cmp(x->s, y->s, false);
+	int d = pat_str_cmp(x->s, y->s, false);
+	return d != 0 ? d : (x->idx > y->idx) - (x->idx < y->idx);
 }
 
 static int
@@ -233,7 +235,9 @@ cmp_pat_net(const void *a, const void *b)
 
 	if (d == 0)
 		d = memcmp(x->mask, y->mask, sizeof(x->mask));
-	return d != 0 ? d : memcmp(x->ip.b, y->ip.b, sizeof(x->ip.b));
+	if (d == 0)
+		d = memcmp(x->ip.b, y->ip.b, sizeof(x->ip.b));
+	return d != 0 ? d : (x->idx > y->idx) - (x->idx < y->idx);
 }
 
 static bool
@@ -265,8 +269,8 @@ group_nets(struct pat_reader *r, struct pat_list *l)
 	return 0;
 }
 
-static int
-finish(struct pat_reader *r, struct pat_list *l)
+int
+pat_finish(struct pat_reader *r, struct pat_list *l)
 {
 	l->m = r->m;
 	l->n = r->n;
@@ -275,7 +279,7 @@ finish(struct pat_reader *r, struct pat_list *l)
 		return 0;
 	if (r->m == PAT_IP)
 		return group_nets(r, l);
-	if (r->m != PAT_STR)
+	if (r->m != PAT_STR && (r->m != PAT_BEG || r->any_icase))
 		return 0;
 	qsort(r->items, r->n, r->size, cmp_pat_str);
 	while (l->nexact < l->n && !l->str[l->nexact].icase)
@@ -288,7 +292,7 @@ const struct pat_list *
 pat_compile(
 	const struct expr_comp *e, const struct pat_ctx *ctx, const struct sl_str *word, uint32_t n)
 {
-	struct pat_reader r = { .e = e, .cmp = CMP_EQ };
+	struct pat_reader r = { .e = e, .cmp = CMP_EQ, .id = -1 };
 
 	if (choose_method(e, ctx, word, n, &r.m) < 0)
 		return NULL;
@@ -315,7 +319,17 @@ pat_compile(
 		expr_nomem(e);
 		return NULL;
 	}
-	return finish(&r, l) < 0 ? NULL : l;
+	if (r.nview != 0) {
+		const struct pat_view **v = arena_alloc(e->mem, r.nview * sizeof(*v));
+		if (v == NULL) {
+			expr_nomem(e);
+			return NULL;
+		}
+		memcpy(v, r.view, r.nview * sizeof(*v));
+		l->view = v;
+		l->nview = r.nview;
+	}
+	return pat_finish(&r, l) < 0 ? NULL : l;
 }
 
 /* ---- listing ---- */
@@ -363,4 +377,6 @@ pat_dump(const struct pat_list *l, struct sl_buf *out)
 		sl_buf_char(out, ' ');
 		dump_item(l, i, out);
 	}
+	for (uint32_t i = 0; i < l->nview; i++)
+		sl_buf_addc(out, " (file)");
 }

@@ -36,6 +36,22 @@ add_item(struct pat_reader *r)
 	return (char *)r->items + r->n++ * r->size;
 }
 
+/* What was read last is the idx-th of its list. */
+static void
+number_item(struct pat_reader *r, uint32_t idx)
+{
+	void *last = (char *)r->items + idx * r->size;
+
+	if (r->m == PAT_INT || r->m == PAT_LEN)
+		((struct pat_range *)last)->idx = idx;
+	else if (r->m == PAT_REG)
+		((struct pat_re *)last)->idx = idx;
+	else if (r->m == PAT_IP)
+		((struct pat_net *)last)->idx = idx;
+	else
+		((struct pat_str *)last)->idx = idx;
+}
+
 static int
 read_string(struct pat_reader *r, struct sl_str w)
 {
@@ -44,6 +60,7 @@ read_string(struct pat_reader *r, struct sl_str w)
 	if (p == NULL)
 		return -EINVAL;
 	p->icase = r->icase;
+	r->any_icase |= r->icase;
 	p->s = arena_str(r->e->mem, w);
 	if (p->s.p == NULL)
 		return expr_nomem(r->e);
@@ -243,8 +260,8 @@ read_net(struct pat_reader *r, struct sl_str w)
 	return 0;
 }
 
-int
-pat_read(struct pat_reader *r, struct sl_str w)
+static int
+read_one(struct pat_reader *r, struct sl_str w)
 {
 	switch (r->m) {
 	case PAT_FOUND:
@@ -262,4 +279,15 @@ pat_read(struct pat_reader *r, struct sl_str w)
 	default:
 		return read_string(r, w);
 	}
+}
+
+int
+pat_read(struct pat_reader *r, struct sl_str w)
+{
+	uint32_t n = r->n;
+	int rc = read_one(r, w);
+
+	if (rc == 0 && r->n > n)
+		number_item(r, n);
+	return rc;
 }

@@ -386,6 +386,7 @@ struct model {
 	uint32_t nbinds;
 	uint32_t nservers; // server slots in use
 	void *lua;         // opaque to workers: the states of this generation (control/script)
+	struct pat_set *pats; // files of patterns (expr/patset.h)
 	struct arena_map *mem;
 };
 

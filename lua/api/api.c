@@ -215,6 +215,8 @@ api_args(lua_State *L, int first, const char *name, const struct arg_spec *spec,
 		luaL_error(L, "'%s': no room for its arguments", name);
 	if (rc < 0)
 		luaL_error(L, "'%s': %s", name, words);
+	if (n > 0 && out[0].type == ARG_MAP) // its files belong to the configuration
+		luaL_error(L, "'%s': map: cannot load map at runtime; use Map.new()", name);
 	for (int i = 0; i < n; i++) {
 		if (re[i] != NULL)
 			out[i] = (struct arg){ .type = ARG_REG, .re = re[i] };

@@ -31,6 +31,7 @@ int l_core_tcp(lua_State *L); // api_socket.c
 #define API_CONCAT "sl.Concat"
 #define API_QUEUE  "sl.Queue"
 #define API_REGEX  "sl.Regex"
+#define API_MAP    "sl.Map"
 #define API_REPLY  "sl.Reply"
 #define API_SHARED "sl.Shared"
 #define API_APPLET_HTTP "sl.AppletHTTP"

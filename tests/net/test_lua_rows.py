@@ -32,6 +32,7 @@ frontend f
     http-response lua.row-E if { var(txn.path) -m beg /E/ }
     http-response lua.row-R if { var(txn.path) -m beg /R/ }
     http-response set-header x-out %%[var(txn.out)] if { var(txn.out) -m found }
+    http-response set-header x-word yes if { str(gamma) -f %(dir)s/words.acl }
     default_backend echo
 backend echo
     server s %(srv)s:8001
@@ -54,7 +55,7 @@ def config(have):
                  "    tcp-request content use-service lua.row-w\n" % VIP4)
     if "tcp-response" in have:
         more = "    tcp-response content lua.row-S if { var(txn.path) -m beg /S/ }\n" + more
-    return BODY % {"vip": VIP4, "srv": SRV4, "fe": fe, "more": more}
+    return BODY % {"vip": VIP4, "srv": SRV4, "fe": fe, "more": more, "dir": DIR}
 
 
 def loads():

@@ -305,7 +305,8 @@ static const struct error_row errors[] = {
 	{ __LINE__, "{ int(-5) -5 }", "-5",
 		"'-5' is not a valid ACL option. Please use '--' before any pattern beginning with "
 		"a '-'" },
-	{ __LINE__, "{ int(5) -M x }", "-M", "ACL option '-M' is not supported yet" },
+	{ __LINE__, "{ int(5) -u x }", "x", "'-u' expects a number, got 'x'" },
+	{ __LINE__, "{ int(5) -M -u }", "-u", "'-u' needs a word behind it" },
 	{ __LINE__, "{ int(5) -m }", "-m", "'-m' needs a word behind it" },
 	{ __LINE__, "{ str(a) -m foo a }", "foo",
 		"unknown matching method 'foo' when parsing ACL expression" },

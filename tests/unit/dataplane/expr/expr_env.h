@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "dataplane/expr/expr.h"
+#include "dataplane/expr/patset.h"
 #include "dataplane/model/model.h"
 
 struct env {
@@ -131,6 +132,7 @@ env_open(struct env *e)
 	e->comp = (struct expr_comp){ .mem = &e->mem,
 		.diag = &e->diag,
 		.acls = acl_scope_new(&e->mem),
+		.pats = pat_set_new(),
 		.point = EVAL_HTTP_REQ };
 	rand_seed(&e->rand, 7);
 	e->fe = (struct proxy){ .name = SL_STR("front"), .id = 2 };
@@ -156,6 +158,7 @@ env_close(struct env *e)
 		d->fn(d->p);
 		free(d);
 	}
+	pat_set_free(e->comp.pats);
 	arena_reset(&e->mem);
 	arena_reset(&e->txn);
 }
