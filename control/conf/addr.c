@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "control/conf/conf_priv.h"
+#include "control/conf/conf_addr.h"
 
 #define SOCK_NAME_MAX 108 // as sun_path
 

@@ -348,24 +348,6 @@ int fmt_compile(struct conf *c, struct conf_px *px, struct arena *mem, struct sl
 /* Index of the first if/unless at or after `from`, or n. */
 uint32_t cond_find(const struct sl_str *word, uint32_t n, uint32_t from);
 
-/* ---- addr.c ---- */
-/* Parts of "host:port" as HAProxy writes addresses; port -1: none given. */
-struct conf_addr {
-	struct ip_addr ip; // family ADDR_NONE: "*" or nothing; ADDR_UNIX: port is 0
-	int32_t port;
-	enum conf_via via;
-	struct sl_str name; // of a host, if it is still to be resolved
-	uint8_t family;     // that the name's address must have; 0: either
-};
-/* Names are resolved at once. */
-int conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out);
-/* Names are left in out->name. */
-int conf_addr_parse_named(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out);
-
-/* ---- name.c ---- */
-/* The first address of a host's name, of that family (0: either); NULL, or why there is none. */
-const char *conf_name_resolve(struct sl_str name, uint8_t family, struct ip_addr *out);
-
 /* ---- kw_lua.c ---- */
 /* Runs the lua-load lines that were read; before the first thing that may name their functions. */
 void conf_lua_load(struct conf *c);

@@ -9,7 +9,7 @@
 #include <pwd.h>
 #include <stdio.h>
 
-#include "control/conf/conf_priv.h"
+#include "control/conf/conf_addr.h"
 
 static int
 opt_name(struct conf *c sl_unused, void *obj, const char *name sl_unused, struct sl_str value,

@@ -4,7 +4,7 @@
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 3.1 and 4.2 "log".
  */
-#include "control/conf/conf_priv.h"
+#include "control/conf/conf_addr.h"
 
 static const char *const forms[LOG_NR_FORMS] = {
 	[LOG_RFC3164] = "rfc3164",

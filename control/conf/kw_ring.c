@@ -6,7 +6,7 @@
  * "backing-file"; options of a server that would change what goes over the wire are refused by name,
  * those that have no meaning for one that takes everything are warned of.
  */
-#include "control/conf/conf_priv.h"
+#include "control/conf/conf_addr.h"
 
 #define RING_SIZE 16384u // HAProxy's BUFSIZE: default and least
 #define RING_MAX  (1u << 30)

@@ -5,7 +5,7 @@
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 4.2 and 5.2, its defaults
  * (inter 2s, rise 2, fall 3, weight 1). A server without a port would take the client's: refused.
  */
-#include "control/conf/conf_priv.h"
+#include "control/conf/conf_addr.h"
 
 static int
 opt_flag(struct conf *c sl_unused, void *obj, const char *name sl_unused,

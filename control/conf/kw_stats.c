@@ -5,7 +5,7 @@
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 3.1 and 5.1 (mode, user, uid,
  * group, gid, level). Nothing is opened here: control/cli does that at start.
  */
-#include "control/conf/conf_priv.h"
+#include "control/conf/conf_addr.h"
 
 #include <grp.h>
 #include <pwd.h>

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "control/conf/conf_priv.h"
+#include "control/conf/conf_addr.h"
 
 /* RFC 1123 2.1 and the underscore that people use. */
 static bool

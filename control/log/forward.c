@@ -71,7 +71,9 @@ hang_up(struct forward *f, double again_s)
 	arm(f, again_s);
 }
 
-/* A line as it goes over the wire; its length. */
+#define FRAME_MAX (LOG_LINE + 16) // a line, its length or its newline
+
+/* A line as it goes over the wire, FRAME_MAX bytes at most; its length. */
 static uint32_t
 frame(const struct forward *f, uint64_t at, char *out)
 {
@@ -79,7 +81,7 @@ frame(const struct forward *f, uint64_t at, char *out)
 	uint32_t n = ring_peek(&f->reader, at, line, sizeof(line)), head = 0;
 
 	if (f->octet_count)
-		head = (uint32_t)sprintf(out, "%u ", n);
+		head = (uint32_t)snprintf(out, FRAME_MAX, "%u ", n);
 	memcpy(out + head, line, n);
 	if (!f->octet_count)
 		out[n++] = '\n';
@@ -89,7 +91,7 @@ frame(const struct forward *f, uint64_t at, char *out)
 static void
 fill(struct forward *f)
 {
-	while (f->read != f->reader.ring->head && sizeof(f->buf) - f->len > LOG_LINE + 16) {
+	while (f->read != f->reader.ring->head && sizeof(f->buf) - f->len > FRAME_MAX) {
 		f->len += frame(f, f->read, f->buf + f->len);
 		f->read = ring_after(&f->reader, f->read);
 	}
@@ -99,7 +101,7 @@ fill(struct forward *f)
 static void
 settle(struct forward *f)
 {
-	char line[LOG_LINE + 16];
+	char line[FRAME_MAX];
 
 	while (f->sent > 0) {
 		uint32_t n = frame(f, f->reader.at, line);
