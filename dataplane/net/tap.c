@@ -42,7 +42,8 @@ struct frames {
 
 struct net_tap {
 	/* ==== fixed ==== */
-	uint16_t nworkers, owner; // who send to the kernel; who sends for it
+	uint16_t nworkers; // all may send to the kernel: one without a queue gets segments of others
+	uint16_t owner;    // sends for it
 	uint32_t per_tick;        // frames of a class and worker
 	/* ==== main writes, workers read ==== */
 	_Atomic(uint64_t) shared;
@@ -104,19 +105,20 @@ sl_cold int
 net_tap_add(struct net_shared *s, uint16_t port, uint32_t rate)
 {
 	const struct port *p = &s->ports->port[port];
+	uint16_t n = s->ports->nworkers;
 	uint32_t frames = RING_OUT;
 	struct net_tap *t;
 	struct frame *f;
 
 	for (uint32_t c = 0; c < TAP_CLASSES; c++)
-		frames += ring_size[c] * p->nqueues;
+		frames += ring_size[c] * n;
 	t = lcore_map(sizeof(*t) + frames * sizeof(*f), p->socket);
 	if (t == NULL)
 		return -ENOMEM;
 	f = (struct frame *)(t + 1);
-	t->nworkers = p->nqueues;
+	t->nworkers = n;
 	t->owner = neigh_owner(p);
-	t->per_tick = sl_max(rate / TICKS / p->nqueues, 1u);
+	t->per_tick = sl_max(rate / TICKS / n, 1u);
 	t->out.f = f;
 	t->out.mask = RING_OUT - 1;
 	f += RING_OUT;

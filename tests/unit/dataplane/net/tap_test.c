@@ -8,14 +8,17 @@
 #include "dataplane/net/tap.h"
 
 static bool tcp_none; // tcp has neither connection nor listener
+static uint16_t tcp_at; // the worker that it runs on
 
 static void
 on_tcp_tap(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
 		tcp_got++;
+		lc->id = tcp_at;
 		if (!tcp_none || !net_tap_segment(lc, m[i]))
 			rte_pktmbuf_free(m[i]);
+		lc->id = 0;
 	}
 }
 
@@ -28,10 +31,12 @@ setup_tap(void **state)
 	wire = wire_new(0, 512);
 	assert_non_null(wire);
 	assert_int_equal(test_host_new(&host, "a", port, 1, 1, 1023, on_tcp_tap, on_icmp), 0);
-	assert_int_equal(net_tap_add(host.net, 0, 10000), 0);
+	host.ports.nworkers = 2;
+	assert_int_equal(net_tap_add(host.net, 0, 20000), 0);
 	now = host.now_us;
 	tcp_got = icmp_got = 0;
 	tcp_none = false;
+	tcp_at = 0;
 	run_ms(3000);
 	while (wire_recv(wire, 'b', 0, out, sizeof(out)) > 0)
 		;
@@ -195,6 +200,9 @@ shared(void **state)
 	assert_int_equal(tcp_got, 1);
 	tcp_none = true;
 	KERNELS(f, tcp4(f, 1000, 22));
+	tcp_at = 1; // has no queue of the port: the segment was another worker's
+	KERNELS(f, tcp4(f, 1000, 22));
+	tcp_at = 0;
 	// the reply to a ping of the kernel
 	echo4(f, 8);
 	f[34] = 0;
