@@ -35,6 +35,7 @@ struct running {
 	struct ev_signal sig[5];
 	struct ev_timer log, link, watch, hard, grace;
 	uint32_t link_changes[PORT_MAX], conflicts[PORT_MAX]; // told so far
+	bool gone[PORT_MAX];
 	double conflict_next[PORT_MAX];
 	struct pat_set *pats; // that has lists waiting for a grace
 	uint64_t pats_since[LCORE_MAX];
@@ -185,6 +186,15 @@ say_link(struct running *r, const struct port *p)
 	uint32_t n = changes - r->link_changes[p->id];
 
 	r->link_changes[p->id] = changes;
+	if (port_is_gone(p)) {
+		if (!r->gone[p->id])
+			daemon_say(r->d, SL_ALERT,
+				"port '%s': its device %s is gone: nothing goes over it until sluice is "
+				"restarted with it back",
+				p->name, p->device);
+		r->gone[p->id] = true;
+		return;
+	}
 	if (n == 1)
 		daemon_say(r->d, up ? SL_NOTICE : SL_WARNING, "port '%s': link is %s", p->name,
 			up ? "up" : "down");

@@ -4,8 +4,8 @@
  * addresses.
  *
  * Runs on: main, ten times a second. Traffic is welcome from "ready" on, while every worker goes round
- * its loop, and every backend that is named has a server that takes requests (without names: one of all
- * backends that have servers). It is not after SIGUSR1, nor when a command said so. The file holds our
+ * its loop, every port has its device, and every backend that is named has a server that takes requests
+ * (without names: one of all backends that have servers). It is not after SIGUSR1, nor when a command said so. The file holds our
  * process id, so that one that nobody could remove is known for what it is; the parent removes it
  * however we end. Its folder is opened before rights are given up, and has to be writable for `user`.
  */
@@ -102,6 +102,10 @@ judge(struct health *h)
 		return "by command";
 	if (!workers)
 		return "a worker is stuck";
+	for (uint16_t i = 0; i < h->d->ports->n; i++) {
+		if (port_is_gone(&h->d->ports->port[i]))
+			return "a port is gone";
+	}
 	if (!servers_ok(h->d))
 		return "no server";
 	return NULL;

@@ -93,7 +93,7 @@ take(struct tap *t, struct ev_loop *ev)
 		return false;
 	}
 	n = read(t->fd, room, NET_TAP_FRAME);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) { // EBADFD: the interface was deleted
+	if (n < 0 && errno != EAGAIN && errno != EINTR) { // EBADFD, EIO: the interface was deleted
 		ev_io_stop(ev, &t->io);
 		atomic_store_explicit(&t->gone, true, memory_order_release);
 	}

@@ -140,6 +140,26 @@ check_carrier(struct sl_str device)
 	return rc < 0 ? -ENOTSUP : link.data != 0;
 }
 
+unsigned int
+check_ifindex(struct sl_str device)
+{
+	struct sl_str v = pmd_arg(device, "iface");
+	char name[IFNAMSIZ] = "";
+
+	if (v.len == 0 || v.len >= IFNAMSIZ)
+		return 0;
+	memcpy(name, v.p, v.len);
+	return if_nametoindex(name);
+}
+
+bool
+check_exists(unsigned int ifindex)
+{
+	char name[IFNAMSIZ];
+
+	return if_indextoname(ifindex, name) != NULL || errno != ENXIO;
+}
+
 static bool
 ethtool_on(int fd, const char *iface, uint32_t cmd)
 {

@@ -60,6 +60,10 @@ int check_tun(const struct port_spec *s, struct port_err *err);
 int check_veth(const struct port_spec *s, struct port_err *err);
 /* Carrier of the kernel's interface under a device ("iface="): 1, 0, or -ENOTSUP if it has none. */
 int check_carrier(struct sl_str device);
+/* Index of that interface; 0: there is none. */
+unsigned int check_ifindex(struct sl_str device);
+/* Is an interface of this index there, whatever its name? */
+bool check_exists(unsigned int ifindex);
 /* Queues that AF_XDP can open on the device's interface; UINT16_MAX: cannot tell. */
 uint16_t check_channels(struct sl_str device);
 /*

@@ -72,7 +72,11 @@ void
 port_poll_link(struct port *p)
 {
 	struct rte_eth_link link;
-	int up = check_carrier(sl_str_c(p->device));
+	int up;
+
+	if (p->ifindex != 0 && !check_exists(p->ifindex))
+		atomic_store_explicit(&p->gone, true, memory_order_relaxed);
+	up = port_is_gone(p) ? 0 : check_carrier(sl_str_c(p->device));
 
 	if (up < 0 && rte_eth_link_get_nowait(p->ethdev, &link) == 0)
 		up = link.link_status == RTE_ETH_LINK_UP;
@@ -81,10 +85,13 @@ port_poll_link(struct port *p)
 }
 
 static int
-on_link(uint16_t ethdev sl_unused, enum rte_eth_event_type ev sl_unused, void *ctx,
-	void *ret sl_unused)
+on_event(uint16_t ethdev sl_unused, enum rte_eth_event_type ev, void *ctx, void *ret sl_unused)
 {
-	port_poll_link(ctx);
+	struct port *p = ctx;
+
+	if (ev == RTE_ETH_EVENT_INTR_RMV) // pulled, or taken back by its bus
+		atomic_store_explicit(&p->gone, true, memory_order_relaxed);
+	port_poll_link(p);
 	return 0;
 }
 
@@ -219,8 +226,7 @@ setup_queues(struct port *p, const struct port_spec *s, struct rte_mempool *cons
 			pq->ethdev, pq->queue, p->rx_desc, node, NULL, pools[q]);
 
 		if (rc == 0)
-			rc = rte_eth_tx_queue_setup(
-				pq->ethdev, pq->queue, p->tx_desc, node, NULL);
+			rc = rte_eth_tx_queue_setup(pq->ethdev, pq->queue, p->tx_desc, node, NULL);
 		if (rc < 0)
 			return port_fail(err, rc,
 				"port '%s': queue %u of device '%s' failed (%s): does the "
@@ -355,7 +361,9 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	}
 	for (uint16_t i = 0; i < p->ndevs; i++) // IPv6 needs multicast; soft drivers pass all
 		rte_eth_allmulticast_enable(p->q[i].ethdev);
-	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
+	p->ifindex = check_ifindex(spec->device);
+	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_event, p);
+	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_RMV, on_event, p);
 	port_poll_link(p);
 	atomic_store(&p->link_changes, 0);
 	flush_caches(pools, nworkers);
@@ -380,7 +388,8 @@ port_stop(struct ports *ps, struct port *p)
 	bool leave = ps->leave && (pmd_quirk(dev)->quirks & PMD_Q_KERNEL) != 0;
 
 	atomic_store(&p->link_up, false);
-	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_link, p);
+	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_event, p);
+	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_RMV, on_event, p);
 	for (uint16_t i = 0; i < p->ndevs; i++)
 		rte_eth_dev_stop(p->q[i].ethdev);
 	if (pmd_quirk(dev)->quirks & PMD_Q_WIRE)
@@ -423,6 +432,8 @@ port_stats(const struct port *p, struct rte_eth_stats *out)
 	struct rte_eth_stats s;
 
 	memset(out, 0, sizeof(*out));
+	if (port_is_gone(p))
+		return;
 	for (uint16_t i = 0; i < p->ndevs; i++) {
 		if (rte_eth_stats_get(p->q[i].ethdev, &s) != 0)
 			continue;

@@ -80,7 +80,9 @@ struct port {
 	int socket;                           // NUMA node or -1
 	struct port_queue q[PORT_MAX_QUEUES]; // by worker, nqueues of them
 	uint16_t rx_desc, tx_desc;
+	unsigned int ifindex; // of the kernel's interface under it; 0: none
 	/* ==== main writes, workers read ==== */
+	_Atomic(bool) gone; // the device was taken away: for good
 	_Atomic(bool) link_up;
 	_Atomic(uint32_t) link_changes;
 };
@@ -174,11 +176,17 @@ int port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempoo
 	uint16_t nworkers, struct port_err *err);
 void port_stop(struct ports *ps, struct port *p);
 /*
- * Looks whether the port has a carrier and stores it (link_up, link_changes). Drivers without link
- * events need it called: main does, twice a second.
+ * Looks whether the port has its device and a carrier, and stores it (gone, link_up, link_changes).
+ * Drivers without events need it called: main does, twice a second. A port whose device is gone is
+ * not touched any more; it stays so until a restart, whatever comes back under that name.
  */
 void port_poll_link(struct port *p);
-/* Sums over the devices of a port. Control threads. */
+static inline bool
+port_is_gone(const struct port *p)
+{
+	return atomic_load_explicit((_Atomic(bool) *)(uintptr_t)&p->gone, memory_order_relaxed);
+}
+/* Sums over the devices of a port; zeroes once it is gone. Control threads. */
 struct rte_eth_stats;
 void port_stats(const struct port *p, struct rte_eth_stats *out);
 /* After all ports: payload_mss and other sums. */

@@ -29,7 +29,9 @@ do_ports(struct cli_ctx *x)
 		rte_ether_format_addr(mac, sizeof(mac), &p->mac);
 		port_stats(p, &s);
 		cli_printf(x, "%s %s %s %s %s %s %u %u", p->name, p->device, p->driver, mac,
-			atomic_load_explicit(&p->link_up, memory_order_relaxed) ? "up" : "down",
+			port_is_gone(p)                                                   ? "gone"
+				: atomic_load_explicit(&p->link_up, memory_order_relaxed) ? "up"
+											  : "down",
 			modes[p->mode], p->nqueues, p->mtu);
 		cli_printf(x,
 			" %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64

@@ -131,6 +131,7 @@ add_port(struct rte_tel_data *d, const struct port *p)
 	rte_tel_data_add_dict_string(d, "mac", mac);
 	rte_tel_data_add_dict_string(d, "ownership", modes[p->mode]);
 	add_u64(d, "link_up", atomic_load_explicit(&p->link_up, memory_order_relaxed));
+	add_u64(d, "gone", port_is_gone(p));
 	add_u64(d, "link_changes", atomic_load_explicit(&p->link_changes, memory_order_relaxed));
 	add_u64(d, "queues", p->nqueues);
 	add_u64(d, "mtu", p->mtu);

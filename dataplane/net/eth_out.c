@@ -44,6 +44,12 @@ tx_flush(struct lcore *lc, const struct port *p)
 	struct txq *t = &lc->net->tx[p->id];
 	uint16_t sent;
 
+	if (unlikely(port_is_gone(p))) { // nothing is asked of its driver any more
+		while (t->n > 0)
+			pkt_drop(lc, t->m[--t->n], DROP_TX_LINK_DOWN);
+		t->owed = false;
+		return;
+	}
 	if (t->n == 0) {
 		// buffers of finished transmissions come back only when the driver is called
 		if (t->owed && ++t->idle >= COMPLETE_AFTER) {

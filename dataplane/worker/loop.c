@@ -34,7 +34,7 @@ rx_ports(struct lcore *lc)
 		const struct port *p = &lc->ports->port[i];
 		uint16_t n;
 
-		if (unlikely(lc->id >= p->nqueues))
+		if (unlikely(lc->id >= p->nqueues || port_is_gone(p)))
 			continue;
 		n = rte_eth_rx_burst(p->q[lc->id].ethdev, p->q[lc->id].queue, m, RX_BURST);
 		if (n == 0)

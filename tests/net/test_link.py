@@ -246,3 +246,63 @@ port tap
 
 
 test_offload.cases = [{"offload": o} for o in ("on", "off")]
+
+
+def test_vanish(net, pmd):
+    """An interface is deleted in the middle of traffic: that port is in error, everything else goes on, even when
+    another one comes under its name; the end is an ordinary one."""
+    net.nginx([("b1", 8001)])
+    p = net.sluice(net.sluice_head(pmd) + PLAIN + """
+frontend own
+    bind %s:81
+    http-request return status 200 content-type text/plain string "own"
+""" % VIP4)
+    w = net.start(["wrk", "-t1", "-c16", "-d2s", "http://%s/name" % VIP4], ns=net.c, log=net.file("wrk.log"))
+    wait_for("requests", lambda: net.stat("h1_requests") > 100)
+    sh(["ip", "-n", net.s, "link", "del", "s0"])  # and srv with it
+    wait_for("the alert", lambda: "port 'srv': its device " in p.log() and " is gone: " in p.log(), 5)
+    port = net.telemetry("/sluice/ports")["srv"]
+    check(int(port["gone"]) == 1 and int(port["link_up"]) == 0, str(port))
+    check(net.curl("http://%s:81/" % VIP4)[1] == "own", "the other port")
+    _, out = net.curl("-i", "http://%s/name" % VIP4)
+    check(re.match(r"HTTP/1.1 50[34] ", out), out)
+    w.wait(10 * SLOW)
+    net._veth(net.s, "s0", net.d, "srv", [])
+    for ns, i in ((net.s, "s0"), (net.d, "srv")):
+        sh(["ip", "-n", ns, "link", "set", i, "up"])
+    time.sleep(0.6)  # main looks twice a second
+    check(int(net.telemetry("/sluice/ports")["srv"]["gone"]) == 1, "it came back by itself")
+    check(len(re.findall("its device", p.log())) == 1, p.log())
+    check(net.curl("http://%s:81/" % VIP4)[1] == "own", "the other port, later")
+    net.stop_sluice(p)
+
+
+test_vanish.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
+
+
+def test_vanish_tap(net):
+    """The same of the only port, a TAP, and of the TAP of an exception path."""
+    p = net.sluice("""global
+    dpdk-eal "--file-prefix=%s"
+port tap
+    device net_tap0,iface=slt0
+    address 10.61.3.10/24
+    kernel-tap slk0
+defaults
+    mode http
+    timeout client 5s
+frontend own
+    bind 10.61.3.10:80
+    bind 127.0.0.1:80
+    http-request return status 200 content-type text/plain string "own"
+""" % net.prefix)
+    sh(["ip", "-n", net.d, "addr", "add", "10.61.3.1/24", "dev", "slt0"])
+    check(sh(["curl", "-sS", "http://10.61.3.10/"], ns=net.d)[1] == "own", "own")
+    sh(["ip", "-n", net.d, "link", "del", "slk0"])
+    wait_for("the alert", lambda: "somebody deleted its TAP 'slk0'" in p.log(), 5)
+    sh(["ping", "-q", "-c", "1", "-W", "1", "10.61.3.99"], ns=net.d, ok=False)  # frames for it
+    check(sh(["curl", "-sS", "http://10.61.3.10/"], ns=net.d)[1] == "own", "own, without the other TAP")
+    sh(["ip", "-n", net.d, "link", "del", "slt0"])
+    wait_for("the alert", lambda: "port 'tap': its device net_tap0" in p.log(), 5)
+    check(sh(["curl", "-sS", "http://127.0.0.1/"], ns=net.d)[1] == "own", "own, over the host")
+    net.stop_sluice(p)
