@@ -111,6 +111,7 @@ int
 ports_up(struct daemon *d)
 {
 	uint32_t nports = d->model->nports;
+	int rc;
 
 	d->ports = calloc(1, sizeof(*d->ports));
 	if (d->ports == NULL)
@@ -122,9 +123,14 @@ ports_up(struct daemon *d)
 			return -ENOMEM;
 	}
 	d->ports->nworkers = d->plan.nworkers;
+	rc = d->parented ? parent_note_pending(&d->clean) : 0;
+	if (rc < 0) {
+		snprintf(d->err.text, sizeof(d->err.text), "cannot write into %s: %s",
+			d->clean.run_dir, strerror(-rc));
+		return rc;
+	}
 	for (uint32_t i = 0; i < nports; i++) {
-		int rc = port_start(d->ports, &d->spec[i], d->pool, d->plan.nworkers, &d->err);
-
+		rc = port_start(d->ports, &d->spec[i], d->pool, d->plan.nworkers, &d->err);
 		if (rc < 0) {
 			add_position(d);
 			return rc;

@@ -5,9 +5,10 @@
  *
  * Runs on: main, ten times a second. Traffic is welcome from "ready" on, while every worker goes round
  * its loop, every port has its device, and every backend that is named has a server that takes requests
- * (without names: one of all backends that have servers). It is not after SIGUSR1, nor when a command said so. The file holds our
- * process id, so that one that nobody could remove is known for what it is; the parent removes it
- * however we end. Its folder is opened before rights are given up, and has to be writable for `user`.
+ * (without names: one of all backends that have servers). It is not after SIGUSR1, nor when a command
+ * said so. The file holds our process id, so that one that nobody could remove is known for what it is;
+ * the parent removes it however we end. Its folder is opened before rights are given up, and has to be
+ * writable for `user`.
  */
 #include "control/health.h"
 

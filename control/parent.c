@@ -126,7 +126,10 @@ take(struct parent_spec *s, const char *root)
 	return 0;
 }
 
-/* The list in our own run-time folder: a line for each interface and program. */
+/*
+ * The list in our own run-time folder: a line for each interface and its program; with "pending" the
+ * program that it had before.
+ */
 static FILE *
 open_links(const struct parent_spec *s, const char *mode)
 {
@@ -134,6 +137,22 @@ open_links(const struct parent_spec *s, const char *mode)
 
 	snprintf(path, sizeof(path), "%s/links", s->run_dir);
 	return fopen(path, mode);
+}
+
+int
+parent_note_pending(const struct parent_spec *s)
+{
+	FILE *f = s->run_lock >= 0 ? open_links(s, "we") : NULL;
+	int rc;
+
+	if (f == NULL)
+		return s->run_lock >= 0 ? -errno : 0;
+	for (uint32_t i = 0; i < s->nlinks; i++) {
+		if (!s->link[i].tap)
+			fprintf(f, "%s %u pending\n", s->link[i].name, s->link[i].prog);
+	}
+	rc = ferror(f) ? -EIO : 0;
+	return fclose(f) != 0 ? -errno : rc;
 }
 
 int
@@ -159,13 +178,16 @@ static void
 take_stale(struct parent_spec *s)
 {
 	FILE *f = open_links(s, "re");
-	char name[16];
+	char line[64], name[16], word[8];
 	uint32_t id;
 
 	if (f == NULL)
 		return;
-	while (fscanf(f, "%15s %u", name, &id) == 2) {
-		if (id == 0 || xdp_prog(name) != id)
+	while (fgets(line, sizeof(line), f) != NULL) {
+		int n = sscanf(line, "%15s %u %7s", name, &id, word);
+		uint32_t now = n >= 2 ? xdp_prog(name) : 0;
+
+		if (now == 0 || (n == 3 ? now == id : now != id))
 			continue;
 		bpf_xdp_detach((int)if_nametoindex(name), 0, NULL);
 		link_unpin_xdp((int)if_nametoindex(name));

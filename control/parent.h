@@ -48,6 +48,11 @@ void parent_add_socket(struct parent_spec *s, const char *path);
  */
 int parent_take_prefix(struct parent_spec *s, const char *root, const char *want);
 /*
+ * Before a port is started: writes down which programs the interfaces have, so that the next start knows
+ * any other as ours, should this process and its parent be killed before parent_note_links().
+ */
+int parent_note_pending(const struct parent_spec *s);
+/*
  * Writes down which XDP programs the ports have attached, for the next start in case that even the
  * parent is killed: it then knows them for what they are, and takes them away. Before rights are
  * given up. 0 or -Exxx.

@@ -156,6 +156,15 @@ def test_parent_killed(net):
     p.kill()
     p.wait(20)
     wait_for("the daemon's end", lambda: is_gone(child), 20)
+    # as soon as the ports have their programs, long before the daemon is ready
+    p = net.sluice(text, ready=False)
+    wait_for("the daemon", lambda: sh(["pgrep", "-P", str(p.pid)], ok=False)[1].strip(), 10)
+    child = daemon(p)
+    wait_for("an XDP program", lambda: "prog/xdp" in sh(["ip", "-n", net.d, "-d", "link", "show", "lan"])[1], 20)
+    p.kill()
+    p.wait(20)
+    wait_for("the daemon's end", lambda: is_gone(child), 20)
+    check("prog/xdp" in sh(["ip", "-n", net.d, "-d", "link", "show", "lan"])[1], "nobody was left to remove it")
     p = net.sluice(text)
     check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
     net.stop_sluice(p)
@@ -166,7 +175,10 @@ def test_kill_anywhere(net):
     """kill -9 at 20 moments of set-up and traffic: nothing is left, and the next start works."""
     net.nginx([("b1", 8001)])
     rnd = random.Random(5)
-    text = conf(net)
+    text = conf(net, extra="    health-file %s\n" % net.file("welcome"))
+    text = text.replace("port lan\n", "port lan\n    kernel-tap slxk0 address 10.61.1.2/24\n")
+    os.chmod(net.dir, 0o777)  # the user's, for the health file
+    left = lambda: [n for n in ("web.sock", "cli.sock", "welcome") if os.path.exists(net.file(n))]  # noqa: E731
     p = net.sluice(text)  # how long a start takes here
     begin = time.monotonic()
     net.stop_sluice(p)
@@ -192,10 +204,13 @@ def test_kill_anywhere(net):
             pass
         p.wait(20)
         net.left_behind()
-        check(not os.path.exists(net.file("web.sock")) and not os.path.exists(net.file("cli.sock")), "a socket is left")
+        check(not left(), "left: %s" % left())
+        check("slxk0" not in sh(["ip", "-n", net.d, "link"])[1], "the TAP is left")
     p = net.sluice(text)
     check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
+    check(sh(["ping", "-q", "-c", "1", "-W", "2", "10.61.1.2"], ns=net.c)[0] == 0, "the kernel's address")
     net.stop_sluice(p)
+    check(not left() and "slxk0" not in sh(["ip", "-n", net.d, "link"])[1], "left: %s" % left())
 
 
 test_kill_anywhere.long = True
