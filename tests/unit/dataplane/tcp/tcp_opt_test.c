@@ -32,6 +32,8 @@ static const struct row rows[] = {
 	{ __LINE__, true, B("\1\3\3\77"), 0, TCP_OPT_WSCALE, 0, 14, 0 }, // RFC 7323 2.3
 	{ __LINE__, true, B("\4\2\1\1"), 0, TCP_OPT_SACK_OK, 0, 0, 0 },
 	{ __LINE__, true, B("\376\4\1\2\2\4\5\xb4"), 0, TCP_OPT_MSS, 1460, 0, 0 }, // unknown
+	{ __LINE__, true, B("\42\6abcd\2\4\5\xb4"), 0, TCP_OPT_MSS, 1460, 0, 0 }, // Fast Open's cookie
+	{ __LINE__, false, B("\34\4\200\1"), 0, 0, 0, 0, 0 },                   // a user timeout
 	{ __LINE__, true, B("\0\4\5\xb4\2\0"), 0, 0, 0, 0, 0 },                    // behind the end
 	{ __LINE__, true, B("\2"), -EBADMSG, 0, 0, 0, 0 },
 	{ __LINE__, true, B("\2\0"), -EBADMSG, 0, 0, 0, 0 },
