@@ -93,6 +93,10 @@ check_hugepages() {
 		note "dpdk-eal has --no-huge: hugepages are not used, dpdk-dumpcap cannot attach"
 		return
 	fi
+	if running; then
+		note "sluice runs: hugepages that it needs are its own by now"
+		return
+	fi
 	while read -r n need; do
 		free=$(($(pages_free "$n") * 2))
 		if [ "$free" -ge "$need" ]; then

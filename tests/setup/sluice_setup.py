@@ -88,6 +88,8 @@ ROWS = [
      ["node 0 has 0 MiB of hugepages free, a port on PCI needs 110\n      -> sluice-setup hugepages 0=110"]),
     ("hugepages on the wrong node", lambda m: (m.pages(0, 54, 54), m.pages(1, 500, 500)), 1,
      ["node 0 has 108 MiB of hugepages free"]),
+    ("hugepages of one that runs", lambda m: (m.pages(0, 55, 0), m.put("running", "")), 0,
+     ["sluice runs: hugepages that it needs are its own"]),
     ("hugepages for more workers", both(add("global\n    nbthread 4\n"), lambda m: m.pages(0, 60, 60)), 1,
      ["needs 232", "hugepages 0=232"]),
     ("tune.mbufs counts", both(add("global\n    tune.mbufs 100000\n"), lambda m: None), 1, ["needs 308"]),
