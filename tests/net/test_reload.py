@@ -182,24 +182,33 @@ def result(name, w):
     return total
 
 
-def run(net, kind, reloads, seconds, requests, per_second=10):
-    bed = Bed(net, kind)
-    t = bed.tunnels(50)
+def under_load(bed, reloads, seconds, per_second, on_reload):
+    """Reloads while the loads last, and until there were so many; how many, and the requests."""
     kept = bed.load("kept.log", seconds, 200)
     fresh = bed.load("fresh.log", seconds, 8, "-H", "Connection: close")
-    start = time.monotonic()
-    done, rss = 0, 0
-    # as long as the load lasts, even where more reloads fit than were asked for
+    start, done = time.monotonic(), 0
     while done < reloads or kept.alive():
         bed.reload("B" if bed.gen == "A" else "A")
         done += 1
-        if done == reloads // 4:
-            rss = rss_kb(bed.p)
+        on_reload(done)
         if not kept.alive() and not fresh.alive() and done >= reloads:
             break
         time.sleep(max(0.0, start + done / per_second - time.monotonic()))
-    total = result("kept connections", kept)
-    total += result("new connections", fresh)
+    return done, result("kept connections", kept) + result("new connections", fresh)
+
+
+def run(net, kind, reloads, seconds, requests, per_second=10):
+    bed = Bed(net, kind)
+    t = bed.tunnels(50)
+    rss = []
+    # as long as the loads last, even where more reloads fit than were asked for
+    done, total = under_load(bed, reloads, seconds, per_second,
+                             lambda n: rss.append(rss_kb(bed.p)) if n == reloads // 4 else None)
+    rss, rounds = rss[0], 1
+    while total < requests and rounds < 16:  # a machine that does other things needs more of them
+        more = under_load(bed, 1, seconds, per_second, lambda n: None)
+        done, total, rounds = done + more[0], total + more[1], rounds + 1
+        log("%s: %d reloads, %d requests" % (kind, done, total))
     check(total >= requests, "%d requests, wanted %d" % (total, requests))
     check(len(bed.generations()) >= 2, "the tunnels hold no generation of theirs")
     old = cli(bed.sock, "show sess").count(" fe=tunnel be=tunnel srv=e1 ")
