@@ -15,6 +15,7 @@
 #include "dataplane/net/chain.h"
 
 struct conn;
+struct capture_end;
 
 #define CONN_EV_CONNECTED 0x01u // stream (and later: handshake) ready
 #define CONN_EV_READABLE  0x02u
@@ -197,6 +198,9 @@ conn_is_host(const struct conn *c)
 {
 	return c->ops->state == NULL;
 }
+
+/* How a capture names it (lcore/capture.h). */
+void conn_capture_end(const struct lcore *lc, const struct conn *c, struct capture_end *e);
 
 /* Payload bytes that cross as one segment: what writers fill. */
 static inline uint32_t

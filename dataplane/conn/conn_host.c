@@ -10,6 +10,7 @@
  * to disturb nobody.
  */
 #include "dataplane/conn/conn_priv.h"
+#include "dataplane/lcore/capture.h"
 #include "dataplane/tcp/tcp.h"
 
 #include "dataplane/base/hot.h"
@@ -29,6 +30,49 @@
 #define STOCK_MAX     64u // empty blocks that stay here
 #define HOME_BATCH    16u
 #define SEGS_MAX      UINT16_MAX
+
+/* ---- for whoever looks (host_capture.c) ---- */
+
+static void
+show_open(struct lcore *lc, struct hconn *hc)
+{
+	struct capture *c = capture_of(lc);
+
+	if (unlikely(c != NULL))
+		host_capture_open(lc, c, hc);
+}
+
+/* The first n bytes of a chain. */
+static void
+show_data(struct lcore *lc, struct hconn *hc, bool out, struct rte_mbuf *head, uint32_t n)
+{
+	struct capture *c = capture_of(lc);
+
+	if (unlikely(c != NULL))
+		host_capture_data(lc, c, hc, out, head, n);
+}
+
+static void
+show_block(struct lcore *lc, struct hconn *hc, struct host_block *b)
+{
+	struct rte_mbuf m;
+
+	if (likely(capture_of(lc) == NULL))
+		return;
+	memset(&m, 0, sizeof(m));
+	m.buf_addr = b->data + b->off;
+	m.data_len = (uint16_t)b->len;
+	show_data(lc, hc, false, &m, b->len);
+}
+
+static void
+show_close(struct lcore *lc, struct hconn *hc, bool out, bool reset)
+{
+	struct capture *c = capture_of(lc);
+
+	if (unlikely(c != NULL))
+		host_capture_close(lc, c, hc, out, reset);
+}
 
 static struct host_lcore *
 host_of(struct lcore *lc)
@@ -186,6 +230,7 @@ pump_out(struct lcore *lc, struct hconn *hc)
 		// the block is io's now, which may have sent it and filled it anew
 		hc->out += n;
 		stat_add(lc, STAT_HOST_OUT, n);
+		show_data(lc, hc, true, hc->tx.head, n);
 		chain_trim(lc, &hc->tx, n);
 		lc->retained -= (segs - hc->tx.segs) * CHAIN_TRUESIZE;
 	}
@@ -241,6 +286,7 @@ output(struct lcore *lc, struct hconn *hc)
 		if (!tell(lc, XMSG_HOST_EOM, hc, 0, 0))
 			return false;
 		hc->flags |= HC_EOM_SENT;
+		show_close(lc, hc, true, false);
 	}
 	if ((hc->flags & HC_CLOSE) == 0)
 		return (hc->flags & HC_DEAD) != 0 || credit(lc, hc);
@@ -248,6 +294,8 @@ output(struct lcore *lc, struct hconn *hc)
 		if (!tell(lc, XMSG_HOST_CLOSE, hc, (hc->flags & HC_RESET) != 0, 0))
 			return false;
 		hc->flags |= HC_CLOSE_SENT;
+		if ((hc->flags & HC_CONNECTED) != 0 && (hc->flags & (HC_EOM_SENT | HC_DEAD)) == 0)
+			show_close(lc, hc, true, (hc->flags & HC_RESET) != 0);
 	}
 	return true;
 }
@@ -542,6 +590,7 @@ on_accept(struct lcore *lc, struct host_accept *a)
 		return;
 	}
 	stat_inc(lc, STAT_HOST_ACCEPTS);
+	show_open(lc, hc);
 	touch(lc, hc);
 }
 
@@ -549,6 +598,7 @@ static void
 on_data(struct lcore *lc, struct hconn *hc, struct host_block *b)
 {
 	stat_add(lc, STAT_HOST_IN, b->len);
+	show_block(lc, hc, b);
 	if ((hc->flags & HC_CLOSE) != 0) {
 		block_put(host_of(lc), b);
 		return;
@@ -599,6 +649,7 @@ host_message(struct lcore *lc, const struct xmsg *m)
 	case XMSG_HOST_CONNECTED:
 		stat_inc(lc, STAT_HOST_CONNECTS);
 		hc->flags |= HC_CONNECTED;
+		show_open(lc, hc);
 		hc->events |= CONN_EV_CONNECTED;
 		touch(lc, hc);
 		break;
@@ -610,10 +661,13 @@ host_message(struct lcore *lc, const struct xmsg *m)
 		break;
 	case XMSG_HOST_EOM:
 		hc->flags |= HC_EOM_IN;
+		show_close(lc, hc, false, false);
 		touch(lc, hc);
 		break;
 	case XMSG_HOST_ABORT:
 		stat_inc(lc, STAT_HOST_ABORTS);
+		if ((hc->flags & HC_CONNECTED) != 0)
+			show_close(lc, hc, false, true);
 		hc->flags |= HC_DEAD;
 		hc->events |= CONN_EV_CLOSED;
 		if (hc->c != NULL)

@@ -5,6 +5,8 @@
 #include "dataplane/conn/conn.h"
 #include "dataplane/conn/host.h"
 
+struct capture;
+
 #define CONN_LISTENERS 255
 
 struct conn_listener {
@@ -51,3 +53,12 @@ int conn_tcp_connect(struct lcore *lc, const struct ip_port *to, const struct ip
 void host_init(struct host_lcore *hl, void *mem, uint32_t max);
 int conn_host_connect(struct lcore *lc, const struct ip_port *to, const struct conn_handler *h,
 	void *user, struct conn **out);
+
+/* ---- host_capture.c ---- */
+void host_capture_end(const struct lcore *lc, const struct hconn *hc, struct capture_end *e);
+void host_capture_open(struct lcore *lc, struct capture *c, struct hconn *hc);
+/* The first n bytes of a chain of buffers, which need not be of a pool. */
+void host_capture_data(struct lcore *lc, struct capture *c, struct hconn *hc, bool out,
+	struct rte_mbuf *head, uint32_t n);
+/* We (out) or the peer end that direction, or the whole connection. */
+void host_capture_close(struct lcore *lc, struct capture *c, struct hconn *hc, bool out, bool reset);

@@ -33,6 +33,7 @@ struct px_lcore;
 struct lsock;
 struct net_shared;
 struct bal_shared;
+struct capture;
 
 #define XMSG(sym, from, to, help) XMSG_##sym,
 enum xmsg_type {
@@ -139,6 +140,7 @@ struct lcore {
 
 	/* ==== others write, owner reads ==== */
 	alignas(SL_CACHE_LINE) _Atomic(const struct model *) published;
+	_Atomic(struct capture *) capture; // main; NULL: nobody looks (capture.h)
 	struct xmesh worker[LCORE_MAX]; // by worker id
 	struct xpair main;
 	struct xpair io;

@@ -5,6 +5,7 @@
  * Runs on: workers. Follows: Ethernet II, IEEE 802.1Q, RFC 2464 section 7 and RFC 1112 6.4 for
  * multicast addresses. m->port is never read (net_af_xdp leaves it unset).
  */
+#include "dataplane/lcore/capture.h"
 #include "dataplane/net/net_priv.h"
 
 #include "dataplane/base/hot.h"
@@ -103,6 +104,7 @@ net_input(struct lcore *lc, uint16_t port, struct rte_mbuf **m, uint16_t n)
 {
 	const struct port *p = &lc->ports->port[port];
 	struct rx rx = { .p = p, .np = net_port(lc, port) };
+	struct capture *capture = capture_of(lc);
 	uint64_t bytes = 0;
 
 	for (uint16_t i = 0; i < n && i < PREFETCH_AHEAD; i++)
@@ -111,6 +113,8 @@ net_input(struct lcore *lc, uint16_t port, struct rte_mbuf **m, uint16_t n)
 		if (i + PREFETCH_AHEAD < n)
 			rte_prefetch0(rte_pktmbuf_mtod(m[i + PREFETCH_AHEAD], void *));
 		bytes += m[i]->pkt_len;
+		if (unlikely(capture != NULL))
+			capture_frame(lc, capture, port, m[i], false);
 		rx.hashed = false;
 		eth_in(lc, &rx, m[i]);
 	}

@@ -6,6 +6,7 @@
  * and loop. What the device does not take stays at the front for the next loop; when the array
  * is full the newest frame is dropped and counted. Nobody spins.
  */
+#include "dataplane/lcore/capture.h"
 #include "dataplane/net/net_priv.h"
 
 #include "dataplane/base/hot.h"
@@ -71,6 +72,7 @@ void
 eth_queue(struct lcore *lc, const struct port *p, struct rte_mbuf *m)
 {
 	struct txq *t = &lc->net->tx[p->id];
+	struct capture *capture;
 
 	if (unlikely(!atomic_load_explicit(&p->link_up, memory_order_relaxed))) {
 		pkt_drop(lc, m, DROP_TX_LINK_DOWN);
@@ -83,6 +85,9 @@ eth_queue(struct lcore *lc, const struct port *p, struct rte_mbuf *m)
 		return;
 	}
 	stat_add(lc, STAT_TX_BYTES, m->pkt_len);
+	capture = capture_of(lc);
+	if (unlikely(capture != NULL))
+		capture_frame(lc, capture, p->id, m, true);
 	t->m[t->n++] = m;
 }
 

@@ -54,6 +54,8 @@ void px_script_message(struct lcore *lc, uint16_t script, const struct xmsg *m);
 void px_main_message(struct lcore *lc, const struct xmsg *m);
 /* Under PRESSURE_SHED, once per loop: closes idle connections of both sides. */
 void px_shed(struct lcore *lc);
+/* A capture runs: tells it of streams that were there before, some at a time. */
+void px_show_links(struct lcore *lc);
 /* Streams and client connections alive, for stop and telemetry. */
 uint32_t px_streams(const struct lcore *lc);
 uint32_t px_sessions(const struct lcore *lc);

@@ -2,6 +2,7 @@
 /* What a worker has for sessions and streams; private to dataplane/proxy. */
 #pragma once
 
+#include "dataplane/lcore/capture.h"
 #include "dataplane/proxy/stream.h"
 #include "dataplane/proxy/survey.h"
 
@@ -65,6 +66,18 @@ px_keepalive(struct lcore *lc, struct conn *c, const struct proxy *p, uint32_t w
 
 	if (unlikely((p->options & which) != 0))
 		conn_keepalive(lc, c, k->idle_ms, k->intvl_ms, k->count);
+}
+
+/* ---- show.c: for whoever captures traffic ---- */
+void show_link(const struct stream *s, struct capture *c);
+/* The stream has a server connection from now on: what both ends are. */
+static inline void
+px_show_link(const struct stream *s)
+{
+	struct capture *c = capture_of(s->lc);
+
+	if (unlikely(c != NULL))
+		show_link(s, c);
 }
 
 /* ---- session.c ---- */

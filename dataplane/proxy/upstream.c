@@ -254,6 +254,8 @@ open_connection(struct stream *s)
 		rc = open_http(s, &from);
 	if (rc == 0 && s->fe->mode == PX_TCP)
 		px_keepalive(s->lc, s->back.c, s->be, PX_O_SRVTCPKA);
+	if (rc == 0)
+		px_show_link(s);
 	if (rc == -ENOMEM || rc == -EADDRNOTAVAIL) {
 		counter_inc(&px_be_cnt(s->lc, s->be)->failed_conn);
 		txn_fail(s, 503, "RC");
@@ -276,10 +278,12 @@ connect_server(struct stream *s)
 		s->flags |= ST_F_AT_SRV;
 	}
 	s->view.srv = s->srv;
-	if (s->fe->mode == PX_HTTP && take_idle(s))
+	if (s->fe->mode == PX_HTTP && take_idle(s)) {
+		px_show_link(s);
 		send_request(s);
-	else
+	} else {
 		open_connection(s);
+	}
 }
 
 /* ---- failures ---- */

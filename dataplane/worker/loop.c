@@ -20,6 +20,7 @@
 
 #include "dataplane/conn/host.h"
 #include "dataplane/conn/lsock.h"
+#include "dataplane/lcore/capture.h"
 #include "dataplane/worker/worker_priv.h"
 
 #include "dataplane/base/hot.h"
@@ -143,6 +144,8 @@ worker_iterate(struct lcore *lc)
 		px_shed(lc);
 	if (unlikely(lc->following))
 		found += px_follow(lc);
+	if (unlikely(capture_of(lc) != NULL))
+		px_show_links(lc);
 	tcp_run_output(lc);
 	net_flush(lc);
 	found += net_pending(lc);
