@@ -57,3 +57,32 @@ _sluice_setup()
 	__ltrim_colon_completions "$cur"
 }
 complete -F _sluice_setup sluice-setup
+
+_sluicectl()
+{
+	local cur prev words cword
+	_init_completion || return
+	local i=1
+	case $prev in
+	-s)
+		[ "${words[1]}" = capture ] || [ "${words[3]:-}" = capture ] || _filedir
+		return
+		;;
+	-o | -w)
+		_filedir
+		return
+		;;
+	-c | -d | -n) return ;;
+	esac
+	[ "${words[1]}" = -s ] && i=3
+	if [ "$cword" -le "$i" ]; then
+		COMPREPLY=($(compgen -W '-s capture help report top show set get enable disable clear reload' -- "$cur"))
+		return
+	fi
+	case ${words[i]} in
+	capture) COMPREPLY=($(compgen -W '-w -c -s tcp port host net and or not' -- "$cur")) ;;
+	report) COMPREPLY=($(compgen -W '-o' -- "$cur")) ;;
+	top) COMPREPLY=($(compgen -W '-d -n' -- "$cur")) ;;
+	esac
+}
+complete -F _sluicectl sluicectl

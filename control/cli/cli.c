@@ -131,6 +131,7 @@ cli_free(struct cli *c)
 	while (!sl_list_is_empty(&c->clients))
 		cli_client_free(sl_list_first(&c->clients, struct cli_client, node));
 	cli_jobs_free(c);
+	cli_capture_free(c);
 	if (c->s.io != NULL)
 		io_loop_handle(c->s.io, XMSG_SURVEYED, NULL, NULL);
 	for (uint32_t i = 0; i < c->nlisteners; i++) {

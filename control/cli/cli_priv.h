@@ -27,9 +27,11 @@ struct cli_client {
 	bool worker;  // "@1": what follows is the worker's, until "@"
 	bool payload; // lines up to an empty one belong to the command in `held`
 	bool closing; // when the answer has left
+	bool ended;   // of a capture: the client said so
 	uint32_t reload; // a command that waits for the end of this one, as for a job; 0: none
 	uint32_t in_len;
 	uint32_t held; // bytes at the start of `in` that are a line waiting for its payload
+	struct capturing *capture; // its answer is a capture, and what it says ends that
 	struct cli_job *job; // a command that waits for workers; nothing is read meanwhile
 	struct cli_events *events; // "show events"; nothing else is done meanwhile
 	char *rest;          // commands behind it, in `in`; NULL: none
@@ -51,6 +53,7 @@ struct cli {
 	struct cli_stats stats;
 	struct sl_list clients;
 	struct sl_list jobs; // cli_survey.node
+	struct capturing *capture; // the one that runs, or ends; NULL: none
 	uint32_t maxconn, timeout_ms;
 	uint32_t nlisteners;
 	struct cli_listener *listener;
@@ -126,11 +129,11 @@ void cli_surveyed(void *ctx, uint16_t worker, const struct xmsg *m);
 /* ---- client.c ---- */
 /* Sends what there is; true: all of it has left. */
 bool cli_client_drained(struct cli_client *c);
-/* For workers, a reload or events: nothing of it is run meanwhile. */
+/* For workers, a reload, events, the end of a capture: no command of it is read meanwhile. */
 static inline bool
 cli_client_waits(const struct cli_client *c)
 {
-	return c->job != NULL || c->reload != 0 || c->events != NULL;
+	return c->job != NULL || c->reload != 0 || c->events != NULL || c->capture != NULL;
 }
 /* The command that waited is answered: what stands behind it. The client may be gone afterwards. */
 void cli_client_go_on(struct cli_client *c);
@@ -144,6 +147,56 @@ void cli_events_drained(struct cli_client *c);
 void cli_events_stop(struct cli_client *c);
 /* Lets go of what it reads; nothing if there is nothing. */
 void cli_events_end(struct cli_client *c);
+
+/* ---- capture.c ---- */
+/* The client says that it has enough. */
+void cli_capture_stop(struct capturing *k);
+/* What was written has left. */
+void cli_capture_drained(struct capturing *k);
+/* The client is gone. */
+void cli_capture_leave(struct capturing *k);
+/* The workers have stopped. */
+void cli_capture_free(struct cli *c);
+
+/* ---- mark.c: what a captured frame belongs to ---- */
+struct capture_link;
+struct capture_rec;
+struct marks;
+struct marks *marks_new(void);
+void marks_free(struct marks *t); // NULL is fine
+/* A worker told of a stream's connections. */
+void marks_link(struct marks *t, uint16_t worker, const struct capture_link *l);
+/* "worker=0 leg=server client=10.0.0.1:4242 stream=0x…", as far as it is known. */
+void marks_text(struct marks *t, const struct model *model, uint16_t worker,
+	const struct capture_rec *rec, char *to, size_t size);
+
+/* ---- pcapng.c: blocks of a capture file, in this machine's byte order ---- */
+void pcapng_section(struct cli_out *o, const char *os, const char *app);
+struct pcapng_if {
+	const char *name, *description;
+	uint32_t snaplen;
+};
+/* Interfaces are numbered from 0, in the order in which they come. Their frames are Ethernet. */
+void pcapng_interface(struct cli_out *o, const struct pcapng_if *i);
+struct pcapng_packet {
+	uint32_t interface;
+	uint64_t wall_us;
+	uint32_t len, wire; // kept, and of the frame
+	const uint8_t *data;
+	bool out;
+	const char *comment;
+};
+void pcapng_packet(struct cli_out *o, const struct pcapng_packet *p);
+struct pcapng_stats {
+	uint32_t interface;
+	uint64_t begin_us, end_us;
+	uint64_t seen, matched, lost, delivered;
+};
+void pcapng_statistics(struct cli_out *o, const struct pcapng_stats *s);
+
+/* ---- cmd_session.c ---- */
+/* A stream's name in all answers: 0x… */
+uint64_t cli_stream_id(uint16_t worker, struct sl_handle h);
 
 /* ---- cmd_master.c ---- */
 /*

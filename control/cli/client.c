@@ -44,6 +44,8 @@ cli_client_free(struct cli_client *c)
 	if (c->job != NULL)
 		cli_job_leave(c->job);
 	cli_events_end(c);
+	if (c->capture != NULL)
+		cli_capture_leave(c->capture);
 	sl_list_del(&c->node);
 	free(c->out.p);
 	free(c);
@@ -74,6 +76,10 @@ flush(struct cli_client *c)
 	if (c->out.size > 65536) { // a large answer's memory is not kept
 		free(c->out.p);
 		c->out = (struct cli_out){ 0 };
+	}
+	if (c->capture != NULL) {
+		want(c, c->ended ? 0 : EV_READ);
+		return true;
 	}
 	if (cli_client_waits(c)) { // what comes next is not looked at yet
 		want(c, c->events != NULL ? EV_READ : 0);
@@ -266,6 +272,24 @@ cli_client_go_on(struct cli_client *c)
 		process(c);
 }
 
+/* Whatever a client says during its capture, and its end of file, means that it has enough. */
+static void
+enough(struct cli_client *c)
+{
+	ssize_t n = read(c->fd, c->in, sizeof(c->in) - 1);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		cli_client_free(c);
+		return;
+	}
+	c->ended = true;
+	if (c->out.len == 0)
+		want(c, 0);
+	cli_capture_stop(c->capture);
+}
+
 static void
 on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
 {
@@ -279,8 +303,14 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
 			cli_job_drained(c->job);
 		else if (c->events != NULL)
 			cli_events_drained(c);
+		else if (c->capture != NULL)
+			cli_capture_drained(c->capture);
 		else
 			process(c);
+		return;
+	}
+	if (c->capture != NULL) {
+		enough(c);
 		return;
 	}
 	n = read(c->fd, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len);

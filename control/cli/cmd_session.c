@@ -19,8 +19,8 @@
 
 #define ID_PLACE 24 // bits; more streams than that do not fit into one worker's memory
 
-static uint64_t
-id_of(uint16_t w, struct sl_handle h)
+uint64_t
+cli_stream_id(uint16_t w, struct sl_handle h)
 {
 	return (uint64_t)(w + 1u) << 56 | (uint64_t)h.gen << ID_PLACE | h.idx;
 }
@@ -129,7 +129,7 @@ line(struct cli_ctx *x, uint16_t w, const struct survey_row *r)
 	cli_printf(x,
 		"0x%" PRIx64 ": proto=%s src=%s fe=%.*s be=%.*s srv=%.*s ts=%02x epoch=0 age=%s "
 		"calls=1 rate=0 cpu=0 lat=0",
-		id_of(w, r->id), protocol(&r->cli.remote),
+		cli_stream_id(w, r->id), protocol(&r->cli.remote),
 		address(src, sizeof(src), &r->cli.remote), SL_STR_ARG(name_of(&r->fe, "<NONE>")),
 		SL_STR_ARG(name_of(&r->be, "<NONE>")), SL_STR_ARG(name_of(&r->srv, "<none>")),
 		r->parked, human(t[0], sizeof(t[0]), r->age_ms));
@@ -185,7 +185,7 @@ details(struct cli_ctx *x, uint16_t w, const struct survey_row *r)
 {
 	char a[64], t[24];
 
-	cli_printf(x, "0x%" PRIx64 ": ", id_of(w, r->id));
+	cli_printf(x, "0x%" PRIx64 ": ", cli_stream_id(w, r->id));
 	date(x, r->start_wall_us, true);
 	cli_printf(x, " id=%u proto=%s source=%s\n", r->unique, protocol(&r->cli.remote),
 		address(a, sizeof(a), &r->cli.remote));

@@ -45,12 +45,22 @@ void ctl_rows_free(struct ctl_rows *rows);
 void ctl_rows_complete(const struct ctl_rows *rows, const char *line,
 	void (*put)(void *ctx, const char *word, size_t len), void *ctx);
 
-/* ---- shell.c, top.c, report.c: exit codes ---- */
+/* ---- shell.c, top.c, report.c, capture.c: exit codes ---- */
 
 int ctl_shell(struct ctl_conn *c);
 /* rounds: 0: until interrupted. */
 int ctl_top(struct ctl_conn *c, double every_s, unsigned rounds);
 /* Writes a tar file; NULL: a name with the date. */
 int ctl_report(struct ctl_conn *c, const char *file);
+/* ---- capture.c ---- */
+
+#define CTL_SNAPLEN 65535u
+struct ctl_capture {
+	const char *file; // "-": standard output
+	uint64_t count;   // 0: until interrupted
+	unsigned snaplen;
+	char **filter; // words of pcap-filter(7), NULL behind them
+};
+int ctl_capture(struct ctl_conn *c, const struct ctl_capture *q);
 /* Is the answer one that says that nothing was done? */
 bool ctl_is_refusal(const struct ctl_text *t);

@@ -11,9 +11,11 @@
  *
  *   top [-d SECONDS] [-n ROUNDS]    live rates of workers, proxies, servers
  *   report [-o FILE|-]              a tar file to send to somebody who helps
+ *   capture -w FILE|- [-c COUNT] [-s BYTES] [FILTER]    packets, as pcapng
  */
 #include "tools/sluicectl/ctl.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,7 @@ usage(FILE *to)
 	fputs("usage: sluicectl [-s SOCKET] [COMMAND [ARGUMENT...]]\n"
 	      "       sluicectl [-s SOCKET] top [-d SECONDS] [-n ROUNDS]\n"
 	      "       sluicectl [-s SOCKET] report [-o FILE]\n"
+	      "       sluicectl [-s SOCKET] capture -w FILE [-c COUNT] [-s BYTES] [FILTER]\n"
 	      "SOCKET: a path, @NAME or ADDRESS:PORT (default: $SLUICECTL_SOCKET or " DEFAULT_SOCKET
 	      ")\n"
 	      "Commands are those of the daemon ('sluicectl help').\n",
@@ -94,6 +97,41 @@ run_report(struct ctl_conn *c, int argc, char **argv)
 	return ctl_report(c, file);
 }
 
+/* A whole number from 1 to max. */
+static bool
+number(const char *text, uint64_t max, uint64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	return errno == 0 && text[0] >= '0' && text[0] <= '9' && *end == '\0' && *out >= 1 && *out <= max;
+}
+
+static int
+run_capture(struct ctl_conn *c, int argc, char **argv)
+{
+	struct ctl_capture q = { .snaplen = CTL_SNAPLEN };
+	uint64_t n;
+	int o;
+
+	optind = 1;
+	while ((o = getopt(argc, argv, "+w:c:s:")) != -1) {
+		if (o == 'w')
+			q.file = optarg;
+		else if (o == 'c' && number(optarg, UINT64_MAX, &n))
+			q.count = n;
+		else if (o == 's' && number(optarg, CTL_SNAPLEN, &n))
+			q.snaplen = (unsigned)n;
+		else
+			return usage(stderr);
+	}
+	if (q.file == NULL)
+		return usage(stderr);
+	q.filter = argv + optind;
+	return ctl_capture(c, &q);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -122,6 +160,8 @@ main(int argc, char **argv)
 		rc = run_top(&c, argc, argv);
 	else if (strcmp(argv[0], "report") == 0)
 		rc = run_report(&c, argc, argv);
+	else if (strcmp(argv[0], "capture") == 0)
+		rc = run_capture(&c, argc, argv);
 	else
 		rc = one_shot(&c, argc, argv);
 	ctl_close(&c);
