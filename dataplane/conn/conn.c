@@ -34,6 +34,7 @@ conn_accept(struct lcore *lc, const struct conn_listener *l, const struct conn_o
 	if (c == NULL)
 		return NULL;
 	c->lower = lower;
+	ops->bind(c);
 	h = pool_handle(&lc->conn->conns, c);
 	user = l->h->accept(lc, l->cookie, c);
 	c = pool_lookup(&lc->conn->conns, h);

@@ -35,10 +35,10 @@ struct conn_handler {
 /* What a transport implements. Contracts: see the forwarders below. */
 struct conn_ops {
 	const char *name; // "tcp", "host"
-	const struct chain *(*rx)(const struct conn *c);
+	/* `lower` is there: sets what conn_rx() and conn_rx_eof() look at. */
+	void (*bind)(struct conn *c);
 	int (*rx_take)(struct lcore *lc, struct conn *c, uint32_t n, struct chain *out);
 	void (*rx_drop)(struct lcore *lc, struct conn *c, uint32_t n);
-	bool (*rx_eof)(const struct conn *c);
 	uint32_t (*send_space)(const struct conn *c);
 	uint32_t (*send_queued)(const struct conn *c);
 	int (*send)(struct lcore *lc, struct conn *c, struct chain *data);
@@ -63,6 +63,9 @@ struct conn {
 	const struct conn_handler *h;
 	void *user;
 	void *lower; // the transport's object; NULL once it is dead
+	const struct chain *rx;
+	const uint32_t *flags_in; // the transport's
+	uint32_t eof_in;          // of *flags_in: any says that the peer has finished
 	int16_t err;
 	uint8_t flags;
 };
@@ -91,7 +94,7 @@ conn_set_user(struct conn *c, const struct conn_handler *h, void *user)
 static inline const struct chain *
 conn_rx(const struct conn *c)
 {
-	return c->ops->rx(c);
+	return c->rx;
 }
 
 /* Moves the first n bytes to out (appended); 0 or -ENOMEM. */
@@ -111,7 +114,7 @@ conn_rx_drop(struct lcore *lc, struct conn *c, uint32_t n)
 static inline bool
 conn_rx_eof(const struct conn *c)
 {
-	return c->ops->rx_eof(c);
+	return (*c->flags_in & c->eof_in) != 0;
 }
 
 static inline uint32_t

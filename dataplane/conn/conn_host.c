@@ -274,7 +274,7 @@ output(struct lcore *lc, struct hconn *hc)
 	if ((hc->flags & HC_CONNECT) != 0) {
 		if (!tell(lc, XMSG_HOST_CONNECT, hc, 0, 0))
 			return false;
-		hc->flags &= (uint16_t)~HC_CONNECT;
+		hc->flags &= ~HC_CONNECT;
 	}
 	if ((hc->flags & (HC_DEAD | HC_RESET)) != 0)
 		drop_chain(lc, &hc->tx);
@@ -376,10 +376,14 @@ host_pending(const struct lcore *lc)
 
 /* ---- the vtable ---- */
 
-static const struct chain *
-ch_rx(const struct conn *c)
+static void
+ch_bind(struct conn *c)
 {
-	return &((const struct hconn *)c->lower)->rx;
+	const struct hconn *hc = c->lower;
+
+	c->rx = &hc->rx;
+	c->flags_in = &hc->flags;
+	c->eof_in = HC_EOF_TOLD | HC_DEAD;
 }
 
 static void
@@ -419,14 +423,6 @@ ch_rx_drop(struct lcore *lc, struct conn *c, uint32_t n)
 	n = sl_min(n, hc->rx.len);
 	chain_trim(lc, &hc->rx, n);
 	was_read(lc, hc, segs, n);
-}
-
-static bool
-ch_rx_eof(const struct conn *c)
-{
-	const struct hconn *hc = c->lower;
-
-	return (hc->flags & (HC_EOF_TOLD | HC_DEAD)) != 0;
 }
 
 static uint32_t
@@ -525,10 +521,9 @@ ch_unit(const struct lcore *lc, const struct conn *c sl_unused)
 
 static const struct conn_ops host_ops = {
 	.name = "host",
-	.rx = ch_rx,
+	.bind = ch_bind,
 	.rx_take = ch_rx_take,
 	.rx_drop = ch_rx_drop,
-	.rx_eof = ch_rx_eof,
 	.send_space = ch_send_space,
 	.send_queued = ch_send_queued,
 	.send = ch_send,
@@ -617,7 +612,7 @@ on_credit(struct lcore *lc, struct hconn *hc, uint32_t bytes)
 	if (hc->out == 0 && hc->tx.len == 0)
 		hc->events |= CONN_EV_ACKED;
 	if ((hc->flags & HC_SHORT) != 0 && space(hc) >= HOST_WINDOW / 2) {
-		hc->flags &= (uint16_t)~HC_SHORT;
+		hc->flags &= ~HC_SHORT;
 		hc->events |= CONN_EV_WRITABLE;
 	}
 	touch(lc, hc);
@@ -708,6 +703,7 @@ conn_host_connect(struct lcore *lc, const struct ip_port *to, const struct conn_
 		return -ENOMEM;
 	}
 	hc->c->lower = hc;
+	ch_bind(hc->c);
 	hc->to = *to;
 	hc->remote = *to;
 	hc->flags = HC_CONNECT;

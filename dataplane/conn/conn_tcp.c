@@ -17,12 +17,16 @@ static_assert(CONN_EV_CONNECTED == TCP_EV_CONNECTED && CONN_EV_READABLE == TCP_E
 		CONN_EV_CLOSED == TCP_EV_CLOSED && CONN_EV_ACKED == TCP_EV_ACKED,
 	"events pass through unchanged");
 
+/* What a connection has whose TCB is gone. */
 static const struct chain no_bytes;
+static const uint32_t over = TCP_FLAG_EOF;
 
-static const struct chain *
-ct_rx(const struct conn *c)
+static void
+ct_bind(struct conn *c)
 {
-	return c->lower != NULL ? tcp_rx(c->lower) : &no_bytes;
+	c->rx = c->lower != NULL ? tcp_rx(c->lower) : &no_bytes;
+	c->flags_in = c->lower != NULL ? tcp_flags(c->lower) : &over;
+	c->eof_in = TCP_FLAG_EOF;
 }
 
 static int
@@ -36,12 +40,6 @@ ct_rx_drop(struct lcore *lc, struct conn *c, uint32_t n)
 {
 	if (c->lower != NULL)
 		tcp_rx_drop(lc, c->lower, n);
-}
-
-static bool
-ct_rx_eof(const struct conn *c)
-{
-	return c->lower == NULL || tcp_rx_eof(c->lower);
 }
 
 static uint32_t
@@ -139,10 +137,9 @@ ct_state(const struct conn *c)
 
 static const struct conn_ops tcp_ops = {
 	.name = "tcp",
-	.rx = ct_rx,
+	.bind = ct_bind,
 	.rx_take = ct_rx_take,
 	.rx_drop = ct_rx_drop,
-	.rx_eof = ct_rx_eof,
 	.send_space = ct_send_space,
 	.send_queued = ct_send_queued,
 	.send = ct_send,
@@ -171,8 +168,10 @@ on_event(struct lcore *lc, struct tcp_conn *tc, void *user, uint32_t events)
 	c->err = (int16_t)tcp_error(tc);
 	c->h->event(lc, c, c->user, events);
 	c = pool_lookup(&lc->conn->conns, h);
-	if (c != NULL)
+	if (c != NULL) {
 		c->lower = NULL;
+		ct_bind(c);
+	}
 }
 
 static void *
@@ -225,6 +224,7 @@ conn_tcp_connect(struct lcore *lc, const struct ip_port *to, const struct ip_por
 		return rc;
 	}
 	c->lower = tc;
+	ct_bind(c);
 	*out = c;
 	return 0;
 }

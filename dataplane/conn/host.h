@@ -50,7 +50,7 @@ struct hconn {
 	uint32_t read, blocks;            // consumed and not told to io yet
 	uint32_t events;                  // CONN_EV_* to be told
 	uint32_t shown_in, shown_out;     // sequence numbers in a capture
-	uint16_t flags;
+	uint32_t flags;
 };
 
 /* Worker: HOST_ACCEPT, _CONNECTED, _DATA, _CREDIT, _EOM, _ABORT, _GONE, _BLOCKS from io. */

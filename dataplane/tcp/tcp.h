@@ -138,8 +138,14 @@ const struct chain *tcp_rx(const struct tcp_conn *tc);
 /* Moves the first n bytes to out (appended); 0 or -ENOMEM (a split inside an mbuf). */
 int tcp_rx_take(struct lcore *lc, struct tcp_conn *tc, uint32_t n, struct chain *out);
 void tcp_rx_drop(struct lcore *lc, struct tcp_conn *tc, uint32_t n);
-/* True once the peer's FIN was received in order (bytes may still be unread). */
-bool tcp_rx_eof(const struct tcp_conn *tc);
+/* Has TCP_FLAG_EOF once the peer's FIN was received in order (bytes may still be unread). */
+#define TCP_FLAG_EOF 0x1000u
+const uint32_t *tcp_flags(const struct tcp_conn *tc);
+static inline bool
+tcp_rx_eof(const struct tcp_conn *tc)
+{
+	return (*tcp_flags(tc) & TCP_FLAG_EOF) != 0;
+}
 
 /* Acknowledges what was received in this loop, instead of waiting for data to ride on. */
 void tcp_ack_now(struct lcore *lc, struct tcp_conn *tc);

@@ -86,7 +86,7 @@ struct tcp_key {
 #define TF_DEAD       0x0200u // freed by the next tcp_run_output()
 #define TF_FIN_QUEUED 0x0400u // FIN follows what is queued
 #define TF_FIN_SENT   0x0800u
-#define TF_FIN_RCVD   0x1000u
+#define TF_FIN_RCVD   TCP_FLAG_EOF
 #define TF_RECOVERY   0x2000u   // fast recovery until `recover`
 #define TF_LOSS       0x4000u   // after a retransmission timeout until `recover`
 #define TF_RTX_FORCE  0x8000u   // the next retransmission ignores cwnd (RFC 6675 5 (4.3))
@@ -304,7 +304,8 @@ struct tcp_lcore {
 	uint32_t ts_off;
 	uint16_t payload_mss;
 	uint8_t rcv_scale;
-	uint32_t sockets_open;    // reserved for telemetry
+	uint32_t plenty, plenty_of; // tcp_share(): held up to here each may have rcv_buf, of this budget
+	uint32_t sockets_open;      // reserved for telemetry
 	struct wheel_timer aging; // of half-open and TIME_WAIT entries
 	struct tcp_fifo half_fifo[TCP_HALF_LEVELS], tw_fifo;
 	struct tcp_limit rst_limit, challenge_limit;

@@ -17,10 +17,10 @@ tcp_rx(const struct tcp_conn *tc)
 	return &tc->rxq;
 }
 
-bool
-tcp_rx_eof(const struct tcp_conn *tc)
+const uint32_t *
+tcp_flags(const struct tcp_conn *tc)
 {
-	return tc->flags & TF_FIN_RCVD;
+	return &tc->flags;
 }
 
 /* After bytes left the receive queue. */

@@ -19,10 +19,14 @@ fake_of(const struct conn *c)
 	return f;
 }
 
-static const struct chain *
-f_rx(const struct conn *c)
+static void
+f_bind(struct conn *c)
 {
-	return &fake_of(c)->rx;
+	struct fake *f = fake_of(c);
+
+	c->rx = &f->rx;
+	c->flags_in = &f->ended;
+	c->eof_in = 1;
 }
 
 static int
@@ -56,12 +60,6 @@ f_rx_drop(struct lcore *lc, struct conn *c, uint32_t n)
 	assert(n <= fake_of(c)->rx.len);
 	spoil(&fake_of(c)->rx, n);
 	chain_trim(lc, &fake_of(c)->rx, n);
-}
-
-static bool
-f_rx_eof(const struct conn *c)
-{
-	return fake_of(c)->rx_eof || fake_of(c)->dead;
 }
 
 static uint32_t
@@ -150,6 +148,7 @@ check_over(struct fake *f)
 {
 	if (f->shut && f->rx_eof && !f->dead && !f->user_gone) {
 		f->dead = true;
+		f->ended = 1;
 		f->pend |= CONN_EV_CLOSED;
 	}
 }
@@ -171,6 +170,8 @@ let_go(struct fake *f)
 {
 	chain_free(f->net->lc, &f->rx);
 	f->user_gone = true;
+	f->conn.rx = NULL; // nobody may look any more
+	f->conn.flags_in = NULL;
 	f->pend = 0;
 }
 
@@ -209,10 +210,9 @@ f_unit(const struct lcore *lc sl_unused, const struct conn *c)
 
 static const struct conn_ops fake_ops = {
 	.name = "fake",
-	.rx = f_rx,
+	.bind = f_bind,
 	.rx_take = f_rx_take,
 	.rx_drop = f_rx_drop,
-	.rx_eof = f_rx_eof,
 	.send_space = f_send_space,
 	.send_queued = f_send_queued,
 	.send = f_send,
@@ -236,6 +236,7 @@ fake_new(struct fake_net *n)
 		f->used = true;
 		f->net = n;
 		f->conn.ops = &fake_ops;
+		f_bind(&f->conn);
 		return f;
 	}
 	assert(!"too many connections");
@@ -295,6 +296,7 @@ t_connect(struct lcore *lc sl_unused, const struct ip_port *to,
 	} else if (a == FAKE_REFUSE) {
 		f->conn.err = ECONNREFUSED;
 		f->dead = true;
+		f->ended = 1;
 		f->pend = CONN_EV_CLOSED;
 	}
 	*out = &f->conn;
@@ -394,6 +396,7 @@ fake_fin(struct fake *f)
 	if (f->user_gone || f->dead || f->rx_eof)
 		return;
 	f->rx_eof = true;
+	f->ended = 1;
 	f->pend |= CONN_EV_EOF;
 	check_over(f);
 }
@@ -404,6 +407,7 @@ fake_rst(struct fake *f)
 	if (f->user_gone || f->dead)
 		return;
 	f->dead = true;
+	f->ended = 1;
 	f->conn.err = ECONNRESET;
 	f->pend |= CONN_EV_CLOSED;
 }

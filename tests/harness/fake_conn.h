@@ -25,6 +25,7 @@ struct fake {
 	/* peer -> user */
 	struct chain rx;
 	bool rx_eof;
+	uint32_t ended; // rx_eof, or dead
 	/* user -> peer */
 	char *out;
 	uint32_t out_len, out_cap;
