@@ -13,8 +13,37 @@ uint64_t csum_add(const void *data, size_t len, uint64_t sum);
 uint64_t csum_add_plain(const void *data, size_t len, uint64_t sum);
 uint64_t csum_add_sse2(const void *data, size_t len, uint64_t sum);
 uint64_t csum_add_avx2(const void *data, size_t len, uint64_t sum);
+uint64_t csum_pseudo6(const void *src, const void *dst, uint64_t tail);
+
 /* Pseudo header of either family (RFC 9293 3.1, RFC 8200 8.1). */
-uint64_t csum_pseudo(const void *src, const void *dst, bool v6, uint8_t proto, uint32_t len);
+static inline uint64_t
+csum_pseudo(const void *src, const void *dst, bool v6, uint8_t proto, uint32_t len)
+{
+	// the words "length" and "zero, protocol" in the order of memory
+	uint64_t tail = (uint64_t)__builtin_bswap32(len) + ((uint32_t)proto << 24);
+	uint32_t s, d;
+
+	if (unlikely(v6))
+		return csum_pseudo6(src, dst, tail);
+	memcpy(&s, src, sizeof(s));
+	memcpy(&d, dst, sizeof(d));
+	return tail + s + d;
+}
+
+/* Of 32 bytes, as a TCP header with timestamps has. */
+static inline uint64_t
+csum_32(const void *data)
+{
+	unsigned __int128 all;
+	uint64_t w[4];
+
+	memcpy(w, data, sizeof(w));
+	all = w[0];
+	all += w[1];
+	all += w[2];
+	all += w[3];
+	return (uint64_t)(uint32_t)all + (uint32_t)(all >> 32) + (uint64_t)(all >> 64);
+}
 
 static inline uint16_t
 csum_fold(uint64_t sum)

@@ -86,6 +86,25 @@ eth_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m)
 	}
 }
 
+/*
+ * What nearly every frame is, found by two words of it: to us, from one other host, without a tag,
+ * IPv4. Whatever is anything else goes the long way.
+ */
+static inline bool
+is_plain(const struct rx *rx, const struct rte_mbuf *m)
+{
+	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint64_t dst, src; // with the two bytes behind each
+
+	if (unlikely(m->data_len < 34 || m->nb_segs != 1 || rx->p->vlan != 0))
+		return false;
+	memcpy(&dst, d, sizeof(dst));
+	memcpy(&src, d + 6, sizeof(src));
+	return dst << 16 == rx->mac && src << 16 != rx->mac && (src & 1) == 0 &&
+		src >> 48 == rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) &&
+		(m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0;
+}
+
 /* Hands the collected segments up; the batch is empty afterwards. */
 void
 net_deliver(struct lcore *lc)
@@ -107,6 +126,7 @@ net_input(struct lcore *lc, uint16_t port, struct rte_mbuf **m, uint16_t n)
 	struct capture *capture = capture_of(lc);
 	uint64_t bytes = 0;
 
+	memcpy((uint8_t *)&rx.mac + 2, p->mac.addr_bytes, 6);
 	for (uint16_t i = 0; i < n && i < PREFETCH_AHEAD; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
 	for (uint16_t i = 0; i < n; i++) {
@@ -116,7 +136,12 @@ net_input(struct lcore *lc, uint16_t port, struct rte_mbuf **m, uint16_t n)
 		if (unlikely(capture != NULL))
 			capture_frame(lc, capture, port, m[i], false);
 		rx.hashed = false;
-		eth_in(lc, &rx, m[i]);
+		if (likely(is_plain(&rx, m[i]))) {
+			rx.l3 = 14;
+			ip4_in(lc, &rx, m[i]);
+		} else {
+			eth_in(lc, &rx, m[i]);
+		}
 	}
 	stat_add(lc, STAT_RX_PACKETS, n);
 	stat_add(lc, STAT_RX_BYTES, bytes);

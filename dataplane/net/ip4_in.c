@@ -44,26 +44,29 @@ is_ours(const struct port *p, uint32_t ip)
 }
 
 /* RFC 1122 3.2.1.3: what can stand in a source field. Network order. */
-static bool
+static inline bool
 source_ok(const struct port *p, uint32_t src)
 {
-	uint32_t ip = rte_be_to_cpu_32(src);
-	uint8_t first = ip >> 24;
+	uint32_t ip = rte_be_to_cpu_32(src), first = ip >> 24;
 
-	if (first == 0 || first == 127 || first >= 224)
+	// 0, and 224 and above
+	if (unlikely(first - 1 >= 223 || first == 127))
 		return false;
 	for (uint16_t i = 0; i < p->naddrs; i++) {
 		const struct ip_net *n = &p->addr[i];
-		uint32_t own = rte_be_to_cpu_32(n->ip.v4), bits = 32u - n->prefix, host;
+		uint32_t host;
 
 		if (n->ip.family != ADDR_V4)
 			continue;
-		if (ip == own)
+		if (unlikely(src == n->ip.v4))
 			return false;
-		host = bits >= 32 ? ~0u : (1u << bits) - 1;
-		if (bits >= 2 && ((ip ^ own) & ~host) == 0 &&
-			((ip & host) == 0 || (ip & host) == host))
-			return false; // the network, or all of its hosts
+		if (n->prefix > 30)
+			continue;
+		// of a network with hosts the first is the network, and the last one all of them
+		host = (uint32_t)(((uint64_t)1 << (32 - n->prefix)) - 1);
+		if (unlikely(((ip + 1) & host) <= 1) &&
+			((ip ^ rte_be_to_cpu_32(n->ip.v4)) & ~host) == 0)
+			return false;
 	}
 	return true;
 }
@@ -72,12 +75,14 @@ source_ok(const struct port *p, uint32_t src)
 static inline uint64_t
 header_sum(const struct rte_ipv4_hdr *h, uint32_t ihl)
 {
-	uint32_t w[5];
+	uint64_t w[2];
+	uint32_t last;
 
-	memcpy(w, h, sizeof(w));
-	if (unlikely(ihl != sizeof(w)))
+	if (unlikely(ihl != sizeof(w) + sizeof(last)))
 		return csum_add(h, ihl, 0);
-	return (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	memcpy(w, h, sizeof(w));
+	memcpy(&last, (const uint8_t *)h + sizeof(w), sizeof(last));
+	return (uint64_t)(uint32_t)w[0] + (w[0] >> 32) + (uint32_t)w[1] + (w[1] >> 32) + last;
 }
 
 static inline enum drop

@@ -158,6 +158,7 @@ struct rx {
 	bool foreign; // received by another worker: ours by decision
 	bool hashed;
 	uint32_t hash;
+	uint64_t mac; // of the port, as the last six bytes of a word in memory
 };
 
 static inline struct net_port *

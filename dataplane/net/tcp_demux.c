@@ -55,7 +55,7 @@ is_verified(const struct rx *rx, const struct rte_mbuf *m)
 }
 
 /* Also keeps the payload's sum, if it has to be taken. */
-static bool
+static inline bool
 csum_ok(const struct rx *rx, struct rte_mbuf *m, const uint8_t *ip, const uint8_t *tcp, uint16_t len,
 	bool v6)
 {
@@ -67,7 +67,8 @@ csum_ok(const struct rx *rx, struct rte_mbuf *m, const uint8_t *ip, const uint8_
 	pk->sum_len = 0;
 	if (is_verified(rx, m))
 		return true;
-	sum = csum_add(tcp, head, csum_pseudo(src, dst, v6, IPPROTO_TCP, len));
+	sum = csum_pseudo(src, dst, v6, IPPROTO_TCP, len);
+	sum = likely(head == 32) ? sum + csum_32(tcp) : csum_add(tcp, head, sum);
 	if (len > head) {
 		pk->sum = csum_fold(csum_add(tcp + head, len - head, 0));
 		pk->sum_off = (uint16_t)(tcp + head - (const uint8_t *)m->buf_addr);
