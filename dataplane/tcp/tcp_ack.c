@@ -450,3 +450,70 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 	tcp_touch(lc->tcp, tc);
 	return TV_OK;
 }
+
+/*
+ * Frees what lies before ack, and moves SND.UNA there, of a connection in which nothing is marked or
+ * reported: what advance() comes to then.
+ */
+static inline uint32_t
+advance_plain(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	uint32_t ack = s->ack, acked = ack - tc->snd_una, flight = tc->snd_nxt - tc->snd_una, us;
+	bool limited =
+		flight + tc->mss > tc->cwnd || (tc->cwnd < tc->ssthresh && 2 * flight > tc->cwnd);
+	struct sent sent = { 0, 0 };
+	struct rte_mbuf *m;
+
+	while ((m = tc->sndq) != tc->sndq_next) {
+		struct pkt *p = pkt_of(m);
+		uint32_t cut = ack - p->seq;
+
+		if ((int32_t)cut <= 0)
+			break;
+		if (unlikely(cut < p->pay_len)) {
+			p->seq += cut;
+			p->pay_off += (uint16_t)cut;
+			p->pay_len -= (uint16_t)cut;
+			break;
+		}
+		if (unlikely(p->tx_count > 1))
+			sent.again_us = sl_max(sent.again_us, p->tx_us);
+		else
+			sent.once_us = p->tx_us;
+		tc->sndq = p->next;
+		tc->sndq_segs--;
+		lc->retained -= CHAIN_TRUESIZE;
+		rte_pktmbuf_free_seg(m);
+	}
+	if (tc->sndq == NULL)
+		tc->sndq_tail = NULL;
+	tc->snd_una = ack;
+	us = rtt(lc, tc, s, &sent);
+	tc->retries = 0;
+	if (limited)
+		tcp_cc_algos[tc->cc]->acked(lc, tc, acked);
+	tell_user(lc, tc);
+	return us;
+}
+
+/*
+ * The segment that was expected next: what tcp_ack_input() does where nothing is lost, reported,
+ * closing or waiting. tcp_is_predicted() has said that it is one.
+ */
+void
+tcp_ack_predicted(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	const struct tcp_cc *cc = tcp_cc_algos[tc->cc];
+	uint32_t acked = s->ack - tc->snd_una, wnd_before = tc->snd_wnd, us = 0;
+
+	window_update(tc, s, acked);
+	if (acked == 0 && wnd_before == tc->snd_wnd)
+		return;
+	if (acked > 0)
+		us = advance_plain(lc, tc, s);
+	if (cc->delivered != NULL)
+		cc->delivered(lc, tc, acked, us);
+	if (acked > 0)
+		tcp_timer_update(lc, tc, true);
+	tcp_touch(lc->tcp, tc);
+}

@@ -257,12 +257,43 @@ after_close(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tc
 	return true;
 }
 
+/*
+ * The next segment in order, with nothing in it or in the connection that needs a decision: data, or
+ * an acknowledgement of something new, while nothing is lost, reported, out of order or closing. The
+ * steps below have one outcome then. (Van Jacobson's header prediction.)
+ */
+static inline bool
+is_predicted(const struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	const uint32_t rare = TF_ORPHAN | TF_DEAD | TF_FIN_QUEUED | TF_FIN_RCVD | TF_RECOVERY | TF_LOSS |
+		TF_TS_OLD;
+	uint32_t acked = s->ack - tc->snd_una;
+
+	return tc->state == TCP_ESTABLISHED && (tc->flags & (rare | TF_TS)) == TF_TS &&
+		(s->flags & ~RTE_TCP_PSH_FLAG) == RTE_TCP_ACK_FLAG && s->opts == TCP_OPT_TS &&
+		s->nsack == 0 && s->seq == tc->rcv_nxt && s->len <= tc->rcv_adv - tc->rcv_nxt &&
+		seq_geq(s->tsval, tc->ts_recent) && acked <= tc->snd_nxt - tc->snd_una &&
+		(acked | s->len) != 0 && tc->ooo == NULL && tc->rec == TCP_NONE &&
+		(tc->sacked | tc->lost | tc->dupacks) == 0;
+}
+
 /* RFC 9293 3.10.7.4: all states from SYN-RECEIVED on. Consumes m. */
 static void
 synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
 {
 	enum drop why = DROP_TCP_BAD_ACK;
 
+	if (likely(is_predicted(tc, s))) {
+		if (seq_leq(s->seq, tc->last_ack)) // RFC 7323 4.3 (2)
+			tc->ts_recent = s->tsval;
+		tc->rcv_at = (lc->now >> 8) & 0xffffffu;
+		tcp_ack_predicted(lc, tc, s);
+		if (s->len > 0)
+			tcp_data_input(lc, tc, m, s);
+		else
+			rte_pktmbuf_free(m);
+		return;
+	}
 	// PAWS comes before everything else (RFC 7323 5.3 R1)
 	if ((tc->flags & TF_TS) && !paws_ok(lc, tc, m, s))
 		return;
@@ -457,21 +488,25 @@ tcp_input(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 	struct tcp_seg seg[TCP_BURST];
 
 	while (n > 0) {
-		uint16_t burst = sl_min(n, (uint16_t)TCP_BURST), k = 0;
+		uint16_t burst = sl_min(n, (uint16_t)TCP_BURST);
+		struct rte_mbuf **good = m;
+		struct tcp_seg *end = seg;
 
-		for (uint16_t i = 0; i < burst; i++) {
-			if (classify(lc, m[i], &seg[k]))
-				m[k++] = m[i];
+		for (struct rte_mbuf **at = m; at < m + burst; at++) {
+			if (likely(classify(lc, *at, end))) {
+				*good++ = *at;
+				end++;
+			}
 		}
-		for (uint16_t i = 0; i < k; i++)
-			seg[i].tc = tcp_table_prefetch_conn(lc->tcp, seg[i].hash);
-		for (uint16_t i = 0; i < k; i++) {
-			if (likely(seg[i].tc != NULL))
-				tcp_prefetch_sent(seg[i].tc);
+		for (struct tcp_seg *s = seg; s < end; s++)
+			s->tc = tcp_table_prefetch_conn(lc->tcp, s->hash);
+		for (struct tcp_seg *s = seg; s < end; s++) {
+			if (likely(s->tc != NULL))
+				tcp_prefetch_sent(s->tc);
 		}
-		for (uint16_t i = 0; i < k; i++)
-			process(lc, m[i], &seg[i]);
-		stat_add(lc, STAT_TCP_IN, k);
+		for (struct tcp_seg *s = seg; s < end; s++)
+			process(lc, m[s - seg], s);
+		stat_add(lc, STAT_TCP_IN, (uint64_t)(end - seg));
 		m += burst;
 		n -= burst;
 	}

@@ -100,6 +100,9 @@ is_idle(const struct lcore *lc, const struct tcp_conn *tc)
 {
 	sl_tick since = tc->rtx_at;
 
+	// no RTO is shorter than the least
+	if (likely(tc->tmode == TM_NONE && lc->now - since <= lc->tcp->conf.rto_min_ms))
+		return false;
 	if (tc->tmode == TM_KEEP)
 		since -= lc->tcp->keep[tc->keep].idle_ms;
 	else if (tc->tmode != TM_NONE)
@@ -196,15 +199,16 @@ send_syn(struct lcore *lc, struct tcp_conn *tc)
 static uint16_t
 snd_buf_kb(const struct lcore *lc, const struct tcp_conn *tc)
 {
-	uint32_t most = lc->tcp->conf.snd_buf, kb = sl_max(tcp_share(lc, most) >> 10, 4u);
-	uint32_t use = sl_min(tc->cwnd, tc->snd_wnd);
+	uint32_t most = lc->tcp->conf.snd_buf, use = sl_min(tc->cwnd, tc->snd_wnd), want, kb;
 
 	use = sl_max(use, tc->snd_nxt - tc->snd_una);
-
+	want = sl_min(most >> 10, (use >> 9) + SND_SPARE_KB);
+	if (likely(tcp_share(lc, want << 10) == want << 10))
+		return (uint16_t)want;
+	kb = sl_max(tcp_share(lc, most) >> 10, 4u);
 	if (lc->retained < lc->retain_max / 4)
 		kb *= 2;
-	kb = sl_min(kb, (use >> 9) + SND_SPARE_KB);
-	return (uint16_t)sl_min(most >> 10, kb);
+	return (uint16_t)sl_min(want, kb);
 }
 
 /*

@@ -115,6 +115,8 @@ enum tcp_verdict { TV_OK, TV_DROP };
 enum tcp_verdict tcp_ack_input(
 	struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, enum drop *why);
 void tcp_ack_later(struct lcore *lc, struct tcp_conn *tc);
+/* The same for a segment that tcp_is_predicted(). */
+void tcp_ack_predicted(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s);
 
 /* The reordering window is over: marks and, if something is lost, enters recovery. */
 void tcp_reo_timeout(struct lcore *lc, struct tcp_conn *tc);
@@ -214,18 +216,18 @@ struct tcp_sum tcp_header(
  * What one queue of a connection may hold, in bytes of payload: an eighth of the worker's budget while
  * it is free, and with the square of what is left of it. So those who do not read share a part
  * among themselves, however many they are, and leave the others theirs. Not more than `most`, which is
- * found out without a division where it is the answer.
+ * found out without arithmetic where it is the answer.
  */
+uint32_t tcp_share_scarce(const struct lcore *lc, uint32_t most);
 static inline uint32_t
 tcp_share(const struct lcore *lc, uint32_t most)
 {
-	uint32_t max = lc->retain_max >> 10, held = lc->retained >> 10;
-	uint64_t left = max > held ? max - held : 0, all = 8 * (uint64_t)sl_max(max, 1u), share;
+	const struct tcp_lcore *tl = lc->tcp;
 
-	if (likely(left * left >= all * ((most + 1023ull) >> 10)))
+	if (likely(lc->retained <= tl->plenty && lc->retain_max == tl->plenty_of &&
+		    most <= tl->conf.rcv_buf))
 		return most;
-	share = left * left / all << 10;
-	return (uint32_t)sl_min(share, (uint64_t)most);
+	return tcp_share_scarce(lc, most);
 }
 
 /* ---- tcp_pmtu.c ---- */
@@ -260,7 +262,7 @@ uint32_t tcp_rto_ms(const struct tcp_lcore *tl, const struct tcp_conn *tc);
 static inline uint32_t
 tcp_ts_now(const struct lcore *lc)
 {
-	return (uint32_t)(lc->now_us / 1000) + lc->tcp->ts_off;
+	return lc->now + lc->tcp->ts_off; // the same as of now_us, without a division
 }
 
 /* ---- tcp_timer.c ---- */

@@ -15,13 +15,16 @@
 #include "dataplane/base/hot.h"
 
 /* Bytes that the user's reading leaves room for. */
-static uint32_t
+static inline uint32_t
 rcv_space(const struct lcore *lc, const struct tcp_conn *tc)
 {
 	uint32_t buf = lc->tcp->conf.rcv_buf, used = tc->rxq.len;
 	uint32_t held = (tc->rxq.segs + tc->ooo_segs) * CHAIN_TRUESIZE;
-	uint32_t share = sl_max(tcp_share(lc, buf), 16384u), space;
+	uint32_t share = tcp_share(lc, buf), space;
 
+	if (likely(held == 0 && share == buf && lc->retained <= lc->retain_max / 2))
+		return buf;
+	share = sl_max(share, 16384u);
 	buf = sl_min(buf, share);
 	space = buf > used ? buf - used : 0;
 	// buffers may cost twice what they carry
@@ -48,15 +51,15 @@ tcp_window_gains(const struct lcore *lc, const struct tcp_conn *tc)
 }
 
 /* The window field; moves rcv_adv, never back. */
-static uint16_t
+static inline uint16_t
 window_field(const struct lcore *lc, struct tcp_conn *tc, bool syn)
 {
 	uint32_t scale = syn ? 0u : tc->rcv_scale, cur = tc->rcv_adv - tc->rcv_nxt, field;
-	uint32_t buf = lc->tcp->conf.rcv_buf;
+	uint32_t gain = sl_min(lc->tcp->conf.rcv_buf / 2, (uint32_t)lc->tcp->payload_mss);
 
 	if (!(tc->flags & TF_FIN_RCVD)) {
 		uint32_t space = rcv_space(lc, tc);
-		if (space > cur && space - cur >= sl_min(buf / 2, (uint32_t)lc->tcp->payload_mss))
+		if (space >= cur + gain && space > cur)
 			cur = space;
 	}
 	// rounded up, or the right edge would move back
@@ -141,18 +144,47 @@ put_word(uint8_t *at, uint32_t w)
 	return w;
 }
 
-/* The checksum of what is written is taken on the way, from registers: see struct net_flow. */
-struct tcp_sum
-tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
+/* What nearly every segment has: timestamps and no other option, and an acknowledgement. */
+static inline struct tcp_sum
+usual_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
 {
-	uint32_t n = TCP_OPT_TS_LEN, hl, pay_len = m->data_len, rare[10];
+	const uint32_t hl = (uint32_t)sizeof(struct rte_tcp_hdr) + TCP_OPT_TS_LEN;
+	uint32_t wnd = rte_cpu_to_be_16(window_field(lc, tc, false));
+	uint64_t sum;
+	uint8_t *h;
+
+	m->data_off -= (uint16_t)hl;
+	m->data_len += (uint16_t)hl;
+	m->pkt_len = m->data_len;
+	m->next = NULL;
+	m->nb_segs = 1;
+	m->ol_flags = 0;
+	h = rte_pktmbuf_mtod(m, uint8_t *);
+	sum = put_word(h, rte_cpu_to_be_16(tc->key.lport) |
+			(uint32_t)rte_cpu_to_be_16(tc->key.rport) << 16);
+	sum += put_word(h + 4, rte_cpu_to_be_32(seq));
+	sum += put_word(h + 8, rte_cpu_to_be_32(tc->rcv_nxt));
+	sum += put_word(h + 12, hl / 4 << 4 | (uint32_t)flags << 8 | wnd << 16);
+	put_word(h + 16, 0); // checksum, urgent pointer
+	sum += put_word(h + 20, rte_cpu_to_be_32(TCP_OPT_TS_WORD));
+	sum += put_word(h + 24, rte_cpu_to_be_32(tcp_ts_now(lc)));
+	sum += put_word(h + 28, rte_cpu_to_be_32(tc->ts_recent));
+	tc->last_ack = tc->rcv_nxt;
+	tc->delack_at = TICK_NONE;
+	tc->flags &= ~TF_ACK_NOW;
+	return (struct tcp_sum){ sum, (uint16_t)hl };
+}
+
+/* Apart, so that it does not weigh on the usual one. */
+static __attribute__((noinline)) struct tcp_sum
+other_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
+{
+	uint32_t rare[10], pay_len = m->data_len, hl, n;
 	bool syn = flags & RTE_TCP_SYN_FLAG;
-	bool usual = !syn && tc->ooo == NULL && lc->tcp->dup_of != tc && (tc->flags & TF_TS);
 	uint64_t sum = 0;
 	uint8_t *h;
 
-	if (unlikely(!usual))
-		n = rare_options(lc, tc, (uint8_t *)rare, pay_len, syn);
+	n = rare_options(lc, tc, (uint8_t *)rare, pay_len, syn);
 	hl = (uint32_t)sizeof(struct rte_tcp_hdr) + n;
 	m->data_off -= (uint16_t)hl;
 	m->data_len += (uint16_t)hl;
@@ -168,14 +200,8 @@ tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t s
 	sum += put_word(h + 12, hl / 4 << 4 | (uint32_t)flags << 8 |
 			(uint32_t)rte_cpu_to_be_16(window_field(lc, tc, syn)) << 16);
 	put_word(h + 16, 0); // checksum, urgent pointer
-	if (likely(usual)) {
-		sum += put_word(h + 20, rte_cpu_to_be_32(TCP_OPT_TS_WORD));
-		sum += put_word(h + 24, rte_cpu_to_be_32(tcp_ts_now(lc)));
-		sum += put_word(h + 28, rte_cpu_to_be_32(tc->ts_recent));
-	} else {
-		for (uint32_t i = 0; i < n / 4; i++)
-			sum += put_word(h + 20 + (size_t)i * 4, rare[i]);
-	}
+	for (uint32_t i = 0; i < n / 4; i++)
+		sum += put_word(h + 20 + (size_t)i * 4, rare[i]);
 	if (flags & RTE_TCP_ACK_FLAG) {
 		tc->last_ack = tc->rcv_nxt;
 		tc->delack_at = TICK_NONE;
@@ -184,6 +210,16 @@ tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t s
 			tc->flags &= ~TF_ACK_NOW;
 	}
 	return (struct tcp_sum){ sum, (uint16_t)hl };
+}
+
+/* The checksum of what is written is taken on the way, from registers: see struct net_flow. */
+struct tcp_sum
+tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
+{
+	if (likely((flags & (RTE_TCP_SYN_FLAG | RTE_TCP_ACK_FLAG)) == RTE_TCP_ACK_FLAG &&
+		    tc->ooo == NULL && (tc->flags & TF_TS) && lc->tcp->dup_of != tc))
+		return usual_header(lc, tc, m, seq, flags);
+	return other_header(lc, tc, m, seq, flags);
 }
 
 void

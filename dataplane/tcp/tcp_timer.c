@@ -214,8 +214,9 @@ arm_rtx(struct lcore *lc, struct tcp_conn *tc, uint8_t mode)
 	tc->rtx_at = tick_add(lc->now, ms);
 }
 
-void
-tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
+/* Of modes beyond TM_RTX, or towards one. */
+static void
+update_rare(struct lcore *lc, struct tcp_conn *tc, bool restart)
 {
 	struct tcp_lcore *tl = lc->tcp;
 	uint8_t mode = TM_NONE;
@@ -244,6 +245,27 @@ tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
 			tc->rtx_at = tick_add(lc->now, tl->conf.fin_timeout_ms);
 		else if (mode == TM_KEEP)
 			tc->rtx_at = tick_add(lc->now, tl->keep[tc->keep].idle_ms);
+		else
+			arm_rtx(lc, tc, mode);
+	}
+	arm(lc, tc);
+}
+
+void
+tcp_timer_update(struct lcore *lc, struct tcp_conn *tc, bool restart)
+{
+	uint8_t mode = tc->snd_una != tc->snd_nxt ? TM_RTX : TM_NONE;
+
+	if (unlikely(tc->tmode > TM_RTX || tc->keep != 0 || tc->state != TCP_ESTABLISHED ||
+		    (tc->flags & TF_BLOCKED))) {
+		update_rare(lc, tc, restart);
+		return;
+	}
+	if (restart || mode != tc->tmode) {
+		tc->tmode = mode;
+		tc->flags &= ~(TF_REO | TF_TLP);
+		if (mode == TM_NONE)
+			tc->rtx_at = lc->now; // idle since
 		else
 			arm_rtx(lc, tc, mode);
 	}
