@@ -21,8 +21,8 @@ struct facts {
 };
 
 /*
- * First letters of the names that matter, by length: most fields are passed over without a look at
- * their text.
+ * First letters of the names that matter, by length, and these lengths as bits: most fields are passed
+ * over without a look at their text.
  */
 static const char first_letter[18] = {
 	[4] = 'h',
@@ -32,6 +32,7 @@ static const char first_letter[18] = {
 	[14] = 'c',
 	[17] = 't',
 };
+#define LENGTHS (1u << 4 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 17)
 
 static void
 connection(struct http_msg *m, struct facts *f, struct sl_str value)
@@ -65,32 +66,32 @@ note(int *at, bool *repeated, int i)
 static void
 look(struct http_msg *m, struct facts *f, int i)
 {
-	struct sl_str name = http_str(m, m->hdr[i].name);
+	const char *name = m->base + m->hdr[i].name.off;
 
-	switch (name.len) {
+	switch (m->hdr[i].name.len) {
 	case 4:
-		if (sl_str_ieq(name, SL_STR("host")))
+		if (is_token_named(name, "host", 4))
 			note(&f->host, &f->repeated_host, i);
 		break;
 	case 6:
-		if (sl_str_ieq(name, SL_STR("expect")) && (m->flags & HTTP_F_10) == 0 &&
+		if (is_token_named(name, "expect", 6) && (m->flags & HTTP_F_10) == 0 &&
 			sl_str_ieq(http_str(m, m->hdr[i].value), SL_STR("100-continue")))
 			m->flags |= HTTP_F_EXPECT;
 		break;
 	case 7:
-		if (sl_str_ieq(name, SL_STR("upgrade")))
+		if (is_token_named(name, "upgrade", 7))
 			f->upgrade = true;
 		break;
 	case 10:
-		if (sl_str_ieq(name, SL_STR("connection")))
+		if (is_token_named(name, "connection", 10))
 			connection(m, f, http_str(m, m->hdr[i].value));
 		break;
 	case 14:
-		if (sl_str_ieq(name, SL_STR("content-length")))
+		if (is_token_named(name, "content-length", 14))
 			note(&f->length, &f->repeated_length, i);
 		break;
 	case 17:
-		if (sl_str_ieq(name, SL_STR("transfer-encoding")))
+		if (is_token_named(name, "transfer-encoding", 17))
 			note(&f->coding, &f->repeated_coding, i);
 		break;
 	default:
@@ -102,11 +103,12 @@ static void
 collect(struct http_msg *m, struct facts *f)
 {
 	*f = (struct facts){ .host = -1, .length = -1, .coding = -1 };
-	for (int i = 0; i < m->nhdr; i++) {
-		struct http_slice name = m->hdr[i].name;
-		if (name.len < sizeof(first_letter) &&
-			(m->base[name.off] | 0x20) == first_letter[name.len])
-			look(m, f, i);
+	for (const struct http_field *h = m->hdr, *end = h + m->nhdr; h < end; h++) {
+		uint32_t len = h->name.len;
+
+		if (len < 32 && (LENGTHS >> len & 1) &&
+			(m->base[h->name.off] | 0x20) == first_letter[len])
+			look(m, f, (int)(h - m->hdr));
 	}
 	if (f->upgrade && f->conn_upgrade)
 		m->flags |= HTTP_F_UPGRADE;

@@ -241,10 +241,20 @@ is_ows(char ch)
 
 /* ---- 64 bytes at a time ---- */
 
-#define AVX2 __attribute__((target("avx2")))
+#define AVX2 __attribute__((target("avx2,bmi")))
 #define WIDE 64
 
-/* Bit i: byte i of 32 is no tchar; see bad_token(). */
+/* A constant that the compiler may not fold: it makes two instructions of a comparison with one. */
+AVX2 static inline __m256i
+opaque(int8_t byte)
+{
+	__m256i v = _mm256_set1_epi8(byte);
+
+	__asm__("" : "+x"(v));
+	return v;
+}
+
+/* Bit i: byte i of 32 is no tchar; see bad_token(). The low table has 0 for what is not ASCII. */
 AVX2 static inline uint32_t
 bad_token32(__m256i v)
 {
@@ -256,7 +266,7 @@ bad_token32(__m256i v)
 	const __m256i by_high = _mm256_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0,
 		0, 0, 0, 1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0);
 	const __m256i nibble = _mm256_set1_epi8(0x0f);
-	__m256i low = _mm256_shuffle_epi8(by_low, _mm256_and_si256(v, nibble));
+	__m256i low = _mm256_shuffle_epi8(by_low, v);
 	__m256i high =
 		_mm256_shuffle_epi8(by_high, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
 
@@ -264,23 +274,20 @@ bad_token32(__m256i v)
 		_mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256()));
 }
 
-/* Bit i: byte i of 32 is not from 0x20 to 0x7e, which stops at more than what may not be in a value. */
+/* Bit i: byte i of 32 is from 0x20 to 0x7e, which leaves out more than what may not be in a value. */
 AVX2 static inline uint32_t
-odd_value32(__m256i v)
+plain_value32(__m256i v, __m256i ones, __m256i blank)
 {
-	__m256i low = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), v); // signed: also from 0x80
-	__m256i del = _mm256_cmpeq_epi8(v, _mm256_set1_epi8(0x7f));
-
-	return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(low, del));
+	// one more: DEL becomes negative, as what is not ASCII is but for 0xff, which becomes 0
+	return (uint32_t)_mm256_movemask_epi8(
+		_mm256_cmpgt_epi8(_mm256_sub_epi8(v, ones), blank));
 }
 
 AVX2 static inline uint64_t
-odd_value64(const char *p)
+odd_value64(__m256i front, __m256i behind, __m256i ones, __m256i blank)
 {
-	const __m256i *v = (const __m256i *)(const void *)p;
-
-	return odd_value32(_mm256_loadu_si256(v)) |
-		(uint64_t)odd_value32(_mm256_loadu_si256(v + 1)) << 32;
+	return ~(plain_value32(front, ones, blank) |
+		(uint64_t)plain_value32(behind, ones, blank) << 32);
 }
 
 static inline bool
@@ -311,43 +318,59 @@ AVX2 static const char *
 plain_lines(struct http_msg *m, const char *s, const char *end, const char *buf)
 {
 	struct http_field *f = m->hdr + m->nhdr, *last = m->hdr + m->maxhdr;
+	const __m256i ones = opaque(-1), blank = opaque(' ');
+	const char *wide = end - WIDE - 2; // up to here a line's block and what follows it are there
 	uint32_t before = m->nhdr;
 
 	if (end - buf < WIDE)
 		return s;
 	for (; f < last; f++) {
-		// the last block ends at `end`: bits of what lies before the line are shifted out
-		const char *at = s <= end - WIDE ? s : end - WIDE, *to = s;
-		const __m256i *v = (const __m256i *)(const void *)at;
-		uint32_t back = (uint32_t)(s - at), name, len;
-		__m256i front = _mm256_loadu_si256(v), behind = _mm256_loadu_si256(v + 1);
-		uint64_t odd = odd_value32(front) | (uint64_t)odd_value32(behind) << 32;
-		uint64_t bad = bad_token32(front);
+		const __m256i *v = (const __m256i *)(const void *)s;
+		const char *to = s;
+		uint64_t odd;
+		uint32_t name;
 
-		if (unlikely(back != 0)) {
-			if (back == WIDE)
+		if (likely(s <= wide)) {
+			__m256i front = _mm256_loadu_si256(v);
+
+			odd = odd_value64(front, _mm256_loadu_si256(v + 1), ones, blank);
+			// 32 if there is none: then that is where the name must end
+			name = _tzcnt_u32(bad_token32(front));
+		} else {
+			// the last block ends at `end`: bits of what lies before the line are shifted out
+			uint32_t back = s > end - WIDE ? (uint32_t)(s - (end - WIDE)) : 0;
+			__m256i front, behind;
+			uint64_t bad;
+
+			if (end - s < 4) // the empty line, or not a whole one
 				break;
-			bad = (bad | (uint64_t)bad_token32(behind) << 32) >> back;
-			odd >>= back;
+			v = (const __m256i *)(const void *)(s - back);
+			front = _mm256_loadu_si256(v);
+			behind = _mm256_loadu_si256(v + 1);
+			odd = odd_value64(front, behind, ones, blank) >> back;
+			bad = (bad_token32(front) | (uint64_t)bad_token32(behind) << 32) >> back;
+			if (bad == 0)
+				break;
+			name = (uint32_t)__builtin_ctzll(bad);
 		}
-		if (unlikely(bad == 0))
-			break;
-		name = (uint32_t)__builtin_ctzll(bad);
-		for (; unlikely(odd == 0); odd = odd_value64(to)) {
-			to = at == s ? to + WIDE : end;
+		while (unlikely(odd == 0)) {
+			to += WIDE;
 			if (end - to < WIDE)
 				goto out;
+			v = (const __m256i *)(const void *)to;
+			odd = odd_value64(
+				_mm256_loadu_si256(v), _mm256_loadu_si256(v + 1), ones, blank);
 		}
-		to += (uint32_t)__builtin_ctzll(odd);
-		// of the value; huge where there is less than a colon and a blank
-		len = (uint32_t)(to - s) - name - 2;
+		to += __builtin_ctzll(odd);
+		// the end of the line is in the buffer, and so is all before it
+		if (unlikely(to > end - 2 || !is_pair(to, '\r', '\n')))
+			break;
 		// a blank behind the colon and no other, neither there nor at the end
-		if (unlikely(name == 0 || end - to < 2 || !is_pair(to, '\r', '\n') ||
-			    (int32_t)len < 0 || !is_pair(s + name, ':', ' ') ||
-			    s[name + 2] == ' ' || (to[-1] == ' ' && len > 0)))
+		if (unlikely(name == 0 || !is_pair(s + name, ':', ' ') || s[name + 2] == ' ' ||
+			    (to[-1] == ' ' && to != s + name + 2)))
 			break;
 		put_slice(&f->name, (uint32_t)(s - buf), name);
-		put_slice(&f->value, (uint32_t)(s - buf) + name + 2, len);
+		put_slice(&f->value, (uint32_t)(s - buf) + name + 2, (uint32_t)(to - s) - name - 2);
 		s = to + 2;
 	}
 out:
@@ -372,7 +395,7 @@ fields(struct scan *c)
 	struct http_field *f;
 	int rc;
 
-	if (!in_value && s == line && __builtin_cpu_supports("avx2"))
+	if (!in_value && s == line && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))
 		line = s = plain_lines(m, s, end, buf);
 	if (likely(!in_value && s == line && end - s >= 2 && is_pair(s, '\r', '\n')))
 		return (int)(s + 2 - buf);
@@ -440,11 +463,57 @@ again:
 	return more(c);
 }
 
+/*
+ * A start line that is there whole, and as nearly all are; false: nothing was done, and it is for
+ * the pieces above to judge.
+ */
+static inline bool
+request_line(struct scan *c)
+{
+	const char *start = c->s, *sp = scan_token(start, c->end, c->buf), *uri = sp + 1, *to;
+
+	if (unlikely(sp == start || sp == c->end || *sp != ' '))
+		return false;
+	to = scan_target(uri, c->end, c->buf);
+	if (unlikely(to == uri || c->end - to < 11 || memcmp(to, " HTTP/1.1\r\n", 11) != 0))
+		return false;
+	c->m->method = slice(c, start, sp);
+	c->m->uri = slice(c, uri, to);
+	enter(c, S_NAME, to + 11);
+	return true;
+}
+
+static inline bool
+status_line(struct scan *c)
+{
+	const char *at = c->s, *to;
+	uint32_t a, b, d;
+
+	if (unlikely(c->end - at < 15 || memcmp(at, "HTTP/1.1", 8) != 0 || at[8] != ' ' ||
+		    at[12] != ' '))
+		return false;
+	a = (uint32_t)(uint8_t)at[9] - '0';
+	b = (uint32_t)(uint8_t)at[10] - '0';
+	d = (uint32_t)(uint8_t)at[11] - '0';
+	if (unlikely(a - 1 > 8 || b > 9 || d > 9))
+		return false;
+	to = scan_value(at + 13, c->end, c->buf);
+	if (unlikely(c->end - to < 2 || !is_pair(to, '\r', '\n')))
+		return false;
+	c->m->status = (uint16_t)(a * 100 + b * 10 + d);
+	c->m->reason = slice(c, at + 13, to);
+	enter(c, S_NAME, to + 2);
+	return true;
+}
+
 static int
 parse(struct scan *c)
 {
 	int rc = 0;
 
+	if (likely((c->p->state == S_BEFORE && request_line(c)) ||
+		    (c->p->state == S_STATUS && status_line(c))))
+		return fields(c);
 	while (rc == 0) {
 		switch ((enum state)c->p->state) {
 		case S_BEFORE:

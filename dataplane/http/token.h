@@ -141,6 +141,35 @@ scan_target(const char *p, const char *end, const char *lo)
 }
 
 /*
+ * Is a token of n bytes this name (a literal in lower case: letters and '-')? Among the bytes of tokens
+ * only a letter becomes a letter, and only '-' becomes '-', where bit 5 is set.
+ */
+static inline __attribute__((always_inline)) bool
+is_token_named(const char *p, const char *name, uint32_t n)
+{
+	uint64_t a, b, bits = 0x2020202020202020ull;
+	uint32_t c, d;
+
+	if (n < 8) {
+		memcpy(&c, p, 4);
+		memcpy(&d, p + n - 4, 4);
+		a = c | (uint64_t)d << 32;
+		memcpy(&c, name, 4);
+		memcpy(&d, name + n - 4, 4);
+		return (a | bits) == (c | (uint64_t)d << 32);
+	}
+	for (uint32_t i = 0; i < n; i += 8) {
+		uint32_t at = sl_min(i, n - 8);
+
+		memcpy(&a, p + at, 8);
+		memcpy(&b, name + at, 8);
+		if ((a | bits) != b)
+			return false;
+	}
+	return true;
+}
+
+/*
  * Is none of the bytes bad? Their order does not matter, so a short text is taken in pieces that
  * overlap, and nothing outside of it is read.
  */
