@@ -345,6 +345,7 @@ freeze(struct conf *c)
 	m->ports = ports;
 	m->nports = nport;
 	for (const struct conf_px *px = c->proxies; px != NULL; px = px->next) {
+		px->p->index = (uint32_t)(proxies - m->proxies);
 		*proxies++ = px->p;
 		for (uint32_t i = 0; i < px->p->nbinds; i++)
 			binds[nbind++] = &px->p->binds[i];

@@ -70,6 +70,19 @@ srv_run_of(const struct lcore *lc, const struct server *srv)
 	return &lc->bal->shared->srv[srv->slot];
 }
 /* Up and below maxconn? *full is set when only maxconn stands against it. */
+static inline bool
+srv_run_has_room(const struct srv_run *r, bool *full)
+{
+	uint32_t max;
+
+	if (atomic_load_explicit(&r->state, memory_order_relaxed) != SRV_UP)
+		return false;
+	max = atomic_load_explicit(&r->maxconn, memory_order_relaxed);
+	if (likely(max == 0) || atomic_load_explicit(&r->cur, memory_order_relaxed) < max)
+		return true;
+	*full = true;
+	return false;
+}
 bool srv_has_room(const struct lcore *lc, const struct server *srv, bool *full);
 
 /* ---- lb_roundrobin.c, lb_hash.c ---- */

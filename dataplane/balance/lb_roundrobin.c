@@ -11,29 +11,28 @@
 
 #include "dataplane/base/hot.h"
 
-static uint32_t
-weight_of(const struct lcore *lc, const struct server *srv)
-{
-	return atomic_load_explicit(&srv_run_of(lc, srv)->weight, memory_order_relaxed);
-}
-
 const struct server *
 roundrobin_pick(struct lcore *lc, const struct proxy *be, const struct server *avoid, bool *full)
 {
 	const struct server *best = NULL;
-	int32_t *rr = lc->bal->rr;
+	const struct srv_run *runs = lc->bal->shared->srv;
+	int32_t *rr = lc->bal->rr, most = INT32_MIN;
 	int32_t sum = 0;
 
 	for (uint32_t i = 0; i < be->nservers; i++) {
 		const struct server *srv = &be->servers[i];
-		int32_t w = (int32_t)weight_of(lc, srv);
+		const struct srv_run *r = &runs[srv->slot];
+		int32_t w = (int32_t)atomic_load_explicit(&r->weight, memory_order_relaxed);
+		int32_t credit;
 
-		if (srv->backup || w == 0 || srv == avoid || !srv_has_room(lc, srv, full))
+		if (srv->backup || w == 0 || srv == avoid || !srv_run_has_room(r, full))
 			continue;
-		rr[srv->slot] += w;
+		credit = rr[srv->slot] += w;
 		sum += w;
-		if (best == NULL || rr[srv->slot] > rr[best->slot])
+		if (credit > most || best == NULL) {
 			best = srv;
+			most = credit;
+		}
 	}
 	if (best != NULL)
 		rr[best->slot] -= sum;

@@ -176,14 +176,7 @@ max_of(const struct srv_run *r)
 bool
 srv_has_room(const struct lcore *lc, const struct server *srv, bool *full)
 {
-	uint32_t max = max_of(srv_run_of(lc, srv));
-
-	if (!srv_is_up(lc, srv))
-		return false;
-	if (max == 0 || srv_cur(lc, srv) < max)
-		return true;
-	*full = true;
-	return false;
+	return srv_run_has_room(srv_run_of(lc, srv), full);
 }
 
 bool

@@ -218,20 +218,27 @@ addr_parse_net(struct sl_str s, struct ip_net *out)
 	return 0;
 }
 
+/* The text of a byte with a dot behind it, in the order of memory. */
+#define ASCII(d) (uint32_t)('0' + (d))
+#define OCTET(n)                                                                         \
+	((n) < 10      ? ASCII(n) | '.' << 8                                             \
+		: (n) < 100 ? ASCII((n) / 10) | ASCII((n) % 10) << 8 | '.' << 16         \
+			    : ASCII((n) / 100) | ASCII((n) / 10 % 10) << 8 |             \
+					ASCII((n) % 10) << 16 | (uint32_t)'.' << 24)
+#define OCTETS4(n)  OCTET(n), OCTET((n) + 1), OCTET((n) + 2), OCTET((n) + 3)
+#define OCTETS16(n) OCTETS4(n), OCTETS4((n) + 4), OCTETS4((n) + 8), OCTETS4((n) + 12)
+#define OCTETS64(n) OCTETS16(n), OCTETS16((n) + 16), OCTETS16((n) + 32), OCTETS16((n) + 48)
+
+static const uint32_t octets[256] = { OCTETS64(0), OCTETS64(64), OCTETS64(128), OCTETS64(192) };
+
 static void
 format_v4(struct sl_buf *b, const uint8_t *p)
 {
 	char text[16], *to = text; // built per request (forwarded-for)
 
 	for (int i = 0; i < 4; i++) {
-		unsigned int n = p[i];
-
-		if (n >= 100)
-			*to++ = (char)('0' + n / 100);
-		if (n >= 10)
-			*to++ = (char)('0' + n / 10 % 10);
-		*to++ = (char)('0' + n % 10);
-		*to++ = '.';
+		memcpy(to, &octets[p[i]], sizeof(octets[0]));
+		to += 2 + (p[i] > 9) + (p[i] > 99);
 	}
 	sl_buf_add(b, sl_str_make(text, (uint32_t)(to - 1 - text)));
 }

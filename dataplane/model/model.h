@@ -183,6 +183,7 @@ struct proxy {
 	struct src_pos pos;
 	struct sl_str name;
 	uint32_t id;      // as HAProxy's uuid, from 1... in order
+	uint32_t index;   // in the model's proxies
 	uint32_t slot;    // index of its run-time state, and of its counters as a frontend
 	uint32_t be_slot; // of its counters as a backend: another one in "listen"
 	uint32_t since, be_since; // generations in which it got these slots; 0: at start

@@ -104,10 +104,9 @@ write_head(const struct http_msg *m, struct sl_str extra, char *out, uint32_t si
 }
 
 static int
-put_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, struct chain *out)
+put_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, struct chain *out, uint32_t unit)
 {
 	struct sl_str extra = connection_field(ms, m);
-	uint32_t unit = conn_unit(lc, ms->mx->c);
 	struct rte_mbuf *mb = lcore_mbuf(lc);
 	struct mux_lcore *ml = lc->mux;
 	int n;
@@ -134,7 +133,7 @@ put_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, struct cha
  * changed.
  */
 static bool
-head_in_front(struct lcore *lc, const struct muxs *ms, const struct http_msg *m, struct chain *body)
+head_in_front(const struct muxs *ms, const struct http_msg *m, struct chain *body, uint32_t unit)
 {
 	struct rte_mbuf *first = body->head;
 	struct sl_str extra;
@@ -149,7 +148,7 @@ head_in_front(struct lcore *lc, const struct muxs *ms, const struct http_msg *m,
 	there = m->base + m->len == at && extra.len == 0 && h1_is_as_received(m);
 	size = there ? m->len : h1_head_size(m) + extra.len;
 	if (first->data_off < size + NET_TCP_HEADROOM ||
-		size + first->data_len > conn_unit(lc, ms->mx->c))
+		size + first->data_len > unit)
 		return false;
 	if (!there) {
 		// a head that is not owned may be in the way of itself
@@ -242,6 +241,7 @@ muxs_send_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, stru
 {
 	bool interim = (m->flags & HTTP_F_REQUEST) == 0 && m->status < 200 && m->status != 101;
 	struct chain out, framed;
+	uint32_t unit;
 	bool in_front;
 	int rc = -EPIPE;
 
@@ -259,15 +259,18 @@ muxs_send_head(struct lcore *lc, struct muxs *ms, const struct http_msg *m, stru
 		if (rc < 0)
 			goto fail;
 	}
-	in_front = head_in_front(lc, ms, m, &framed);
+	unit = conn_unit(lc, ms->mx->c);
+	in_front = head_in_front(ms, m, &framed, unit);
 	if (in_front) {
 		chain_push(&out, chain_pop(&framed));
 	} else {
-		rc = put_head(lc, ms, m, &out);
+		rc = put_head(lc, ms, m, &out, unit);
 		if (rc < 0)
 			goto fail;
 	}
-	join(&out, &framed, conn_unit(lc, ms->mx->c), in_front);
+	if (in_front && framed.head == NULL)
+		return push(lc, ms, &out, eom);
+	join(&out, &framed, unit, in_front);
 	return push(lc, ms, &out, eom);
 
 fail:

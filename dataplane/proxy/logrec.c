@@ -38,29 +38,27 @@ logring_free(struct logring *r)
 		lcore_unmap(r, own + ((size_t)r->mask + 1) * sizeof(struct logrec));
 }
 
-static void
-count_class(struct px_counters *c, uint16_t status)
+/* Where a set of counters has the one of a response's class. */
+static size_t
+class_of(uint16_t status)
 {
-	switch (status / 100) {
-	case 1:
-		counter_inc(&c->rsp_1xx);
-		break;
-	case 2:
-		counter_inc(&c->rsp_2xx);
-		break;
-	case 3:
-		counter_inc(&c->rsp_3xx);
-		break;
-	case 4:
-		counter_inc(&c->rsp_4xx);
-		break;
-	case 5:
-		counter_inc(&c->rsp_5xx);
-		break;
-	default:
-		counter_inc(&c->rsp_other);
-		break;
-	}
+	static const uint16_t at[] = {
+		offsetof(struct px_counters, rsp_other),
+		offsetof(struct px_counters, rsp_1xx),
+		offsetof(struct px_counters, rsp_2xx),
+		offsetof(struct px_counters, rsp_3xx),
+		offsetof(struct px_counters, rsp_4xx),
+		offsetof(struct px_counters, rsp_5xx),
+	};
+	uint32_t class = status / 100;
+
+	return at[class < sizeof(at) / sizeof(at[0]) ? class : 0];
+}
+
+static void
+count_class(struct px_counters *c, size_t class)
+{
+	counter_inc((counter *)(void *)((char *)c + class));
 }
 
 /* Milliseconds between two dates; -1 if the later was not reached. */
@@ -87,16 +85,20 @@ count_times(const struct stream *s, struct px_counters *c)
 	const struct txn_log *l = &s->log;
 	uint64_t start = l->head_us != 0 ? l->head_us : l->first_us;
 
+	counter_inc(&c->timed);
+	if (s->lc->now_us < start + 1000)
+		return; // and so is every part of it
 	add_ms(s->lc, c, &c->q_ms, PX_MAX_Q_MS, start, l->queue_us);
 	add_ms(s->lc, c, &c->c_ms, PX_MAX_C_MS, l->queue_us, l->connect_us);
 	add_ms(s->lc, c, &c->r_ms, PX_MAX_R_MS, l->connect_us, l->res_us);
 	add_ms(s->lc, c, &c->t_ms, PX_MAX_T_MS, start, s->lc->now_us);
-	counter_inc(&c->timed);
 }
 
 static void
 count_end(struct stream *s)
 {
+	size_t class;
+
 	if (s->srv != NULL) {
 		count_times(s, px_be_cnt(s->lc, s->be));
 		count_times(s, &s->lc->srv_cnt[s->srv->slot]);
@@ -107,11 +109,12 @@ count_end(struct stream *s)
 		counter_add(&s->lc->srv_cnt[s->srv->slot].bytes_in, s->log.bytes_in);
 		counter_add(&s->lc->srv_cnt[s->srv->slot].bytes_out, s->log.bytes_out);
 	}
-	count_class(px_cnt(s->lc, s->fe), s->log.status);
+	class = class_of(s->log.status);
+	count_class(px_cnt(s->lc, s->fe), class);
 	if ((s->flags & ST_F_WAS_AT_BE) != 0)
-		count_class(px_be_cnt(s->lc, s->be), s->log.status);
+		count_class(px_be_cnt(s->lc, s->be), class);
 	if (s->srv != NULL && s->log.res_us != 0)
-		count_class(&s->lc->srv_cnt[s->srv->slot], s->log.status);
+		count_class(&s->lc->srv_cnt[s->srv->slot], class);
 }
 
 static void
@@ -142,6 +145,8 @@ fill_timers(const struct stream *s, struct logrec *r)
 uint16_t
 logrec_proxy(const struct stream *s, const struct proxy *px)
 {
+	if (likely(px->index < s->model->nproxies && s->model->proxies[px->index] == px))
+		return (uint16_t)px->index;
 	for (uint32_t i = 0; i < s->model->nproxies; i++)
 		if (s->model->proxies[i] == px)
 			return (uint16_t)i;
