@@ -139,6 +139,13 @@ waking(void **state)
 	waker_wait(&lc[1]->waker, UINT64_MAX); // returns, or the test hangs
 	assert_false(atomic_load(&lc[1]->waker.asleep));
 	assert_true(read(lc[1]->waker.fd, &n, sizeof(n)) < 0);
+	// who was late for the sleep before ends one more, not all that follow
+	n = 1;
+	assert_int_equal(write(lc[1]->waker.fd, &n, sizeof(n)), sizeof(n));
+	waker_prepare(&lc[1]->waker);
+	waker_wait(&lc[1]->waker, UINT64_MAX);
+	assert_false(atomic_load(&lc[1]->waker.asleep));
+	assert_true(read(lc[1]->waker.fd, &n, sizeof(n)) < 0);
 	lcore_unmesh(lc, 2);
 	lcore_free(lc[0]);
 	lcore_free(lc[1]);
