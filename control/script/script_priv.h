@@ -20,6 +20,13 @@
 
 struct script_run;
 
+/* Freed blocks that a state keeps: memory.c. */
+#define MEM_CLASSES 53
+struct script_mem {
+	void *list[MEM_CLASSES];
+	size_t kept; // bytes
+};
+
 /* One lua_State. lua_getextraspace() of each of its coroutines points here. */
 struct script_state {
 	lua_State *L;
@@ -27,6 +34,7 @@ struct script_state {
 	uint16_t id;      // core.thread: 0 for lua-load, 1.. per script thread
 	bool loading;     // a body runs: core.register_* is legal
 	size_t used, max; // bytes; max 0: no cap
+	struct script_mem mem;
 	int *ref;         // registry reference by function number
 	uint32_t nref;
 	int *init; // registry references of core.register_init
@@ -215,6 +223,12 @@ int vm_prepend_path(struct script_state *st, const char *field, const char *path
 int vm_load(struct script_state *st, const char *file, char *const *args, uint32_t nargs,
 	struct script_err *err);
 int vm_run_init(struct script_state *st, struct script_err *err);
+
+/* ---- memory.c ---- */
+/* A lua_Alloc; ctx: the state. */
+void *mem_alloc(void *ctx, void *ptr, size_t osize, size_t nsize);
+/* After lua_close(). */
+void mem_fini(struct script_mem *m);
 
 /* ---- sandbox.c, coro.c: replace functions of the standard libraries ---- */
 void sandbox_open(lua_State *L);

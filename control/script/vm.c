@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Lua states: creation, memory cap, and running files at load time.
+ * Lua states: creation, and running files at load time.
  *
  * Runs on: the loader, until the generation is ready; afterwards a state belongs to its script
  * thread.
@@ -15,31 +15,6 @@
 #include "dataplane/base/registry.h"
 
 SL_KW_SECTION(lua_api);
-
-/*
- * The cap is per state: one leaking script cannot take the memory of the process. Shrinking never
- * fails, Lua relies on it.
- */
-static void *
-vm_alloc(void *ctx, void *ptr, size_t osize, size_t nsize)
-{
-	struct script_state *st = ctx;
-	size_t old = ptr != NULL ? osize : 0; // else osize is a type
-	void *p;
-
-	if (nsize == 0) {
-		st->used -= old;
-		free(ptr);
-		return NULL;
-	}
-	if (st->max != 0 && nsize > old && st->used - old + nsize > st->max)
-		return NULL;
-	p = realloc(ptr, nsize);
-	if (p == NULL)
-		return nsize <= old ? ptr : NULL;
-	st->used = st->used - old + nsize;
-	return p;
-}
 
 static void
 open_api(lua_State *L)
@@ -106,9 +81,10 @@ vm_new(struct script_gen *g, uint16_t id, struct script_err *err)
 	sl_list_init(&st->newborn);
 	sl_list_init(&st->node);
 	sl_list_init(&st->scoped);
-	st->L = lua_newstate(vm_alloc, st);
+	st->L = lua_newstate(mem_alloc, st);
 	if (st->L == NULL) {
 		say(err, "Lua", " out of memory error", NULL);
+		mem_fini(&st->mem);
 		free(st);
 		return NULL;
 	}
@@ -144,6 +120,7 @@ vm_free(struct script_state *st)
 	lua_close(st->L);
 	sl_list_foreach_safe(n, &st->runs)
 		run_free(sl_list_entry(n, struct script_run, all));
+	mem_fini(&st->mem);
 	free(st->ref);
 	free(st->init);
 	free(st);
