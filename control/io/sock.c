@@ -5,9 +5,8 @@
  * Runs on: the user's thread (a script thread), but for start and stop (main) and the inbox (io).
  * A socket is in the inbox of the io thread at most once, however much is asked of it: nothing is
  * allocated per message, and no ring can be full. Each ring has one writer and one reader.
- * What a kernel socket takes at once is sent from here, and what the kernel connects at once is connected
- * here: the io thread would only be woken for it. It hears of such a socket with the first thing that has
- * to be waited for.
+ * What a kernel socket takes at once is sent from here. Kernel sockets whose user has a poll of its own are
+ * served there (sock_poll.c): the io thread would only be woken for them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +22,6 @@ ask(struct io_sock *s, uint32_t what)
 	struct io_socks *all = s->all;
 	struct io_sock *head;
 
-	if (s->untold) {
-		s->untold = false;
-		what |= TODO_OPEN;
-	}
 	if (atomic_fetch_or_explicit(&s->todo, what, memory_order_acq_rel) != 0)
 		return; // it is on its way
 	head = atomic_load_explicit(&all->inbox, memory_order_relaxed);
@@ -69,7 +64,7 @@ waits(const void *ctx)
 
 int
 io_sock_open(struct io_socks *all, const struct io_target *to, const struct io_sock_user *u,
-	struct io_sock **out)
+	struct io_poll *poll, struct io_sock **out)
 {
 	size_t head = SL_ALIGN_UP(sizeof(struct io_sock), (size_t)SL_CACHE_LINE);
 	size_t user = SL_ALIGN_UP(u->size, (size_t)SL_CACHE_LINE);
@@ -98,6 +93,7 @@ io_sock_open(struct io_socks *all, const struct io_target *to, const struct io_s
 	s->all = all;
 	s->to = *to;
 	s->u = *u;
+	s->poll = poll;
 	s->kfd = -1;
 	atomic_init(&s->fd, -1);
 	s->rx = (uint8_t *)s + head + user;
@@ -122,17 +118,8 @@ io_sock_target(const struct io_sock *s)
 void
 io_sock_start(struct io_sock *s)
 {
-	s->untold = sock_kernel_now(s);
-	if (!s->untold)
+	if (!poll_start(s))
 		ask(s, TODO_OPEN);
-}
-
-/* From now on something may happen to it that io has to see. */
-static void
-tell(struct io_sock *s)
-{
-	if (s->untold)
-		ask(s, 0);
 }
 
 static void
@@ -148,9 +135,13 @@ io_sock_close(struct io_sock *s, bool abort)
 	struct io_socks *all = s->all;
 
 	if (!all->stopped) {
-		ask(s, TODO_CLOSE | (abort ? TODO_ABORT : 0));
+		if (!sock_is_own(s))
+			ask(s, TODO_CLOSE | (abort ? TODO_ABORT : 0));
+		else if (!poll_close(s, abort))
+			ask(s, TODO_OPEN | TODO_CLOSE);
 		return;
 	}
+	sock_kernel_close(s, abort);
 	io_sock_free(s);
 	if (sl_list_is_empty(&all->list))
 		all_free(all);
@@ -187,6 +178,8 @@ int
 io_sock_fd(struct io_sock *s)
 {
 	// the descriptor of TLS is good for options, too
+	if (sock_is_own(s))
+		poll_nodelay(s, UINT32_MAX); // what is asked for comes after it
 	return (io_sock_state(s) & IO_SOCK_CONNECTED) != 0 ? s->kfd : -1;
 }
 
@@ -221,6 +214,10 @@ io_sock_consume(struct io_sock *s, uint32_t n)
 	uint32_t head = atomic_load_explicit(&s->rx_head, memory_order_relaxed) + n;
 
 	atomic_store_explicit(&s->rx_head, head, memory_order_release);
+	if (sock_is_own(s)) {
+		poll_consumed(s);
+		return;
+	}
 	atomic_thread_fence(memory_order_seq_cst); // against io: rx_full, then its last look at head
 	if (unlikely(atomic_load_explicit(&s->rx_full, memory_order_relaxed)) &&
 		io_sock_rx_len(s) <= IO_SOCK_BUF / 2)
@@ -236,6 +233,8 @@ send_now(struct io_sock *s, const void *p, uint32_t n)
 
 	if (fd < 0)
 		return 0;
+	if (sock_is_own(s))
+		poll_nodelay(s, n);
 	do {
 		got = send(fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (got < 0 && errno == EINTR);
@@ -270,23 +269,32 @@ io_sock_write(struct io_sock *s, const void *p, uint32_t n)
 	memcpy(s->tx + at, p, part);
 	memcpy(s->tx, (const uint8_t *)p + part, room - part);
 	atomic_store_explicit(&s->tx_tail, tail + room, memory_order_release);
-	ask(s, TODO_TX);
+	if (sock_is_own(s))
+		poll_send(s);
+	else
+		ask(s, TODO_TX);
 	return done + (int)room;
 }
 
 void
 io_sock_want(struct io_sock *s, uint32_t what)
 {
+	if (sock_is_own(s)) {
+		poll_want(s, what);
+		return;
+	}
 	atomic_fetch_or_explicit(&s->want, what, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
-	tell(s);
 }
 
 void
 io_sock_shutdown(struct io_sock *s)
 {
 	s->shut = true;
-	ask(s, TODO_SHUT);
+	if (sock_is_own(s))
+		poll_shutdown(s);
+	else
+		ask(s, TODO_SHUT);
 }
 
 /* ---- idle connections ---- */
@@ -294,10 +302,13 @@ io_sock_shutdown(struct io_sock *s)
 void
 io_sock_park(struct io_sock *s, uint32_t idle_ms)
 {
-	uint32_t until = sock_clock_ms() + sl_min(idle_ms, (uint32_t)INT32_MAX);
+	uint32_t until;
 
-	tell(s);
-
+	if (sock_is_own(s)) {
+		poll_park(s, idle_ms);
+		return;
+	}
+	until = sock_clock_ms() + sl_min(idle_ms, (uint32_t)INT32_MAX);
 	if (until == PARK_NO || until == PARK_EXPIRED)
 		until = 1;
 	atomic_store_explicit(&s->parked, until, memory_order_release);
@@ -321,6 +332,12 @@ io_sock_unpark(struct io_sock *s)
 {
 	uint32_t until = atomic_load_explicit(&s->parked, memory_order_relaxed);
 
+	if (sock_is_own(s)) {
+		if (s->park.next == NULL)
+			return false;
+		poll_unpark(s);
+		return is_quiet(s);
+	}
 	return until != PARK_EXPIRED &&
 		atomic_compare_exchange_strong_explicit(&s->parked, &until, PARK_NO,
 			memory_order_acq_rel, memory_order_relaxed) &&
@@ -371,8 +388,12 @@ detach(struct io_loop *l, void *ctx)
 	drain(all);
 	ev_timer_stop(io_loop_ev(l), &all->sweep);
 	io_source_del(&all->src);
-	sl_list_foreach(n, &all->list)
-		sock_drop(sl_list_entry(n, struct io_sock, node), true);
+	sl_list_foreach(n, &all->list) {
+		struct io_sock *s = sl_list_entry(n, struct io_sock, node);
+
+		if (!sock_is_own(s))
+			sock_drop(s, true);
+	}
 	names_free(all->names);
 	tls_ctxs_free(all->tls);
 }
@@ -436,8 +457,8 @@ io_socks_get_stats(struct io_socks *all, struct io_socks_stats *out)
 	*out = (struct io_socks_stats){
 		.opened = atomic_load_explicit(&all->opened, memory_order_relaxed),
 		.refused = atomic_load_explicit(&all->refused, memory_order_relaxed),
-		.failed = counter_get(&all->failed),
-		.expired = counter_get(&all->expired),
+		.failed = atomic_load_explicit(&all->failed, memory_order_relaxed),
+		.expired = atomic_load_explicit(&all->expired, memory_order_relaxed),
 		.names = counter_get(&all->resolved),
 		.bad_names = counter_get(&all->bad_names),
 	};

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * DOOR of control/io for scripts: client sockets that another thread (the user) drives, and the io
- * thread serves. Bytes lie in two rings of fixed size, one a direction; the user never waits and the
- * io thread never waits for it. What carries them: a kernel socket, or our own TCP where the address
- * is in the subnet of a port; TLS over both; names through c-ares.
+ * DOOR of control/io for scripts: client sockets that another thread (the user) drives. Bytes lie in two
+ * rings of fixed size, one a direction; the user never waits and the io thread never waits for it. What
+ * carries them: a kernel socket, or our own TCP where the address is in the subnet of a port; TLS over
+ * both; names through c-ares. Plain kernel sockets to an address are served by the user's thread itself
+ * in an io_poll; the io thread serves the others, and all of a user without one.
  *
  * Life: io_sock_open() at once gives a socket that connects; io_sock_close() lets go; io_sock_user's
- * `gone` is the last that the io thread does with it, whereupon the user's thread frees it.
+ * `gone` is the last that is done with it, whereupon the user's thread frees it.
  * All functions are the user's, one thread per socket, unless said otherwise.
  */
 #pragma once
@@ -64,21 +65,38 @@ struct io_target {
 	struct io_tls sec;
 };
 
-/* On the io thread; must not block. */
+/*
+ * Where a user's thread sleeps, and what it has to look at while it does not: one a thread, all functions
+ * are that thread's, but for new and free. w is the thread's own waker, which ends a sleep, too.
+ */
+struct io_poll;
+int io_poll_new(struct waker *w, struct io_poll **out);
+void io_poll_free(struct io_poll *p);
+/* Sockets for which something is to come: as long as there are any, io_poll_run() is due now and then. */
+uint32_t io_poll_waiting(const struct io_poll *p);
+/* Takes what came, at once: users are told from here. How many events. */
+uint32_t io_poll_run(struct io_poll *p);
+/* Waits for it, or a wake, or timeout_us (UINT64_MAX: none); clears the waker's flag, if it is up. */
+uint32_t io_poll_wait(struct io_poll *p, uint64_t timeout_us);
+
+/* On the io thread, or the user's own in io_poll; must not block. */
 struct io_sock_user {
 	void (*notify)(void *user); // state or rings changed
 	void (*gone)(void *user);   // after io_sock_close(): io_sock_free() is due
 	size_t size;                // bytes of `user`, zeroed, freed with the socket
 };
 
-/* 0 and *out; -EMFILE: the bound; -ENOMEM. The user's memory is there before anything is told. */
+/*
+ * 0 and *out; -EMFILE: the bound; -ENOMEM. The user's memory is there before anything is told. poll: the
+ * thread's own, which is there as long as the socket, or NULL.
+ */
 int io_sock_open(struct io_socks *all, const struct io_target *to, const struct io_sock_user *u,
-	struct io_sock **out);
+	struct io_poll *poll, struct io_sock **out);
 void *io_sock_user(struct io_sock *s);
 const struct io_target *io_sock_target(const struct io_sock *s);
 /*
- * Starts connecting. A server on this machine may be connected when it returns: then no notify() says so,
- * and what the peer does is told from the first io_sock_want() or io_sock_park() on.
+ * Starts connecting. A server on this machine may be connected when it returns: then no notify() says so.
+ * In an io_poll, what the peer does is told from the first io_sock_want() or io_sock_park() on.
  */
 void io_sock_start(struct io_sock *s);
 /* The io thread closes it and says `gone`. abort: what is queued is dropped. */

@@ -60,16 +60,9 @@ watch(struct io_sock *s, int events)
 static void
 transport_close(struct io_sock *s, bool abort)
 {
-	atomic_store_explicit(&s->fd, -1, memory_order_release);
-	if (s->kfd >= 0) {
-		struct linger now = { .l_onoff = 1 };
-
+	if (s->kfd >= 0)
 		ev_io_stop(io_loop_ev(s->all->loop), &s->io);
-		if (abort)
-			setsockopt(s->kfd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-		close(s->kfd);
-		s->kfd = -1;
-	}
+	sock_kernel_close(s, abort);
 	if (s->conn != NULL)
 		io_close(s->conn, abort);
 	s->conn = NULL;
@@ -130,7 +123,7 @@ sock_fail(struct io_sock *s, int err, const char *why)
 	if ((atomic_load_explicit(&s->state, memory_order_relaxed) & IO_SOCK_DEAD) != 0)
 		return;
 	if ((atomic_load_explicit(&s->state, memory_order_relaxed) & IO_SOCK_CONNECTED) == 0)
-		counter_inc(&s->all->failed);
+		atomic_fetch_add_explicit(&s->all->failed, 1, memory_order_relaxed);
 	s->err = err;
 	if (why != NULL)
 		snprintf(s->why, sizeof(s->why), "%s", why);
@@ -411,7 +404,7 @@ kernel_connect(struct io_sock *s)
 		connect_next(s, -rc);
 }
 
-/* The user has connected it. */
+/* The user has served it so far. */
 static void
 adopt(struct io_sock *s)
 {
@@ -616,7 +609,8 @@ close_it(struct io_sock *s, bool abort)
 void
 sock_do(struct io_sock *s, uint32_t todo)
 {
-	if ((todo & TODO_OPEN) && !s->opened && !(todo & TODO_CLOSE))
+	// one that was handed over has bytes to send before it is closed
+	if ((todo & TODO_OPEN) && !s->opened && (s->kfd >= 0 || !(todo & TODO_CLOSE)))
 		open_it(s);
 	if (todo & TODO_CLOSE) {
 		close_it(s, (todo & TODO_ABORT) != 0);
@@ -660,7 +654,7 @@ sock_sweep(struct io_socks *all)
 			finish(late[i], true);
 			continue;
 		}
-		counter_inc(&all->expired);
+		atomic_fetch_add_explicit(&all->expired, 1, memory_order_relaxed);
 		sock_fail(late[i], ETIMEDOUT, NULL);
 	}
 }

@@ -2,12 +2,10 @@
 /*
  * Kernel sockets of scripts: how one is made and starts to connect.
  *
- * Runs on: the io thread, and the user's where the address needs no look-up: what the kernel connects at
- * once, a server on this machine, then stands without two changes of threads. Nothing here blocks.
+ * Runs on: the io thread, and the user's for what it serves itself. Nothing here blocks.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -71,44 +69,45 @@ sock_kernel_error(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
 }
 
+void
+sock_kernel_nodelay(int fd)
+{
+	const int one = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
 int
 sock_kernel_open(const struct io_sock *s, const struct ip_port *to, int *fd)
 {
 	bool local = s->to.kind == IO_TARGET_UNIX || s->to.kind == IO_TARGET_ABNS;
 	struct sockaddr_storage sa = { 0 };
 	socklen_t len = local ? unix_addr(&s->to, (struct sockaddr_un *)&sa) : ip_addr(to, &sa);
-	struct pollfd p = { .events = POLLOUT };
-	int one = 1;
 
-	*fd = p.fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p.fd < 0)
+	*fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (*fd < 0)
 		return -errno;
-	if (!local)
-		setsockopt(p.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(p.fd, (struct sockaddr *)&sa, len) == 0)
+	if (!local && !sock_is_own(s))
+		sock_kernel_nodelay(*fd);
+	if (connect(*fd, (struct sockaddr *)&sa, len) == 0)
 		return 0;
 	if (errno != EINPROGRESS)
 		return -errno;
-	if (poll(&p, 1, 0) != 1)
-		return 1;
-	return -sock_kernel_error(p.fd); // on this machine it is done already
+	// a server on this machine has been connected by now
+	len = sizeof(sa);
+	return getpeername(*fd, (struct sockaddr *)&sa, &len) == 0 ? 0 : 1;
 }
 
-bool
-sock_kernel_now(struct io_sock *s)
+void
+sock_kernel_close(struct io_sock *s, bool abort)
 {
-	int fd;
+	const struct linger now = { .l_onoff = 1 };
 
-	if (s->to.tls || s->to.kind == IO_TARGET_NAME ||
-		(s->to.kind == IO_TARGET_IP && sock_is_ours(s, &s->to.ip.ip)))
-		return false;
-	if (sock_kernel_open(s, &s->to.ip, &fd) != 0) { // io tries again, and waits or says why not
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	s->kfd = fd;
-	atomic_store_explicit(&s->fd, fd, memory_order_release);
-	sock_set(s, IO_SOCK_CONNECTED);
-	return true;
+	atomic_store_explicit(&s->fd, -1, memory_order_release);
+	if (s->kfd < 0)
+		return;
+	if (abort)
+		setsockopt(s->kfd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(s->kfd);
+	s->kfd = -1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Private to control/io: sockets of scripts. The user's half is sock.c, the io thread's sock_io.c
- * (connections), sock_tls.c, sock_name.c.
+ * Private to control/io: sockets of scripts. The user's half is sock.c, and sock_poll.c for those that its
+ * thread serves itself; the io thread's is sock_io.c (connections), sock_tls.c, sock_name.c.
  */
 #pragma once
 
@@ -46,7 +46,14 @@ struct io_sock {
 	_Atomic(uint32_t) want;   // io clears
 	_Atomic(uint32_t) parked; // PARK_NO, deadline in ms, io: PARK_EXPIRED
 	bool shut;                // no more writes
-	bool untold;              // connected here, and io has not heard of it
+	_Atomic(bool) own;   // served by the user's thread: what io writes and owns below is the user's then
+	struct io_poll *poll; // of the user's thread; NULL: io serves all
+	struct sl_list park;  // in poll->parked
+	uint64_t park_us;     // until when
+	uint32_t armed;       // epoll events
+	bool waits;           // counted in poll->waiting
+	bool readable, hup;   // the kernel said so
+	bool nodelay, written;
 	/* ==== io writes ==== */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) state;
 	_Atomic(uint32_t) tx_head, rx_tail;
@@ -57,7 +64,7 @@ struct io_sock {
 	struct ip_port local, remote;
 	/* ==== io only ==== */
 	alignas(SL_CACHE_LINE) struct ev_io io;
-	int kfd; // kernel socket or -1; user, before io hears of it
+	int kfd; // kernel socket or -1
 	bool opened, closing, shut_asked, shut_done, paused;
 	bool connecting; // the transport
 	bool eof;        // of the transport
@@ -87,8 +94,8 @@ struct io_socks {
 	pthread_mutex_t lock;            // list, open, spare
 	struct sl_list list;
 	uint32_t open;
-	_Atomic(uint64_t) opened, refused;
-	counter failed, expired, resolved, bad_names; // io writes
+	_Atomic(uint64_t) opened, refused, failed, expired;
+	counter resolved, bad_names; // io writes
 };
 
 /* ---- sock_kernel.c: either thread ---- */
@@ -97,8 +104,25 @@ bool sock_is_ours(const struct io_sock *s, const struct ip_addr *a);
 /* 0: connected; 1: on its way; -errno. *fd is the caller's in any case, -1: there is none. */
 int sock_kernel_open(const struct io_sock *s, const struct ip_port *to, int *fd);
 int sock_kernel_error(int fd);
-/* User, before io hears of it: connects, if that is possible without waiting. */
-bool sock_kernel_now(struct io_sock *s);
+void sock_kernel_nodelay(int fd);
+/* abort: with a reset. */
+void sock_kernel_close(struct io_sock *s, bool abort);
+
+/* ---- sock_poll.c: the user's thread, for sockets that are `own` ---- */
+/* Makes it own and starts to connect; false: only io can do that. */
+bool poll_start(struct io_sock *s);
+/* Before a write of n bytes. */
+void poll_nodelay(struct io_sock *s, uint32_t n);
+/* There is something in tx that waits for the kernel. */
+void poll_send(struct io_sock *s);
+void poll_want(struct io_sock *s, uint32_t what);
+/* There is room in rx again. */
+void poll_consumed(struct io_sock *s);
+void poll_shutdown(struct io_sock *s);
+/* false: bytes are left to be sent; it is the io thread's now, which has to be told. */
+bool poll_close(struct io_sock *s, bool abort);
+void poll_park(struct io_sock *s, uint32_t idle_ms);
+void poll_unpark(struct io_sock *s);
 
 /* ---- sock_io.c ---- */
 void sock_do(struct io_sock *s, uint32_t todo);
@@ -124,6 +148,12 @@ sock_clock_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	ms = (uint32_t)ts.tv_sec * 1000 + (uint32_t)(ts.tv_nsec / 1000000);
 	return ms == PARK_NO || ms == PARK_EXPIRED ? 1 : ms;
+}
+
+static inline bool
+sock_is_own(const struct io_sock *s)
+{
+	return atomic_load_explicit(&s->own, memory_order_relaxed);
 }
 
 static inline void

@@ -14,6 +14,12 @@ script_here(lua_State *L)
 	return script_state_of(L)->thread;
 }
 
+struct io_poll *
+script_poll(const struct script_thread *t)
+{
+	return t->poll;
+}
+
 void
 script_post(struct script_thread *t, struct script_note *n)
 {

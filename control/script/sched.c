@@ -19,6 +19,7 @@
 
 #include <rte_pause.h>
 
+#include "control/io/sock.h"
 #include "control/script/script_priv.h"
 
 #define SPIN_US  50
@@ -28,6 +29,7 @@
 #define BUSY_US  500000 // so long it counts as wanted by others
 #define ROUND    64    // new calls between two looks at the rings
 #define TIMERS   256   // and timers
+#define ROUNDS   4     // busy ones between two looks at sockets
 #define STOP_MS  500   // what all threads together have to end
 #define BACK_MS  50    // of it for one that was stuck
 #define RUNAWAY  10000 // CPU time since its last wait, us, from which on a run has its share only
@@ -289,12 +291,24 @@ wake_workers(struct script_thread *t)
 	}
 }
 
+/* A look at the sockets is a system call: when there is nothing else to do, and now and then. */
+static bool
+run_sockets(struct script_thread *t)
+{
+	if (io_poll_waiting(t->poll) == 0 ||
+		(!sl_list_is_empty(&t->fresh) && ++t->unpolled < ROUNDS))
+		return false;
+	t->unpolled = 0;
+	return io_poll_run(t->poll) != 0;
+}
+
 /* One round; false: there was nothing to do but for runaways. */
 static bool
 round_once(struct script_thread *t)
 {
 	bool busy = notes_run(t) + drain(t) != 0;
 
+	busy |= run_sockets(t) && notes_run(t) != 0;
 	run_timers(t);
 	for (uint32_t i = 0; i < ROUND && !sl_list_is_empty(&t->fresh) && !t->gone; i++) {
 		run_one(t, &t->fresh);
@@ -358,8 +372,7 @@ idle(struct script_thread *t)
 		return;
 	}
 	if (quiet < AWAKE_US && !wanted) {
-		struct timespec ts = { .tv_nsec = NAP_US * 1000 };
-		nanosleep(&ts, NULL);
+		io_poll_wait(t->poll, NAP_US);
 		is_wanted(t, script_now_us(), NAP_US);
 		return;
 	}
@@ -369,7 +382,7 @@ idle(struct script_thread *t)
 		waker_cancel(&t->waker);
 		return;
 	}
-	waker_wait(&t->waker, until_due(t));
+	io_poll_wait(t->poll, until_due(t));
 	counter_inc(&t->cnt->wakeups);
 	if (has_message(t))
 		t->last_us = script_now_us();
@@ -425,6 +438,8 @@ sched_thread_new(uint16_t id, uint16_t pair, struct script_thread **out)
 	struct script_thread *t =
 		aligned_alloc(SL_CACHE_LINE, SL_ALIGN_UP(sizeof(*t), (size_t)SL_CACHE_LINE));
 
+	int rc;
+
 	if (t == NULL)
 		return -ENOMEM;
 	memset(t, 0, sizeof(*t));
@@ -446,7 +461,8 @@ sched_thread_new(uint16_t id, uint16_t pair, struct script_thread **out)
 			return -ENOMEM;
 		p->peer = &t->waker;
 	}
-	return waker_init(&t->waker);
+	rc = waker_init(&t->waker);
+	return rc < 0 ? rc : io_poll_new(&t->waker, &t->poll);
 }
 
 int
@@ -519,6 +535,7 @@ sched_thread_free(struct script_thread *t, int *ms)
 	}
 	if (atomic_load(&t->stat_fd) >= 0)
 		close(atomic_load(&t->stat_fd));
+	io_poll_free(t->poll);
 	waker_fini(&t->waker);
 	free(t);
 }

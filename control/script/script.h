@@ -20,6 +20,7 @@ struct lua_State;
 struct script_gen;    // the states of one generation, and its tables of registered functions
 struct script_thread; // one script thread
 struct io_socks;
+struct io_poll;
 
 struct script_err {
 	char text[1024]; // as HAProxy words it; a traceback may follow after a newline
@@ -256,6 +257,8 @@ struct script_note {
 };
 /* The thread on which L runs; NULL while it is being loaded. */
 struct script_thread *script_here(struct lua_State *L);
+/* Where it serves its sockets. */
+struct io_poll *script_poll(const struct script_thread *t);
 void script_post(struct script_thread *t, struct script_note *n);
 
 /*

@@ -163,6 +163,8 @@ struct script_thread {
 	struct sl_list states;      // that are its own
 	struct script_thread *next; // abandoned ones
 	struct waker waker;
+	struct io_poll *poll; // where it sleeps, and its sockets
+	uint32_t unpolled;    // rounds since it looked there
 	_Atomic(bool) stop;
 	_Atomic(struct script_note *) inbox; // the latest first
 	struct sl_list fresh, used, runaway; // runs

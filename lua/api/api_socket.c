@@ -75,7 +75,7 @@ on_gone(struct script_note *n)
 	io_sock_free(sl_container_of(n, struct sconn, gone)->s);
 }
 
-/* On the io thread. */
+/* On the io thread, or in the own thread's io_poll. */
 static void
 post_news(void *user)
 {
@@ -310,7 +310,7 @@ open_new(lua_State *L, struct usock *u, const struct io_target *to)
 
 	if (all == NULL)
 		return -ENOTSUP;
-	rc = io_sock_open(all, to, &conn_user, &s);
+	rc = io_sock_open(all, to, &conn_user, script_poll(script_here(L)), &s);
 	if (rc < 0) {
 		if (rc == -EMFILE)
 			pool_shed(u->state); // room for the next one

@@ -2,10 +2,11 @@
 /*
  * Sockets of scripts without Lua: the test's thread is the user, the io thread is real, and so are the
  * kernel's sockets. Bytes across the ends of the rings, a slow reader on each side, idle connections,
- * queued bytes at the end, the bound.
+ * queued bytes at the end, the bound: all of it served by the io thread, and by the user's own io_poll.
  */
 #include <arpa/inet.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,10 @@
 
 #define MAX_SOCKS 4
 
-/* The user's part of a socket; the io thread counts. */
+static struct waker waker;
+static struct io_poll *own; // of this thread; NULL: the io thread serves
+
+/* The user's part of a socket; who serves it counts. */
 struct user {
 	_Atomic(uint32_t) news, gone;
 };
@@ -76,6 +80,14 @@ setup(void **state)
 }
 
 static int
+setup_own(void **state)
+{
+	assert_int_equal(waker_init(&waker), 0);
+	assert_int_equal(io_poll_new(&waker, &own), 0);
+	return setup(state);
+}
+
+static int
 teardown(void **state)
 {
 	struct fix *f = *state;
@@ -85,6 +97,11 @@ teardown(void **state)
 	io_thread_stop(f->t);
 	close(f->listener);
 	free(f);
+	if (own != NULL) {
+		io_poll_free(own);
+		waker_fini(&waker);
+		own = NULL;
+	}
 	return 0;
 }
 
@@ -93,6 +110,8 @@ nap(void)
 {
 	struct timespec ts = { .tv_nsec = 50000 };
 
+	if (own != NULL)
+		io_poll_run(own);
 	nanosleep(&ts, NULL);
 }
 
@@ -109,7 +128,7 @@ open_one(struct fix *f, int *peer)
 {
 	struct io_sock *s = NULL;
 
-	assert_int_equal(io_sock_open(f->all, &f->to, &user, &s), 0);
+	assert_int_equal(io_sock_open(f->all, &f->to, &user, own, &s), 0);
 	io_sock_start(s);
 	AWAIT(io_sock_state(s) != 0);
 	assert_int_equal(io_sock_state(s), IO_SOCK_CONNECTED);
@@ -175,6 +194,34 @@ test_receive(void **state)
 	close_one(s, false);
 }
 
+/* As a script reads that wants more than the ring holds: it asks once, and takes what comes. */
+static void
+test_receive_all(void **state)
+{
+	struct fix *f = *state;
+	int peer;
+	struct io_sock *s = open_one(f, &peer);
+	uint8_t buf[3 * IO_SOCK_BUF] = { 0 };
+	uint32_t got = 0;
+
+	assert_int_equal(send(peer, buf, sizeof(buf), 0), sizeof(buf));
+	while (got < sizeof(buf)) {
+		uint32_t news = atomic_load(&((struct user *)io_sock_user(s))->news);
+		const uint8_t *p;
+		uint32_t n;
+
+		io_sock_want(s, IO_SOCK_WANT_RX);
+		while ((n = io_sock_peek(s, &p)) > 0) {
+			io_sock_consume(s, n);
+			got += n;
+		}
+		if (got < sizeof(buf))
+			AWAIT(atomic_load(&((struct user *)io_sock_user(s))->news) > news);
+	}
+	close_one(s, false);
+	close(peer);
+}
+
 /* The peer reads slowly; what is queued at the close still arrives, in order. */
 static void
 test_send(void **state)
@@ -234,6 +281,7 @@ test_shutdown(void **state)
 	assert_int_equal(io_sock_write(s, "x", 1), -EPIPE);
 	assert_int_equal(recv(peer, c, 8, MSG_WAITALL), 3);
 	assert_int_equal(send(peer, "yes", 3, 0), 3);
+	io_sock_want(s, IO_SOCK_WANT_RX);
 	AWAIT(io_sock_peek(s, &p) == 3);
 	close_one(s, false);
 	close(peer);
@@ -287,7 +335,7 @@ test_idle(void **state)
 	s = open_one(f, &peer);
 	io_sock_park(s, 60000);
 	assert_int_equal(send(peer, "x", 1, 0), 1);
-	AWAIT(io_sock_rx_len(s) > 0); // and here io has it already
+	AWAIT(io_sock_rx_len(s) > 0); // and here it is known already
 	assert_false(io_sock_unpark(s));
 	close_one(s, true);
 	close(peer);
@@ -303,7 +351,7 @@ test_idle(void **state)
 	close(peer);
 }
 
-/* A server on this machine: connected when start() returns, and io hears of it when it has to. */
+/* A server on this machine: connected when start() returns, and looked at when something is wanted. */
 static void
 test_at_once(void **state)
 {
@@ -314,21 +362,23 @@ test_at_once(void **state)
 	char c;
 
 	for (int i = 0; i < 4; i++) {
-		assert_int_equal(io_sock_open(f->all, &f->to, &user, &s[i]), 0);
+		assert_int_equal(io_sock_open(f->all, &f->to, &user, own, &s[i]), 0);
 		io_sock_start(s[i]);
 		assert_int_equal(io_sock_state(s[i]), IO_SOCK_CONNECTED);
 		assert_true(io_sock_fd(s[i]) >= 0);
 		peer[i] = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
 		assert_true(peer[i] >= 0);
 	}
-	close_one(s[0], false); // io hears of its end only
+	close_one(s[0], false);
 	assert_int_equal(recv(peer[0], &c, 1, 0), 0);
-	assert_int_equal(io_sock_write(s[1], "x", 1), 1); // not even for this
+	assert_int_equal(io_sock_write(s[1], "x", 1), 1);
 	assert_int_equal(recv(peer[1], &c, 1, MSG_WAITALL), 1);
 	assert_int_equal(send(peer[1], "yes", 3, 0), 3);
+	shutdown(peer[1], SHUT_WR);
 	assert_int_equal(io_sock_peek(s[1], &p), 0);
-	io_sock_want(s[1], IO_SOCK_WANT_RX); // what came before is there
+	io_sock_want(s[1], IO_SOCK_WANT_RX); // what came before is there, and the end with it
 	AWAIT(io_sock_peek(s[1], &p) == 3);
+	AWAIT((io_sock_state(s[1]) & IO_SOCK_EOF) != 0);
 	io_sock_shutdown(s[2]);
 	assert_int_equal(recv(peer[2], &c, 1, 0), 0);
 	io_sock_park(s[3], 60000);
@@ -338,6 +388,75 @@ test_at_once(void **state)
 		close_one(s[i], false);
 	for (int i = 0; i < 3; i++)
 		close(peer[i]);
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void *
+wake_later(void *ctx sl_unused)
+{
+	nap();
+	waker_wake(&waker);
+	return NULL;
+}
+
+/* Sleeping: until a byte, a wake, an idle connection's end, or the time is over; and how much is to come. */
+static void
+test_sleep(void **state)
+{
+	struct fix *f = *state;
+	const uint64_t hour = 3600000000;
+	uint64_t begin;
+	pthread_t t;
+	int peer;
+	struct io_sock *s = open_one(f, &peer);
+
+	assert_int_equal(io_poll_waiting(own), 0);
+	begin = now_ms();
+	assert_int_equal(io_poll_wait(own, 20000), 0);
+	assert_true(now_ms() - begin >= 19);
+	io_sock_want(s, IO_SOCK_WANT_RX);
+	assert_int_equal(io_poll_waiting(own), 1);
+	assert_int_equal(send(peer, "x", 1, 0), 1);
+	assert_int_equal(io_poll_wait(own, hour), 1);
+	assert_int_equal(io_sock_rx_len(s), 1);
+	assert_int_equal(io_poll_waiting(own), 0);
+	io_sock_consume(s, 1);
+	struct io_poll *p = own;
+
+	own = NULL; // the other thread only sleeps
+	waker_prepare(&waker);
+	assert_int_equal(pthread_create(&t, NULL, wake_later, NULL), 0);
+	io_poll_wait(p, hour);
+	assert_false(atomic_load(&waker.asleep));
+	pthread_join(t, NULL);
+	own = p;
+	begin = now_ms();
+	io_sock_park(s, 20);
+	io_poll_wait(own, hour);
+	assert_true(now_ms() - begin >= 19);
+	assert_int_equal(io_sock_state(s), IO_SOCK_CONNECTED | IO_SOCK_DEAD);
+	close_one(s, true);
+	close(peer);
+	// who is still connecting is waited for, too
+	struct io_target nowhere = f->to;
+
+	nowhere.ip.ip.v4 = htonl(0x7f000002);
+	nowhere.ip.port = 1;
+	assert_int_equal(io_sock_open(f->all, &nowhere, &user, own, &s), 0);
+	io_sock_start(s);
+	assert_int_equal(io_poll_waiting(own), 1);
+	io_poll_wait(own, hour);
+	assert_int_equal(io_sock_state(s), IO_SOCK_DEAD);
+	assert_int_equal(io_poll_waiting(own), 0);
+	close_one(s, true);
 }
 
 static void
@@ -351,7 +470,7 @@ test_errors(void **state)
 	int peer;
 
 	nowhere.ip.port = 1;
-	assert_int_equal(io_sock_open(f->all, &nowhere, &user, &s[0]), 0);
+	assert_int_equal(io_sock_open(f->all, &nowhere, &user, own, &s[0]), 0);
 	io_sock_start(s[0]);
 	AWAIT((io_sock_state(s[0]) & IO_SOCK_DEAD) != 0);
 	assert_int_equal(io_sock_error(s[0], &why), ECONNREFUSED);
@@ -359,8 +478,8 @@ test_errors(void **state)
 	close_one(s[0], false);
 	// closed before it was ever started, and after
 	for (int i = 0; i < MAX_SOCKS; i++)
-		assert_int_equal(io_sock_open(f->all, &f->to, &user, &s[i]), 0);
-	assert_int_equal(io_sock_open(f->all, &f->to, &user, &more), -EMFILE);
+		assert_int_equal(io_sock_open(f->all, &f->to, &user, own, &s[i]), 0);
+	assert_int_equal(io_sock_open(f->all, &f->to, &user, own, &more), -EMFILE);
 	io_sock_start(s[1]);
 	AWAIT(io_sock_state(s[1]) == IO_SOCK_CONNECTED);
 	close(accept4(f->listener, NULL, NULL, SOCK_CLOEXEC));
@@ -391,9 +510,9 @@ test_stop_first(void **state)
 	struct io_sock *a, *b;
 
 	assert_int_equal(io_socks_start(&spec, &all), 0);
-	assert_int_equal(io_sock_open(all, &f->to, &user, &a), 0);
+	assert_int_equal(io_sock_open(all, &f->to, &user, own, &a), 0);
 	io_sock_start(a);
-	assert_int_equal(io_sock_open(all, &f->to, &user, &b), 0);
+	assert_int_equal(io_sock_open(all, &f->to, &user, own, &b), 0);
 	AWAIT((io_sock_state(a) & IO_SOCK_CONNECTED) != 0);
 	io_sock_close(b, false);
 	io_socks_mute(all);
@@ -404,14 +523,19 @@ test_stop_first(void **state)
 int
 main(void)
 {
+#define BOTH(fn)                                                                                   \
+	cmocka_unit_test_setup_teardown(fn, setup, teardown),                                      \
+		cmocka_unit_test_setup_teardown(fn, setup_own, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_receive, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_send, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_shutdown, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stop_first, setup, teardown),
+		BOTH(test_receive),
+		BOTH(test_receive_all),
+		BOTH(test_send),
+		BOTH(test_shutdown),
+		BOTH(test_idle),
+		BOTH(test_errors),
+		BOTH(test_stop_first),
+		cmocka_unit_test_setup_teardown(test_at_once, setup_own, teardown),
+		cmocka_unit_test_setup_teardown(test_sleep, setup_own, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
