@@ -399,24 +399,25 @@ def test_failing(net, how):
     if how == "backlog":  # connections stand, nobody accepts
         s = in_ns(net.d, lambda: listen(("127.0.0.1", 0)))
         port = s.getsockname()[1]
-    p = start(net, script(net, "ask.lua", CALLER % port),
+    p = start(net, script(net, "ask.lua", CALLER % port) + "    log stdout format raw local0\n",
+              '    log global\n    log-format "took %Ta %ST"\n' +
               ACTION % ("ask", " deadline %dms on-error status 502 on-overload status 504"
                         % int(FAIL_AT * 1000)))
     pid = daemon_pid(p)
     fds = len(os.listdir("/proc/%d/fd" % pid))
-    # the deadline is exact; what a loaded machine adds to a measured time is not ours: the median
-    # must be near it, a single one may be late
-    slack = 0.02 + 0.15 * SLOW
-    all_took = []
+    want = 502 if how in ("refused", "half") else 504
     for _ in range(5):
         code, took = get(net)
-        if how in ("refused", "half"):
-            check(code == 502 and took < FAIL_AT, "%s: %d after %.3f s" % (how, code, took))
-            continue
-        all_took.append(took)
-        check(code == 504 and FAIL_AT - 0.02 <= took <= FAIL_AT + 2 * SLOW,
+        check(code == want, "%s: %d after %.3f s" % (how, code, took))
+        check(took < FAIL_AT if want == 502 else FAIL_AT - 0.002 <= took <= FAIL_AT + 2 * SLOW,
               "%s: %d after %.3f s" % (how, code, took))
-    check(not all_took or sorted(all_took)[2] <= FAIL_AT + slack, "%s: %s" % (how, all_took))
+    # The deadline is exact by the daemon's own clock; what a loaded machine adds on the way, or by
+    # giving the CPU to others just then, is not ours: one or two of five may be late.
+    wait_for("records", lambda: p.log().count("took ") == 5)
+    took = sorted(int(ms) for ms in re.findall(r"took (\d+) %d" % want, p.log()))
+    ms = int(FAIL_AT * 1000)
+    check(len(took) == 5 and (took[2] < ms if want == 502 else ms - 1 <= took[0] and
+                              took[2] <= ms + 20), "%s: %s ms" % (how, took))
     nothing_left(net, pid, fds)
     net.stop_sluice(p)
 
@@ -429,7 +430,7 @@ core.register_action("ask", { "http-req" }, function(txn)
 	n = n + 1
 	local tcp = core.tcp()
 	tcp:settimeout(0.02)
-	if tcp:connect("127.0.0.1", n %% 5 == 0 and 1 or %d) == nil then
+	if tcp:connect("127.0.0.1", n %% 5 == 0 and 1 or n %% 5 == 2 and %d or 6379) == nil then
 		return
 	end
 	if n %% 5 == 1 then
@@ -446,13 +447,14 @@ end)
 
 def test_leak(net, calls):
     """Calls that end in every way leave no descriptor, slot, socket or memory."""
+    redis(net)  # is quick; every fifth call has a peer that closes in the middle of what is wanted
     peer = Peer(net.d, ("127.0.0.1", 0), answer)
     p = start(net, script(net, "ask.lua", LEAK % peer.port), ACTION % ("ask", ""))
     pid = daemon_pid(p)
     fds = len(os.listdir("/proc/%d/fd" % pid))
 
     def run(n):
-        _, out = sh(["ab", "-q", "-k", "-r", "-n", str(n), "-c", "16", "http://%s/" % VIP4],
+        _, out = sh(["ab", "-q", "-k", "-r", "-n", str(n), "-c", "64", "http://%s/" % VIP4],
                     ns=net.c, timeout=600 * SLOW)
         check(re.search(r"Complete requests:\s+%d\b" % n, out), out)
 
