@@ -223,7 +223,7 @@ scripts_up(struct daemon *d)
 	struct script_spec s = { .nthreads = (uint16_t)d->model->global.script_threads,
 		.lc = d->lc,
 		.nlcores = d->nlc,
-		.nice = d->plan.shared ? 19 : 0,
+		.nice = d->plan.nice,
 		.cpus = &d->plan.script,
 		.log = on_script_text,
 		.log_ctx = d->log,

@@ -240,6 +240,40 @@ test_rows(void **state sl_unused)
 	}
 }
 
+/* Scripts let others go first where they have no CPU to themselves. */
+static void
+test_nice(void **state sl_unused)
+{
+	static const struct {
+		const struct machine *m;
+		uint32_t workers, scripts;
+		int nice;
+	} r[] = {
+		{ &one, 1, 1, 19 }, // with a worker
+		{ &two, 2, 1, 19 },
+		{ &two, 1, 1, 10 }, // with main and io
+		{ &smt2, 1, 1, 10 },
+		{ &smt4, 2, 1, 0 },
+		{ &eight, 1, 1, 0 },
+		{ &eight, 1, 5, 0 },
+		{ &eight, 1, 6, 10 },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(r); i++) {
+		struct topology t;
+		struct global_conf g;
+		struct thread_plan p;
+		struct port_err err;
+
+		invent(&t, r[i].m);
+		global_of(&g, r[i].workers, NULL);
+		g.script_threads = r[i].scripts;
+		assert_int_equal(place_plan(&g, &t, NULL, 0, &p, &err), 0);
+		if (p.nice != r[i].nice)
+			fail_msg("row %zu: nice %d", i, p.nice);
+	}
+}
+
 static void
 test_error_names_thread(void **state sl_unused)
 {
@@ -444,6 +478,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_nice),
 		cmocka_unit_test(test_error_names_thread),
 		cmocka_unit_test(test_far),
 		cmocka_unit_test(test_memory),
