@@ -75,7 +75,7 @@ static const struct kw_case cases[] = {
 	ROW("global", "log", "stdout local7 info notice", "stdout local0 frob", "unknown optional log level 'frob'"),
 	ROW("global", "log", "stdout local0", "stdout format x local0", "unknown log format 'x'"),
 	ROW("global", "log", "127.0.0.1 local0", "loghost local0", "invalid address: 'loghost'"),
-	ROW("global", "log", "udp@[::1]:5514 len 200 local0", "ring@x local0", "not supported yet by sluice: 'log ring@x'"),
+	ROW("global", "log", "udp@[::1]:5514 len 200 local0", "ring@x local0", "'log' uses unknown ring named 'x'"),
 	ROW("global", "log", "/dev/log local0", "*:514 local0", "is no address of a log server"),
 	ROW("global", "log", "fd@0 local0", "fd@999999 local0", "cannot use file descriptor '999999'"),
 	ROW("global", "log", "stdout local0", "stdout local0 info info x", SURPLUS),
