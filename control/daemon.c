@@ -235,6 +235,13 @@ on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 	for (uint16_t i = 0; i < ps->n; i++) {
 		struct port *p = &ps->port[i];
 
+		if (port_is_leaving(p)) {
+			r->gone[p->id] = true; // told there
+			if (daemon_let_go(r->d, p) < 0) {
+				r->code = 1;
+				ev_break(r->d->ev, EVBREAK_ALL);
+			}
+		}
 		port_poll_link(p);
 		say_link(r, p);
 		say_conflict(r, p);

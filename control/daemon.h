@@ -106,6 +106,11 @@ void ports_format(const struct port *p, char *out, uint32_t size);
 
 /* start.c: everything up to running workers, or nothing. 0 or -Exxx with a message printed. */
 int daemon_start(struct daemon *d);
+/*
+ * The port's device is being taken away: workers stop, it is let go, workers go on. 0, or -Exxx: they
+ * do not.
+ */
+int daemon_let_go(struct daemon *d, struct port *p);
 /* Takes down what stands, in reverse. */
 void daemon_stop(struct daemon *d);
 /* daemon.c: signals, links, log; returns the exit code. */

@@ -143,7 +143,9 @@ ports_up(struct daemon *d)
 void
 ports_down(struct daemon *d)
 {
-	for (uint16_t i = 0; d->ports != NULL && i < d->ports->n; i++)
+	uint16_t n = d->ports != NULL ? d->ports->n : 0;
+
+	for (uint16_t i = 0; i < n; i++)
 		port_stop(d->ports, &d->ports->port[i]);
 	for (uint16_t w = 0; w < d->plan.nworkers; w++)
 		rte_mempool_free(d->pool[w]);

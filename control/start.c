@@ -396,6 +396,26 @@ launch_down(struct daemon *d)
 	d->launched = false;
 }
 
+int
+daemon_let_go(struct daemon *d, struct port *p)
+{
+	int rc;
+
+	launch_down(d);
+	port_let_go(d->ports, p, d->pool);
+	for (uint16_t w = 0; w < d->nlc; w++)
+		atomic_store_explicit(&d->lc[w]->stop, false, memory_order_release);
+	rc = launch_up(d);
+	if (rc < 0)
+		daemon_say(d, SL_ALERT, "%s", d->err.text);
+	else
+		daemon_say(d, SL_ALERT,
+			"port '%s': its device %s was taken away: it is let go, and the port is "
+			"down until sluice is started again",
+			p->name, p->device);
+	return rc;
+}
+
 /* ---- the list ---- */
 
 static const struct step {

@@ -84,6 +84,16 @@ void rss_fill_owner(struct port *p, uint16_t reta_size);
 /* Programs key and table; false: the device does not do what we need. */
 bool rss_program(struct port *p, const struct rte_eth_dev_info *info);
 
+/* ---- port.c ---- */
+/* No more events of its device reach the port. */
+void port_forget(struct port *p);
+/* What this thread took through its own cache belongs to the workers from now on. */
+void pool_flush(struct rte_mempool *const *pools, uint16_t n);
+
+/* ---- gone.c ---- */
+void gone_watch(struct port *p);
+void gone_unwatch(struct port *p);
+
 /* ---- wire.c ---- */
 /* Joins a started port to its wire. 0, or -ENODEV when there is no such wire. */
 int wire_bind(struct port *p, struct rte_mempool *const *pools);

@@ -74,10 +74,11 @@ port_poll_link(struct port *p)
 	struct rte_eth_link link;
 	int up;
 
+	if (p->ndevs == 0) // let go
+		return;
 	if (p->ifindex != 0 && !check_exists(p->ifindex))
 		atomic_store_explicit(&p->gone, true, memory_order_relaxed);
 	up = port_is_gone(p) ? 0 : check_carrier(sl_str_c(p->device));
-
 	if (up < 0 && rte_eth_link_get_nowait(p->ethdev, &link) == 0)
 		up = link.link_status == RTE_ETH_LINK_UP;
 	if (up >= 0 && atomic_exchange(&p->link_up, up != 0) != (up != 0))
@@ -304,9 +305,8 @@ set_mac(struct port *p, uint32_t quirks)
 	}
 }
 
-/* What this thread took through its own cache belongs to the workers from now on. */
-static void
-flush_caches(struct rte_mempool *const *pools, uint16_t n)
+void
+pool_flush(struct rte_mempool *const *pools, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mempool_cache *c = rte_mempool_default_cache(pools[i], rte_lcore_id());
@@ -364,9 +364,10 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	p->ifindex = check_ifindex(spec->device);
 	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_event, p);
 	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_RMV, on_event, p);
+	gone_watch(p);
 	port_poll_link(p);
 	atomic_store(&p->link_changes, 0);
-	flush_caches(pools, nworkers);
+	pool_flush(pools, nworkers);
 	if (p->nqueues < nworkers)
 		LOG(WARNING, "port '%s': %u queues for %u workers: the others do not use it",
 			p->name, p->nqueues, nworkers);
@@ -382,14 +383,22 @@ fail:
 }
 
 void
+port_forget(struct port *p)
+{
+	gone_unwatch(p);
+	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_event, p);
+	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_RMV, on_event, p);
+}
+
+void
 port_stop(struct ports *ps, struct port *p)
 {
 	struct sl_str dev = sl_str_c(p->device);
 	bool leave = ps->leave && (pmd_quirk(dev)->quirks & PMD_Q_KERNEL) != 0;
 
 	atomic_store(&p->link_up, false);
-	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_event, p);
-	rte_eth_dev_callback_unregister(p->ethdev, RTE_ETH_EVENT_INTR_RMV, on_event, p);
+	if (p->ndevs > 0)
+		port_forget(p);
 	for (uint16_t i = 0; i < p->ndevs; i++)
 		rte_eth_dev_stop(p->q[i].ethdev);
 	if (pmd_quirk(dev)->quirks & PMD_Q_WIRE)

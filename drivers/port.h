@@ -85,6 +85,8 @@ struct port {
 	_Atomic(bool) gone; // the device was taken away: for good
 	_Atomic(bool) link_up;
 	_Atomic(uint32_t) link_changes;
+	/* ==== EAL's interrupt thread writes, main reads ==== */
+	_Atomic(bool) leaving;
 };
 
 struct ports {
@@ -186,6 +188,12 @@ port_is_gone(const struct port *p)
 {
 	return atomic_load_explicit((_Atomic(bool) *)(uintptr_t)&p->gone, memory_order_relaxed);
 }
+/*
+ * Is the device of a running port being taken away? Then port_let_go(), while no worker runs: what is
+ * left is a port that is gone, without queues or link. pools: as of port_start().
+ */
+bool port_is_leaving(const struct port *p);
+void port_let_go(struct ports *ps, struct port *p, struct rte_mempool *const *pools);
 /* Sums over the devices of a port; zeroes once it is gone. Control threads. */
 struct rte_eth_stats;
 void port_stats(const struct port *p, struct rte_eth_stats *out);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The device of a port that is taken away while it runs: a card that is pulled, a slot or a virtual
+ * device that is switched off.
+ *
+ * Runs on: on_event() on EAL's interrupt thread, which only notes it; the rest on main. vfio holds the
+ * removal until the device is let go, so nothing is touched that is not there. While it is let go no
+ * worker may run: buffers in its rings go back to pools that are theirs.
+ */
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+
+#include "drivers/drv.h"
+
+static void
+on_event(const char *name sl_unused, enum rte_dev_event_type type, void *ctx)
+{
+	struct port *p = ctx;
+
+	if (type == RTE_DEV_EVENT_REMOVE)
+		atomic_store(&p->leaving, true);
+}
+
+void
+gone_watch(struct port *p)
+{
+	struct rte_eth_dev_info info;
+
+	for (uint16_t i = 0; i < p->ndevs; i++) {
+		if (rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0)
+			rte_dev_event_callback_register(rte_dev_name(info.device), on_event, p);
+	}
+}
+
+void
+gone_unwatch(struct port *p)
+{
+	struct rte_eth_dev_info info;
+
+	for (uint16_t i = 0; i < p->ndevs; i++) {
+		if (rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0)
+			rte_dev_event_callback_unregister(rte_dev_name(info.device), on_event, p);
+	}
+}
+
+bool
+port_is_leaving(const struct port *p)
+{
+	return p->nqueues > 0 && atomic_load((_Atomic(bool) *)(uintptr_t)&p->leaving);
+}
+
+void
+port_let_go(struct ports *ps, struct port *p, struct rte_mempool *const *pools)
+{
+	atomic_store(&p->gone, true);
+	atomic_store(&p->link_up, false);
+	port_forget(p);
+	for (uint16_t i = 0; i < p->ndevs; i++)
+		rte_eth_dev_stop(p->q[i].ethdev);
+	if (pmd_quirk(sl_str_c(p->device))->quirks & PMD_Q_WIRE)
+		wire_unbind(p);
+	for (uint16_t i = 0; i < p->ndevs; i++) {
+		struct rte_eth_dev_info info;
+		bool known = rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0;
+
+		rte_eth_dev_close(p->q[i].ethdev);
+		if (known)
+			rte_dev_remove(info.device);
+	}
+	pool_flush(pools, ps->nworkers);
+	p->nqueues = p->ndevs = 0;
+}
