@@ -206,10 +206,20 @@ ring_new(uint32_t size)
 	return r;
 }
 
+static uint32_t
+ring_size(uint32_t nworkers)
+{
+	uint32_t size = CAPTURE_RING;
+
+	while (size * nworkers > CAPTURE_RINGS)
+		size /= 2;
+	return size;
+}
+
 int
 capture_new(const struct capture_spec *s, struct capture **out)
 {
-	uint32_t size = s->ring_size != 0 ? s->ring_size : CAPTURE_RING;
+	uint32_t size = s->ring_size != 0 ? s->ring_size : ring_size(s->nworkers);
 	struct capture *c = lcore_map(sizeof(*c), -1);
 	int rc;
 

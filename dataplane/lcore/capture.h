@@ -17,7 +17,8 @@
 #include "dataplane/base/pool.h"
 #include "dataplane/lcore/lcore.h"
 
-#define CAPTURE_RING    (2u << 20) // bytes of a worker's ring
+#define CAPTURE_RING    (8u << 20) // bytes of a worker's ring, less where there are many
+#define CAPTURE_RINGS   (64u << 20) // of all together
 #define CAPTURE_SNAPLEN 65535u     // bytes of a frame, at most
 #define CAPTURE_INSNS   1000u      // of a filter
 #define CAPTURE_IFS     (PORT_MAX + 1u) // the ports, and the host
@@ -100,7 +101,7 @@ void capture_link(struct lcore *lc, struct capture *c, const struct capture_link
 struct capture_spec {
 	uint32_t snaplen;   // 1 … CAPTURE_SNAPLEN
 	uint16_t nworkers;
-	uint32_t ring_size; // 0: CAPTURE_RING; a power of two
+	uint32_t ring_size; // a power of two; 0: as above
 	const void *insns;  // struct bpf_insn: a filter in classic BPF
 	uint32_t ninsns;    // 0: none
 };

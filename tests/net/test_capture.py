@@ -180,3 +180,40 @@ def test_stall(net):
     wait_for("its end", lambda: sh([CTL, "-s", sock, "capture", "-c", "1", "-w", "/dev/null"], ok=False)[0] == 0)
     net.curl("-o", "/dev/null", "http://%s/name" % VIP4)
     net.stop_sluice(p)
+
+
+def test_tshark(net):
+    """Wireshark's own reader: no malformed packet, right checksums of what is made up, and each client's
+    request on two connections, through a port and through the host."""
+    p, sock = start(net)
+    random_file(net.file("big"), 1 << 20)  # all of it has room in the ring
+    r = Recorder(net, sock)
+    net.curl("-o", net.file("got"), "http://%s/big?x=1" % VIP4)
+    net.curl("-o", net.file("got"), "http://%s:81/big?x=2" % VIP4)
+    r.stop()
+    env = dict(os.environ, HOME=net.dir)
+
+    def tshark(*args):
+        _, out = sh(["tshark", "-r", r.file, "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", *args],
+                    env=env)
+        return [line.split("\t") for line in out.split("\n") if line and "Running as user" not in line]
+
+    bad = tshark("-Y", "_ws.malformed or tcp.checksum.status == 0 or ip.checksum.status == 0 or tcp.analysis.lost_segment")
+    check(not bad, str(bad[:3]))
+    asked = tshark("-Y", "http.request", "-T", "fields", "-e", "frame.interface_name", "-e", "tcp.stream", "-e",
+                   "http.request.uri", "-e", "frame.comment")
+    # the second one's server is the frontend's path
+    want = [("lan", "/big?x=1"), ("srv", "/big?x=1"), ("lan", "/big?x=2"), ("srv", "/big?x=2")]
+    check(sorted((x[0], x[2]) for x in asked) == sorted(want + [("host", "/big?x=2")] * 2), str(asked))
+    for uri in ("/big?x=1", "/big?x=2"):
+        streams = {x[1] for x in asked if x[2] == uri}
+        client = re.search(r"client=(\S+)", next(x for x in asked if x[2] == uri and x[0] == "lan")[3]).group(1)
+        legs = {x[0] for x in tshark("-Y", 'frame.comment contains "client=%s"' % client, "-T", "fields", "-e",
+                                     "tcp.stream")}
+        check(len(legs) == 2 and legs <= streams, "%s: streams %s, of its client %s" % (uri, streams, legs))
+    sent = tshark("-Y", "http.response", "-T", "fields", "-e", "http.content_length")
+    check(len(sent) == len(asked) and {x[0] for x in sent} == {str(1 << 20)}, "answers: %s" % sent)
+    net.stop_sluice(p)
+
+
+test_tshark.long = True
