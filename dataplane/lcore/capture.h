@@ -85,7 +85,7 @@ struct capture {
 static inline struct capture *
 capture_of(struct lcore *lc)
 {
-	return atomic_load_explicit(&lc->capture, memory_order_acquire);
+	return atomic_load(&lc->capture); // in one order with epoch_quiescent()
 }
 
 /* ---- worker ---- */
