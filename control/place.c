@@ -16,7 +16,7 @@
 
 #define MAP_CPUS   ((int)(SL_ARRAY_SIZE(((struct cpu_map *)0)->mask) * 64))
 #define NICE_SHARED 19 // of scripts, on a worker's CPU
-#define NICE_NARROW 10 // on one with main or io
+#define NICE_NARROW 10 // of long ones, on one with main or io
 #define CORE(t, i) ((t)->core[i] >= 0 ? (t)->core[i] : (int16_t)(i))
 
 /* A CPU that a worker may get, with what it is sorted by, the first deciding. */
@@ -253,16 +253,15 @@ pick_scripts(const struct place *s, struct thread_plan *p)
 
 /*
  * A script may run for as long as its budget allows. Where it has no CPU to itself everybody else goes
- * first: the kernel lets who wakes up wait for less, the lighter the one is who runs.
+ * first then: the kernel lets who wakes up wait for less, the lighter the one is who runs.
  */
-static int
-script_nice(const struct place *s, const struct thread_plan *p)
+static void
+weigh_scripts(const struct place *s, struct thread_plan *p)
 {
 	uint32_t want = sl_max(s->g->script_threads, 1u) + 2; // and io, and main
 
-	if (p->shared)
-		return NICE_SHARED;
-	return (uint32_t)CPU_COUNT(&p->script) < want ? NICE_NARROW : 0;
+	p->nice = p->shared ? NICE_SHARED : 0;
+	p->nice_long = (uint32_t)CPU_COUNT(&p->script) < want ? NICE_NARROW : 0;
 }
 
 static int
@@ -334,7 +333,7 @@ place_plan(const struct global_conf *g, const struct topology *t, const struct p
 				(int16_t)place_memory_node(t, t->node[out->worker_cpu[w]]);
 		out->main_cpu = pick_main(&s, out);
 		pick_scripts(&s, out);
-		out->nice = script_nice(&s, out);
+		weigh_scripts(&s, out);
 	}
 	free(s.cand);
 	return rc;

@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -250,8 +249,10 @@ run_one(struct script_thread *t, struct sl_list *from)
 			r->runaway = false;
 	}
 	if (!ended) {
+		weight_used(t, r);
 		put_back(t, r);
 	} else if (s != NULL) {
+		weight_used(t, r);
 		counter_dec(&t->cnt->running);
 		answer(t, s);
 	}
@@ -411,14 +412,14 @@ thread_main(void *arg)
 	snprintf(name, sizeof(name), "sl-script-%u", t->id);
 	pthread_setname_np(pthread_self(), name);
 	prctl(PR_SET_TIMERSLACK, 1000ul); // ns; the default of 50 us doubles a nap
-	// a thread's weight, not the process's: Linux counts by thread. Losing it is no failure
-	if (setpriority(PRIO_PROCESS, (id_t)gettid(), sched.spec.nice) < 0)
-		errno = 0;
+	weight_begin(t);
 	atomic_store(&t->stat_fd, open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
 	t->last_us = script_now_us();
 	if (t->boot != NULL && gen_remake(t->boot, t->id))
 		task_adopt(t->boot, t);
 	while (!atomic_load_explicit(&t->stop, memory_order_acquire) && !t->gone) {
+		if (unlikely(t->light_us != 0))
+			weight_rest(t);
 		if (round_once(t)) {
 			t->last_us = script_now_us();
 			t->idle_us = 0;

@@ -175,6 +175,7 @@ struct script_thread {
 	uint64_t last_us;      // of the last call
 	uint64_t idle_us;      // of the last idle moment; 0: there was none since
 	uint64_t wanted_us;    // until when its CPU counts as wanted by others
+	uint64_t light_us;     // until when it has the lower weight; 0: it has the usual one
 	/* ==== main: what script_watch() saw last ==== */
 	uint64_t seen_slice, seen_beats, seen_us, seen_cpu_us;
 	/* ==== this thread writes, others read ==== */
@@ -278,6 +279,13 @@ void scope_end(struct sl_list *scoped, bool clean);
 /* Runs what was posted; how many. */
 uint32_t notes_run(struct script_thread *t);
 bool notes_waiting(const struct script_thread *t);
+
+/* ---- weight.c ---- */
+void weight_begin(struct script_thread *t);
+/* After a slice, of a run that is still there. */
+void weight_used(struct script_thread *t, const struct script_run *r);
+/* Now and then, while light_us is set. */
+void weight_rest(struct script_thread *t);
 
 /* ---- task.c ---- */
 /* Tells a thread that the states of a generation are its own: their tasks start. */

@@ -5,8 +5,11 @@
  */
 #include "tests/unit/lua/api/bridge.h"
 
+#include <dirent.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #define ACTION(name, body) \
 	"core.register_action('" name "', {'http-req'}, function(txn) " body " end)\n"
@@ -181,6 +184,50 @@ test_fairness(void **state sl_unused)
 	assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
 	script_get_stats(0, &st);
 	assert_int_equal(st.cancelled, SL_ARRAY_SIZE(loops));
+	br_free(b);
+}
+
+/* The nice value of the script thread, found by its name. */
+static int
+thread_nice(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	int nice = -100;
+
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL) {
+		char path[300], name[32] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", e->d_name);
+		f = fopen(path, "r");
+		if (f != NULL && fgets(name, sizeof(name), f) != NULL &&
+			strcmp(name, "sl-script-0\n") == 0)
+			nice = getpriority(PRIO_PROCESS, (id_t)strtoul(e->d_name, NULL, 10));
+		if (f != NULL)
+			fclose(f);
+	}
+	closedir(d);
+	return nice;
+}
+
+/* A thread whose scripts compute lets others go first, for a while; one whose scripts do not, does not. */
+static void
+test_weight(void **state sl_unused)
+{
+	int usual = getpriority(PRIO_PROCESS, 0), lower = sl_min(usual + 2, 19);
+	const struct script_spec spec = { .nice = usual, .nice_long = lower };
+	struct bridge *b = br_with(scripts, &no_limits, 1, false, &spec);
+
+	for (int i = 0; i < 100; i++)
+		br_call(b, 'a', "quick", false);
+	assert_int_equal(thread_nice(), usual);
+	assert_int_equal(br_call(b, 'a', "hog", false)->end, CALL_OK);
+	assert_int_equal(thread_nice(), lower);
+	for (int i = 0; geteuid() == 0 && i < 20000 && thread_nice() != usual; i++)
+		br_call(b, 'a', "nap", false);
+	assert_int_equal(thread_nice(), geteuid() == 0 ? usual : lower);
 	br_free(b);
 }
 
@@ -485,6 +532,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_error_text),
 		cmocka_unit_test(test_converter),
 		cmocka_unit_test(test_fairness),
+		cmocka_unit_test(test_weight),
 		cmocka_unit_test(test_sleep),
 		cmocka_unit_test(test_late_cancel),
 		cmocka_unit_test(test_limits),

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * How much of a contended CPU a script thread gets: less, as long as its scripts run for long.
+ *
+ * Runs on: the script thread; the kernel counts weights by thread.
+ * Scripts that wait for others, such as a server on this machine, are better not interrupted by each of
+ * them; scripts that only compute let everybody else go first.
+ */
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "control/script/script_priv.h"
+
+#define LONG_US 1000   // of CPU time without a wait
+#define STAY_US 500000 // so long it has less
+
+static bool
+set(int nice)
+{
+	if (setpriority(PRIO_PROCESS, (id_t)gettid(), nice) == 0)
+		return true;
+	errno = 0;
+	return false;
+}
+
+void
+weight_begin(struct script_thread *t)
+{
+	set(script_sched.spec.nice); // losing it is no failure
+	t->light_us = 0;
+}
+
+void
+weight_used(struct script_thread *t, const struct script_run *r)
+{
+	const struct script_spec *s = &script_sched.spec;
+
+	// before its first full slice the clock says how long it took, and not who had the CPU
+	if (!r->cpu || r->since_us < LONG_US || s->nice_long <= s->nice)
+		return;
+	if (t->light_us == 0 && !set(s->nice_long))
+		return;
+	t->light_us = script_now_us() + STAY_US;
+}
+
+void
+weight_rest(struct script_thread *t)
+{
+	if (script_now_us() < t->light_us)
+		return;
+	// who may not take it back stays as it is
+	t->light_us = set(script_sched.spec.nice) ? 0 : UINT64_MAX;
+}
