@@ -116,6 +116,10 @@ warn_useless(struct conf *c, struct conf_px *px)
 		conf_warning_at(c, NULL,
 			"'http-response' rules ignored for %s '%.*s' as they require HTTP mode.",
 			kind_of(px), SL_STR_ARG(p->name));
+	if (px->http_after.first != NULL)
+		conf_warning_at(c, NULL,
+			"'http-after-response' rules ignored for %s '%.*s' as they require HTTP mode.",
+			kind_of(px), SL_STR_ARG(p->name));
 	if (px->redirects.first != NULL)
 		conf_warning_at(c, NULL,
 			"'redirect' rules ignored for %s '%.*s' as they require HTTP mode.",
@@ -126,6 +130,7 @@ warn_useless(struct conf *c, struct conf_px *px)
 			kind_of(px), SL_STR_ARG(p->name));
 	p->options &= ~PX_O_FORWARDFOR;
 	px->http_req.first = px->http_res.first = px->redirects.first = NULL;
+	px->http_after.first = NULL;
 }
 
 static void
@@ -244,9 +249,11 @@ build_rules(struct conf *c, struct conf_px *px)
 		return;
 	if (rules_compile(c, px, &px->tcp_req, NULL, EVAL_TCP_CONTENT, &px->p->tcp_req) < 0)
 		return;
-	if (rules_compile(c, px, &px->http_req, &px->redirects, EVAL_HTTP_REQ, &px->p->http_req) ==
-		0)
-		(void)rules_compile(c, px, &px->http_res, NULL, EVAL_HTTP_RES, &px->p->http_res);
+	if (rules_compile(c, px, &px->http_req, &px->redirects, EVAL_HTTP_REQ, &px->p->http_req) < 0)
+		return;
+	if (rules_compile(c, px, &px->http_res, NULL, EVAL_HTTP_RES, &px->p->http_res) == 0)
+		(void)rules_compile(
+			c, px, &px->http_after, NULL, EVAL_HTTP_AFTER, &px->p->http_after);
 }
 
 static void

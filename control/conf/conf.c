@@ -261,6 +261,8 @@ conf_dump_keywords(void (*line)(void *ctx, const char *text), void *ctx)
 			dump_line(&d, "http-request", a->name, "", a->help);
 		if (res)
 			dump_line(&d, "http-response", a->name, "", a->help);
+		if ((a->points & EVAL_BIT(EVAL_HTTP_AFTER)) != 0)
+			dump_line(&d, "http-after-response", a->name, "", a->help);
 		if (content)
 			dump_line(&d, "tcp-request content", a->name, "", a->help);
 	}

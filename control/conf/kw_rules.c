@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * "http-request", "http-response" and the old "redirect": which rules a proxy has. Actions have
- * their own rows (proxy/action.h); rules.c compiles.
+ * "http-request", "http-response", "http-after-response" and the old "redirect": which rules a proxy
+ * has. Actions have their own rows (proxy/action.h); rules.c compiles.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 4.2; "redirect" rules run behind
  * all http-request rules, whatever the order of the lines, and HAProxy's warning says so.
@@ -35,6 +35,13 @@ static int
 kw_http_response(struct conf *c, const struct conf_args *a)
 {
 	return rules_add(c, &c->px->http_res, "http-response", EVAL_HTTP_RES, a->word, a->n);
+}
+
+static int
+kw_http_after(struct conf *c, const struct conf_args *a)
+{
+	return rules_add(
+		c, &c->px->http_after, "http-after-response", EVAL_HTTP_AFTER, a->word, a->n);
 }
 
 /* Only what is of the client's connection: rules of a backend come later. */
@@ -84,6 +91,9 @@ SL_CFG_PROXY(
 		 "<action> [<argument>...] [if|unless <condition>]", "a rule on requests" },
 	{ "http-response", CONF_PROXY, 1, CONF_MANY, kw_http_response,
 		"<action> [<argument>...] [if|unless <condition>]", "a rule on responses" },
+	{ "http-after-response", CONF_PROXY, 1, CONF_MANY, kw_http_after,
+		"<action> [<argument>...] [if|unless <condition>]",
+		"a rule on all answers, sluice's own too" },
 	{ "redirect", CONF_PROXY, 1, CONF_MANY, kw_redirect,
 		"location|prefix|scheme <to> [<option>...] [if|unless <condition>]",
 		"answers requests with another place" },

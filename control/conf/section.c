@@ -105,6 +105,7 @@ px_new(struct conf *c, uint32_t section, const struct conf_px *from)
 	rules_init(&px->tcp_req);
 	rules_init(&px->http_req);
 	rules_init(&px->http_res);
+	rules_init(&px->http_after);
 	rules_init(&px->redirects);
 	px->bind_last = &px->binds;
 	px->srv_last = &px->srvs;

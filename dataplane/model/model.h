@@ -221,6 +221,7 @@ struct proxy {
 	const struct prog *tcp_req; // "tcp-request content"
 	const struct prog *http_req;
 	const struct prog *http_res;
+	const struct prog *http_after; // never suspends
 	const struct be_switch *switches;
 	uint32_t nswitches;
 	const struct proxy *default_be;

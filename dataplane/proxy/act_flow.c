@@ -379,7 +379,7 @@ run_redirect(struct stream *s, const struct act *a, struct sample *args, uint32_
 	return answer(s, &r, "LR", "LH");
 }
 
-SL_ACTIONS({ "allow", POINTS, NULL, run_allow, "stop evaluating this ruleset" },
+SL_ACTIONS({ "allow", POINTS | EVAL_BIT(EVAL_HTTP_AFTER), NULL, run_allow, "stop evaluating this ruleset" },
 	{ "deny", POINTS, parse_flow, run_flow,
 		"[status|deny_status <code>] [content-type <type>] [string|lf-string|file|lf-file|"
 		"errorfile|errorfiles <arg>|default-errorfiles] [hdr <name> <fmt>]*: "

@@ -151,6 +151,8 @@ act_lua_parse(struct act_parse *p, struct sl_str name)
 		fn = e->ext->lookup(e->ext->ctx, 'a', name, &points);
 	if (fn < 0)
 		return refuse(p, name, "no script registered the action '", name);
+	if (e->point == EVAL_HTTP_AFTER)
+		return say(p, name, "scripts cannot wait in http-after-response rules");
 	if ((points & EVAL_BIT(e->point)) == 0)
 		return refuse(p, name, "not registered for this kind of rule: action '", name);
 	int nargs = count_args(p, name, fn);

@@ -89,13 +89,32 @@ fields_size(const struct reply *r)
 	return n;
 }
 
+static bool
+has_after(const struct stream *s)
+{
+	return s->fe->http_after != NULL || (s->be != NULL && s->be->http_after != NULL);
+}
+
+/* Rules on an answer of our own. 0, or -EPIPE: the stream has ended. */
+static int
+run_after(struct stream *s, struct http_msg *m)
+{
+	int rc;
+
+	s->res = *m;
+	rc = rule_run_after(s);
+	*m = s->res;
+	return rc;
+}
+
 /* Builds the head in the stream's arena. */
 int
 reply_build(struct stream *s, const struct reply *r, struct http_msg *m)
 {
 	uint16_t status = r->written != 0 ? r->written : r->status;
 	struct sl_str reason = r->reason.len > 0 ? r->reason : sl_str_c(http_reason(status));
-	uint32_t cap = fields_size(r) + reason.len;
+	uint32_t room = has_after(s) ? HTTP_REWRITE : 0;
+	uint32_t cap = fields_size(r) + reason.len + room;
 	char *mem = arena_alloc(&s->arena, cap);
 	bool bodiless = status == 204 || status == 304;
 
@@ -138,6 +157,12 @@ reply_send(struct stream *s, const struct reply *r)
 	rc = reply_build(s, r, &m);
 	if (rc < 0)
 		return rc;
+	if (unlikely(has_after(s))) {
+		s->flags |= ST_F_RES_SENT; // a rule that fails ends it, without another answer
+		s->phase = ST_REPLY;
+		if (run_after(s, &m) < 0)
+			return -EPIPE;
+	}
 	muxs_rx_discard(lc, s->cs);
 	chain_init(&body);
 	if (m.framing != HTTP_BODY_NONE && (s->flags & ST_F_HEAD) == 0 && r->body.len > 0)

@@ -86,6 +86,39 @@ rule_run(struct stream *s, const struct prog *p)
 	return after(s, prog_run(&s->side->cursor, &s->env));
 }
 
+/* A program that cannot suspend, while another may be on its cursor. */
+static bool
+run_now(struct stream *s, const struct prog *p)
+{
+	struct prog_env env = {
+		.view = &s->view, .mem = &s->arena, .owner = s, .act = on_act, .call = NULL
+	};
+	struct prog_cursor c;
+	enum prog_status st;
+
+	prog_start(&c, p);
+	st = prog_run(&c, &env);
+	if (s->phase != ST_DEAD && st != PROG_END && st != PROG_STOPPED)
+		txn_fail(s, 500, "RH");
+	return s->phase != ST_DEAD;
+}
+
+int
+rule_run_after(struct stream *s)
+{
+	const struct proxy *be = s->be != NULL ? s->be : s->fe;
+
+	if (likely(be->http_after == NULL && s->fe->http_after == NULL))
+		return 0;
+	refresh(s);
+	s->view.res = &s->res;
+	if (be->http_after != NULL && !run_now(s, be->http_after))
+		return -EPIPE;
+	if (s->fe != be && s->fe->http_after != NULL && !run_now(s, s->fe->http_after))
+		return -EPIPE;
+	return 0;
+}
+
 static void
 resume(struct stream *s, const struct sample *value)
 {

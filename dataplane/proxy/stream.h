@@ -215,6 +215,9 @@ enum rule_result { RULE_NEXT, RULE_PARKED, RULE_ENDED };
 /* Runs a program from its start; NULL: nothing to do. RULE_ENDED: the stream is on its way out. */
 enum rule_result rule_run(struct stream *s, const struct prog *p);
 
+/* "http-after-response" of backend and frontend on s->res, at once. 0, or -EPIPE: the stream has ended. */
+int rule_run_after(struct stream *s);
+
 /* ---- txn.c ---- */
 extern const struct mux_user txn_server_user;
 void txn_client_event(struct lcore *lc, struct muxs *ms, void *stream, uint32_t events);

@@ -104,6 +104,8 @@ send_response(struct stream *s)
 	int rc;
 
 	chain_init(&body);
+	if (rule_run_after(s) < 0)
+		return;
 	if (keep_head(s) < 0 || txn_strip_connection(&s->res, &set) < 0 ||
 		fit_body(s, &drop) < 0 || fit_framing(s) < 0) {
 		txn_fail(s, 500, "PH");

@@ -545,6 +545,35 @@ test_answer_in_place(void **state sl_unused)
 	}
 }
 
+/* "http-after-response" on an answer of our own; one that cannot be edited ends the connection. */
+static void
+test_after_response(void **state sl_unused)
+{
+	static const char *const deny[] = { "deny", NULL };
+	static const char *const after[] = { "set-header x-after %[status]", NULL };
+	static char huge[4 * HTTP_REWRITE] = "set-header x-after ";
+	static const char *const fails[] = { huge, NULL };
+
+	memset(huge + strlen(huge), 'a', 2 * HTTP_REWRITE);
+	for (int i = 0; i < 2; i++) {
+		struct fake *c;
+
+		px_env_init(&e);
+		e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, deny);
+		e.fe.http_after = px_env_rules(&e, EVAL_HTTP_AFTER, i == 0 ? after : fails);
+		if (e.fe.http_req == NULL || e.fe.http_after == NULL)
+			fail_msg("%s", e.error);
+		px_env_start(&e);
+		c = px_env_client(&e);
+		ask(c, G("/x"));
+		if (i == 0 && strstr(px_env_got(c), "\r\nx-after: 403\r\n") == NULL)
+			fail_msg("got\n%s", px_env_got(c));
+		if (i == 1)
+			assert_string_equal(px_env_got(c), "");
+		px_env_end(&e);
+	}
+}
+
 static void
 test_big_heads(void **state sl_unused)
 {
@@ -882,6 +911,7 @@ main(void)
 		cmocka_unit_test(test_backpressure_up),
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_answer_in_place),
+		cmocka_unit_test(test_after_response),
 		cmocka_unit_test(test_big_heads),
 		cmocka_unit_test(test_too_big),
 		cmocka_unit_test(test_expect),
