@@ -265,7 +265,7 @@ l_txn_done(lua_State *L)
 		api_take_reply(L, c->slot);
 	if (c->slot->kind == 'a')
 		c->slot->act = 6; // act.ABORT
-	return script_done(L, SCRIPT_NO_VALUE);
+	return script_done(L, c->slot->kind == 'a' ? SCRIPT_NO_VALUE : 0);
 }
 
 /* txn:set_loglevel(level): -1 no record, else the level of the request's record. */

@@ -44,13 +44,14 @@ DIFFERS = [
     (r"./core-patterns-bad-del_none", r"unknown map file", "HAProxy says 'acl file'"),
     (r"./txn-c-map.*", r"cannot load map at runtime; use Map.new", "better words"),
     (r"./txn-var-scopes", r"proc=falsenil", "proc comes later"),
+    (r"[BI]/core-m?sleep-early", r"cannot wait here: not in a call or a task", "HAProxy does nothing"),
     # services
     (r"v/applet-http-(error|length-none|length-two|nothing|send-early)", r"^HTTP/1.1 500 ",
      "our page has other words"),
     (r"v/applet-http-bad-(field|reason)", r"^HTTP/1.1 500 ", "HAProxy lets a value split the head"),
     (r"V/applet-http-fetches-http", r'ok "/V/', "HAProxy has no HTTP in services"),
     (r"V/applet-http-headers", r'"connection"', "HAProxy hides Connection"),
-    (r"V/applet-http-priv", r"ok \{\[1\]=5\}",
+    (r"(V/applet-http|W/applet-tcp)-priv", r"ok \{\[1\]=5\}",
      "HAProxy has no private data unless an action was called before"),
     (r"V/applet-http-bad-(get_priv_two|start_response)", r"needs 1 arguments", "better words"),
     # arguments of fetches and converters

@@ -9,6 +9,7 @@ import json
 import os
 import re
 
+import surface
 from lib import ROOT, SRV4, VIP4, check, log, sh, wait_for
 
 DIR = os.path.join(ROOT, "tests/compat/lua")
@@ -59,8 +60,8 @@ def config(have):
 
 
 def loads():
-    files = [os.path.join(DIR, "driver.lua")]
-    files += sorted(f for f in glob.glob(DIR + "/*.lua") if not f.endswith("driver.lua"))
+    first = [os.path.join(DIR, f) for f in ("driver.lua", "cover.lua")]
+    files = first + sorted(f for f in glob.glob(DIR + "/*.lua") if f not in first)
     return "".join("    lua-load %s\n" % f for f in files), files
 
 
@@ -115,6 +116,8 @@ def answers(net, have):
     for item in items:
         name, where = item.split(":")
         for letter in where:
+            if name == "cover":
+                continue
             if NEEDS.get(letter) not in have and letter in NEEDS:
                 continue
             keys.append(letter + "/" + name)
@@ -122,7 +125,7 @@ def answers(net, have):
                 requests.append([81 if letter == "W" else 82, name + "\n"])
             else:
                 requests.append(get(letter, name))
-    return dict(zip(keys, [a if k[0] in "Ww" else normal(a)
+    return dict(zip(keys, [re.sub("0x[0-9a-f]+", "0x…", a) if k[0] in "Ww" else normal(a)
                            for k, a in zip(keys, ask(net, requests))]))
 
 
@@ -153,6 +156,31 @@ def under_sluice(net, prelude):
     check(p.stop() in (0, 143) and "Sanitizer" not in p.log(), p.log()[-3000:])
     net.left_behind()
     return r
+
+
+def coverage(net, prelude):
+    """{(class, member): (letters of rows in which it gave a value, and in which it raised)}"""
+    path = net.file("cover")
+    p = net.sluice(net.sluice_head("af_packet", 1, prelude) + config(HAVE),
+                   env={"ROWS_LIST": net.file("rows"), "ROWS_COVER": path})
+    got = answers(net, HAVE)
+    ask(net, [get("A", "cover")])
+    p.stop()
+    bad = ["%s: %s" % (k, v) for k, v in sorted(got.items()) if "/own-" in k and "ok" not in v]
+    check(not bad, "\n".join(bad))
+    with open(path) as f:
+        return {tuple(l.split()[:2]): tuple(l.split()[2:]) for l in f}
+
+
+def test_surface(net):
+    """Every function and constant of the API has rows of its value in each context that allows it, and of
+    the error in one that does not (tests/compat/lua/surface.txt)."""
+    net.start(["python3", os.path.join(DIR, "echo.py"), SRV4, "8001"], ns=net.s)
+    net.wait_port(net.s, SRV4, 8001)
+    have = coverage(net, loads()[0])
+    bad = surface.holes(have)
+    log("%d members of the surface" % len(have))
+    check(not bad, "%d holes:\n%s" % (len(bad), "\n".join(bad)))
 
 
 def differences(want, got):

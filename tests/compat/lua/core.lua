@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- The table core: what is there, helpers, clocks.
 
-local EVERY = "BITARFCVQ"
+local EVERY = "BITARFCVWQ"
 
 row("core-levels", EVERY, function()
 	return core.emerg, core.alert, core.crit, core.err, core.warning, core.notice, core.info, core.debug
@@ -136,7 +136,7 @@ row("core-concat-number", "BA", function()
 	return c:dump()
 end)
 
-row("core-set_nice", "AF", function()
+row("core-set_nice", EVERY, function()
 	return core.set_nice(12), core.set_nice(-5000), core.set_nice(5000), core.set_nice(0)
 end)
 row("core-set_nice-bad", "A", function()
@@ -145,13 +145,13 @@ end)
 row("core-sleep-bad", "A", function()
 	core.sleep("x")
 end)
-row("core-msleep", "ATV", function()
+row("core-msleep", "ATVRW", function()
 	local a = core.now()
 	local r = core.msleep(20)
 	local b = core.now()
 	return r, (b.sec - a.sec) * 1000000 + b.usec - a.usec >= 15000
 end)
-row("core-yield", "ATV", function()
+row("core-yield", "ATVRW", function()
 	return core.yield()
 end)
 row("core-register-bad-facility", "B", function()
@@ -166,7 +166,7 @@ end)
 row("core-register-no-name", "B", function()
 	core.register_converters()
 end)
-row("core-get_info", "ITA", function()
+row("core-get_info", EVERY, function()
 	local i = core.get_info()
 	return type(i), i.Name ~= nil, math.type(i.Nbthread), math.type(i.Pid), type(i.Version), math.type(i.CumConns)
 end)
@@ -219,4 +219,51 @@ row("queue-wait", "T", function()
 	end, "first", "second")
 	local x = q:pop_wait()
 	return x, q:pop_wait()
+end)
+
+for name, fn in pairs({
+	http_date = "Sun, 06 Nov 1994 08:49:37 GMT",
+	imf_date = "Sun, 06 Nov 1994 08:49:37 GMT",
+	rfc850_date = "Sunday, 06-Nov-94 08:49:37 GMT",
+	asctime_date = "Sun Nov  6 08:49:37 1994",
+}) do
+	row("core-" .. name, EVERY, function()
+		return core[name](fn)
+	end)
+end
+row("core-say", EVERY, function()
+	return core.Warning("a row warns"), core.Alert("a row alerts")
+end)
+row("act-wake_time", EVERY, function()
+	return act.wake_time(10)
+end)
+row("core-sleep", "TARVW", function()
+	return core.sleep(0)
+end)
+-- Where nothing may wait.
+for name, fn in pairs({
+	sleep = function() core.sleep(0) end,
+	msleep = function() core.msleep(1) end,
+	yield = function() core.yield() end,
+}) do
+	row("core-" .. name .. "-early", "BI", fn)
+end
+-- Registering is for files (haproxy crashes when it is done later: own.lua); tasks may begin at any time.
+row("core-register", "B", function()
+	return core.register_action("row-none", { "http-req" }, function() end),
+		core.register_fetches("row-none", function() end),
+		core.register_converters("row-none", function() end),
+		core.register_service("row-none", "http", function() end), core.register_init(function() end)
+end)
+row("core-register_task", EVERY, function()
+	return core.register_task(function() end)
+end)
+-- A value that ends the call.
+row("core-done-fetch", "X", function()
+	core.done("ended")
+end)
+row("core-tcp", "TARVW", function()
+	local s = core.tcp()
+	s:close()
+	return type(s)
 end)

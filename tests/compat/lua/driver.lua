@@ -53,11 +53,12 @@ function show(v, depth)
 	return "{" .. table.concat(out, ",") .. "}"
 end
 
-function run(name, ...)
+function run(letter, name, ...)
 	local r = ROWS[name]
 	if r == nil then
 		return "no such row"
 	end
+	COVER_IN = letter
 	local res = table.pack(pcall(r.fn, ...))
 	if not res[1] then
 		return "error " .. show(res[2])
@@ -73,7 +74,7 @@ function row(name, where, fn)
 	ROWS[name] = { where = where, fn = fn }
 	ORDER[#ORDER + 1] = name
 	if where:find("B", 1, true) then
-		stored["/B/" .. name] = run(name)
+		stored["/B/" .. name] = run("B", name)
 	end
 end
 
@@ -91,11 +92,12 @@ end
 
 local function action(facility, letter)
 	core.register_action("row-" .. letter, { facility }, function(txn)
-		txn:set_var("txn.out", run(name_of(txn:get_var("txn.path") or txn.sf:path()), txn))
+		txn:set_var("txn.out", run(letter, name_of(txn:get_var("txn.path") or txn.sf:path()), txn))
 	end)
 end
 local function raw(facility, letter)
 	core.register_action("row-" .. letter, { facility }, function(txn)
+		COVER_IN = letter
 		return ROWS[name_of(txn:get_var("txn.path"))].fn(txn)
 	end)
 end
@@ -107,15 +109,16 @@ action("tcp-req", "Q")
 action("tcp-res", "S")
 
 core.register_fetches("row-F", function(txn)
-	return run(name_of(txn.sf:path()), txn)
+	return run("F", name_of(txn.sf:path()), txn)
 end)
 
 core.register_fetches("row-X", function(txn)
+	COVER_IN = "X"
 	return ROWS[name_of(txn.sf:path())].fn(txn)
 end)
 
 core.register_converters("row-C", function(text)
-	return run(name_of(text), text)
+	return run("C", name_of(text), text)
 end)
 
 core.register_fetches("stored", function(txn)
@@ -124,21 +127,23 @@ end)
 
 if core.register_service then
 	core.register_service("row-V", "http", function(applet)
-		local out = run(name_of(applet.path), applet)
+		local out = run("V", name_of(applet.path), applet)
 		applet:set_status(200)
 		applet:add_header("content-type", "text/plain")
 		applet:start_response()
 		applet:send(out)
 	end)
 	core.register_service("row-v", "http", function(applet)
+		COVER_IN = "v"
 		ROWS[name_of(applet.path)].fn(applet)
 	end)
 	core.register_service("row-W", "tcp", function(applet)
 		local name = applet:getline():gsub("\n$", "")
-		applet:send(run(name, applet) .. "\n")
+		applet:send(run("W", name, applet) .. "\n")
 	end)
 	core.register_service("row-w", "tcp", function(applet)
 		local name = applet:getline():gsub("\n$", "")
+		COVER_IN = "w"
 		ROWS[name].fn(applet)
 	end)
 end
@@ -150,14 +155,14 @@ core.register_init(function()
 	end
 	f:close()
 	each("I", function(name)
-		stored["/I/" .. name] = run(name)
+		stored["/I/" .. name] = run("I", name)
 	end)
 end)
 
 if core.register_task then
 	core.register_task(function()
 		each("T", function(name)
-			stored["/T/" .. name] = run(name)
+			stored["/T/" .. name] = run("T", name)
 		end)
 	end)
 end
