@@ -305,6 +305,7 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "tcp-request content", "set-var(sess.a) src", "reject if { status 200 }", "there is no response yet"),
 	ROW("proxy", "tcp-request inspect-delay", "5s", "5x", "unexpected character 'x'"),
 	ROW("proxy", "http-response", "set-header x-a %[status] if { status 200 }", "foo", "but got 'foo'"),
+	ROW("proxy", "http-after-response", "set-header x-a %[status] if { status 200 }", "foo", "but got 'foo'"),
 	ROW("proxy", "redirect", "location /y code 302 if { path /x }", "foo", "'foo'"),
 	ROW("proxy", "redirect", "prefix /y", "location / code 999", "'999'"),
 	ROW("proxy", "redirect", "scheme https", "", "expects location|prefix|scheme"),

@@ -378,7 +378,7 @@ dump_text(void **state sl_unused)
 				   "1 conv lower\n"
 				   "2 call c1\n"
 				   "3 cast string\n"
-				   "4 match str 'x' i'y'\n"
+				   "4 match str i'y' (file)\n"
 				   "5 again 0\n"
 				   "6 jt 10\n"
 				   "7 fetch src\n"

@@ -183,8 +183,8 @@ static const struct row edits[] = {
 	{ __LINE__, "txn.http:res_set_status(200)", "error:no response to edit" },
 	{ __LINE__, "txn.http:req_set_header('big', string.rep('x', 2000)) return txn.f:req_hdr_cnt('big')",
 		"sint:0" },
-	{ __LINE__, "return txn.done(txn)", "none" },
-	{ __LINE__, "pcall(txn.done, txn) return 1", "none" }, // pcall cannot keep it
+	{ __LINE__, "return txn.done(txn)", "bool:0" },
+	{ __LINE__, "pcall(txn.done, txn) return 1", "bool:0" }, // pcall cannot keep it
 	{ __LINE__, "pcall(core.done) return 1", "bool:0" },
 };
 
