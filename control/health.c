@@ -114,9 +114,24 @@ judge(struct health *h)
 
 /* ---- the file ---- */
 
-/* Never half of it: somebody may look at any moment. */
+/* The process whose number is in it; 0: there is none. A successor's (-sf) is not ours to remove. */
+static pid_t
+owner(const struct health *h)
+{
+	int fd = openat(h->dir, h->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char text[16] = "";
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return n > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+/* Written beside it and renamed, so that nobody ever sees half of it. `only_try`: that it can be done. */
 static int
-make(const struct health *h)
+make(const struct health *h, bool only_try)
 {
 	char tmp[sizeof(h->name) + 8];
 	int fd, rc = 0;
@@ -126,11 +141,11 @@ make(const struct health *h)
 	if (fd < 0)
 		return -errno;
 	if (fchmod(fd, 0644) != 0 || dprintf(fd, "%d\n", (int)getpid()) < 0 ||
-		renameat(h->dir, tmp, h->dir, h->name) != 0)
+		(!only_try && renameat(h->dir, tmp, h->dir, h->name) != 0))
 		rc = -errno;
 	close(fd);
-	if (rc < 0)
-		unlinkat(h->dir, tmp, 0);
+	if ((rc < 0 || only_try) && unlinkat(h->dir, tmp, 0) != 0 && rc == 0)
+		rc = -errno;
 	return rc;
 }
 
@@ -138,11 +153,12 @@ static void
 follow(struct health *h)
 {
 	const char *why = judge(h);
+	bool ours = owner(h) == getpid();
 	int rc = 0;
 
-	if (why == NULL && !h->there)
-		rc = make(h);
-	else if (why != NULL && h->there && unlinkat(h->dir, h->name, 0) != 0 && errno != ENOENT)
+	if (why == NULL && !ours)
+		rc = make(h, false);
+	else if (why != NULL && ours && unlinkat(h->dir, h->name, 0) != 0)
 		rc = -errno;
 	if (rc < 0) {
 		if (!h->failed)
@@ -248,9 +264,7 @@ health_check(struct daemon *d)
 
 	if (h == NULL)
 		return 0;
-	rc = make(h);
-	if (rc == 0 && unlinkat(h->dir, h->name, 0) != 0)
-		rc = -errno;
+	rc = make(h, true);
 	return rc == 0 ? 0 : fail(d, rc, "the folder has to be writable for 'user'");
 }
 
@@ -262,10 +276,11 @@ health_down(struct daemon *d)
 	if (h == NULL)
 		return;
 	ev_timer_stop(d->ev, &h->tick);
-	if (h->there)
-		unlinkat(h->dir, h->name, 0);
-	if (h->dir >= 0)
+	if (h->dir >= 0) {
+		if (owner(h) == getpid())
+			unlinkat(h->dir, h->name, 0);
 		close(h->dir);
+	}
 	free(h);
 	d->health = NULL;
 }

@@ -12,7 +12,7 @@ struct health;
 
 /* Steps of start.c. Opens the file's folder, while root and all folders are in reach. */
 int health_up(struct daemon *d);
-/* With the rights that are left: can the file be made and removed? One of an earlier run goes. */
+/* With the rights that are left: can the file be made and removed? */
 int health_check(struct daemon *d);
 void health_down(struct daemon *d);
 /* Ready: from now on the file follows the state. NULL is fine, here and below. */

@@ -297,6 +297,22 @@ clean_hugepages(const struct parent_spec *s)
 	endmntent(f);
 }
 
+/* A successor may have made its own by now. */
+static void
+clean_health(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int pid = 0;
+
+	if (f == NULL)
+		return;
+	if (fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	fclose(f);
+	if (pid <= 0 || pid == getpid() || (kill(pid, 0) != 0 && errno == ESRCH))
+		unlink(path);
+}
+
 void
 parent_clean(const struct parent_spec *s)
 {
@@ -318,7 +334,7 @@ parent_clean(const struct parent_spec *s)
 		rmdir(s->own_dir);
 	}
 	if (s->health[0] != '\0')
-		unlink(s->health);
+		clean_health(s->health);
 	if (s->pidfile != NULL)
 		unlink(s->pidfile);
 }

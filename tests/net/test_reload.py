@@ -545,20 +545,27 @@ def test_tasks(net):
 
 def test_successor(net):
     """-sf: the new process takes addresses and paths over; the old one ends and leaves them."""
-    sock, path = net.file("sock"), net.file("fe.sock")
+    sock, path, health = net.file("sock"), net.file("fe.sock"), net.file("welcome")
     net.nginx([("s1", 8001)], ns=net.d)
-    text = ("global\n    stats socket %s level admin\ndefaults\n    mode http\n    timeout client 5s\n"
+    text = ("global\n    health-file %s\n    stats socket %s level admin\ndefaults\n    mode http\n    timeout client 5s\n"
             "    timeout server 5s\n    timeout connect 5s\nfrontend f\n    bind 127.0.0.1:80\n"
             "    bind unix@%s\n    default_backend b\nbackend b\n    server s1 127.0.0.1:8001\n" % (
-                sock, path))
+                health, sock, path))
     first = net.sluice(text)
+    hold = socket.socket(socket.AF_UNIX)  # the first stays until it is closed
+    hold.connect(path)
+    hold.sendall(b"GET / HTTP/1.1\r\n")
     second = net.start([os.path.join(BUILD, "sluice"), "-f", net.file("sluice.cfg"), "-sf",
                         str(first.pid)], ns=net.d, log=net.file("second.log"))
     wait_for("the successor", lambda: " ready" in second.log() or not second.alive(), 20)
+    wait_for("its health file", lambda: "traffic is welcome" in second.log(), 10)
+    hold.close()
     check(first.wait(20 * SLOW) == 0, "the first ends with 0:\n" + first.log()[-1000:])
     for args in (["http://127.0.0.1/name"], ["--unix-socket", path, "http://h/name"]):
         _, out = sh(["curl", "-sS", "-m", "5", *args], ns=net.d)
         check(out.strip() == "s1", "%s: %s" % (args, out))
+    with open(health) as f:
+        check(os.path.exists("/proc/" + f.read().strip()), "the health file is not the successor's")
     check(cli(sock, "show proc").count("worker") == 2, "the runtime API is gone")
     check(second.stop() in (0, 143), "the second")
-    check(not os.path.exists(path) and not os.path.exists(sock), "files of sockets are left")
+    check(not any(map(os.path.exists, (path, sock, health))), "files are left")

@@ -276,6 +276,29 @@ test_sockets(void **state)
 	assert_int_equal(f->s.nsockets, PARENT_SOCKETS);
 }
 
+/* A health file names its process: one that lives keeps it. */
+static void
+test_health(void **state)
+{
+	struct fix *f = *state;
+	FILE *h;
+
+	snprintf(f->s.health, sizeof(f->s.health), "%s/welcome", f->root);
+	for (int alive = 0; alive < 2; alive++) {
+		h = fopen(f->s.health, "we");
+		assert_non_null(h);
+		fprintf(h, "%d\n", alive ? 1 : 0x7ffffff0);
+		fclose(h);
+		parent_clean(&f->s);
+		assert_int_equal(there(f->root, "welcome"), alive);
+	}
+	h = fopen(f->s.health, "we");
+	assert_non_null(h);
+	fclose(h); // nothing in it
+	parent_clean(&f->s);
+	assert_false(there(f->root, "welcome"));
+}
+
 static void
 test_devices(void **state sl_unused)
 {
@@ -320,6 +343,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_parent_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_prefix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test(test_devices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
