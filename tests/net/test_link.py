@@ -274,7 +274,7 @@ frontend own
     check(int(net.telemetry("/sluice/ports")["srv"]["gone"]) == 1, "it came back by itself")
     check(len(re.findall("its device", p.log())) == 1, p.log())
     check(net.curl("http://%s:81/" % VIP4)[1] == "own", "the other port, later")
-    net.stop_sluice(p)
+    net.stop_sluice(p, 5)
 
 
 test_vanish.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
@@ -305,4 +305,4 @@ frontend own
     sh(["ip", "-n", net.d, "link", "del", "slt0"])
     wait_for("the alert", lambda: "port 'tap': its device net_tap0" in p.log(), 5)
     check(sh(["curl", "-sS", "http://127.0.0.1/"], ns=net.d)[1] == "own", "own, over the host")
-    net.stop_sluice(p)
+    net.stop_sluice(p, 5)

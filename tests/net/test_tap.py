@@ -103,7 +103,7 @@ def test_kernel(net, pmd, nbthread):
     sh(["ip", "-n", net.c, "link", "set", "c0", "up"])
     wait_for("carrier", lambda: "LOWER_UP" in sh(["ip", "-n", net.d, "link", "show", "sl0"])[1], 5)
     wait_for("the kernel again", lambda: ping(net, KERNEL4), 5)
-    net.stop_sluice(p)
+    net.stop_sluice(p, 5)  # interfaces go under one lock of the kernel
     check(not has_tap(net), "the TAP is left")
 
 
@@ -237,7 +237,7 @@ def test_bgp(net, pmd, hold, seconds):
         check(lost > 0, "%d frames of junk, none over the limit" % junk)
         print("    %s, %d frames for the kernel, %d over the limit" %
               (re.search(r"Requests/sec:\s+\S+", out).group(0), junk, lost), file=sys.stderr)
-        net.stop_sluice(p)
+        net.stop_sluice(p, 5)  # interfaces go under one lock of the kernel
         check(not has_tap(net), "the TAP is left")
 
 
