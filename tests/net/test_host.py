@@ -118,7 +118,8 @@ def slow(net, mb, rate_mb):
             if c.alive():
                 last[what] = time.monotonic() - begin
         # others are not kept waiting by a client or a server that reads slowly
-        sh(["curl", "-sSf", "-m", "5", "-o", "/dev/null", WAYS[1][2] + "/name"], ns=net.d)
+        sh(["curl", "-sSf", "-m", "5" if mb < 100 else "60", "-o", "/dev/null", WAYS[1][2] + "/name"], ns=net.d,
+           timeout=90)
         time.sleep(0.3)
         check(time.monotonic() - begin < 20 * mb / rate_mb + 60, "it does not end")
     for what, c in jobs:
