@@ -75,6 +75,10 @@ int listen_up(struct daemon *d);
 void listen_down(struct daemon *d);
 /* One listening socket of m, not served yet. 0 and *out, or -Exxx with a sentence in d->err. */
 int listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b, int *out);
+/* How many may wait to be accepted. */
+int listen_backlog(const struct model *m, const struct listen_addr *b);
+/* Rights of a path that stays open; what cannot be changed is told. */
+void listen_adjust(struct daemon *d, const struct listen_addr *was, const struct listen_addr *b);
 /* Removes the path of a bind that has one. */
 void listen_unlink(const struct listen_addr *b);
 /* reload.c */

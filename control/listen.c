@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,20 +17,49 @@
 #define OLD_TRIES   500 // of 10 ms: for the process before to stop listening
 
 int
+listen_backlog(const struct model *m, const struct listen_addr *b)
+{
+	uint32_t n = b->backlog;
+
+	if (n == 0)
+		n = b->fe->maxconn != 0 ? b->fe->maxconn : m->global.maxconn;
+	return (int)sl_min(n, BACKLOG_MAX);
+}
+
+void
+listen_adjust(struct daemon *d, const struct listen_addr *was, const struct listen_addr *b)
+{
+	const struct host_sock *hs = addr_host_sock(&b->addr.ip);
+	mode_t mode = b->has_mode ? (mode_t)b->mode : 0777;
+	bool moved = was->uid != b->uid || was->gid != b->gid;
+	int rc = 0;
+
+	if (hs == NULL || hs->fd >= 0 || hs->name[0] == '\0')
+		return;
+	if (moved)
+		rc = chown(hs->name, b->uid < 0 ? geteuid() : (uid_t)b->uid,
+			b->gid < 0 ? getegid() : (gid_t)b->gid);
+	if (rc == 0 && (moved || was->has_mode != b->has_mode || was->mode != b->mode))
+		rc = chmod(hs->name, mode);
+	if (rc < 0)
+		daemon_say(d, SL_WARNING,
+			"[%s:%u] : the rights of '%s' could not be changed (%s): they hold from a "
+			"restart on",
+			b->pos.file, b->pos.line, hs->name, strerror(errno));
+}
+
+int
 listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b, int *out)
 {
-	uint32_t backlog = b->backlog;
 	struct io_listen_opts o = { .v6only = b->v6only,
 		.has_mode = b->has_mode,
 		.mode = (mode_t)b->mode,
 		.uid = (uid_t)b->uid,
-		.gid = (gid_t)b->gid };
+		.gid = (gid_t)b->gid,
+		.backlog = listen_backlog(m, b) };
 	char text[160];
 	struct sl_buf t;
 
-	if (backlog == 0)
-		backlog = b->fe->maxconn != 0 ? b->fe->maxconn : m->global.maxconn;
-	o.backlog = (int)sl_min(backlog, BACKLOG_MAX);
 	*out = io_listen_open(&b->addr, &o);
 	// -sf, -st: the one before has it, and gives it up when it is told
 	for (int i = 0; *out == -EADDRINUSE && d->opt->nold > 0 && i < OLD_TRIES; i++) {

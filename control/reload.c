@@ -147,14 +147,32 @@ refuse(struct reload *r, const char *why)
 
 /* ---- sockets of the host ---- */
 
-static bool
-has_bind(const struct model *m, const struct ip_port *addr)
+static const struct listen_addr *
+find_bind(const struct model *m, const struct ip_port *addr)
 {
 	for (uint32_t i = 0; i < m->nbinds; i++) {
 		if (addr_port_eq(&m->binds[i]->addr, addr))
-			return true;
+			return m->binds[i];
 	}
-	return false;
+	return NULL;
+}
+
+static bool
+has_bind(const struct model *m, const struct ip_port *addr)
+{
+	return find_bind(m, addr) != NULL;
+}
+
+/* What the kernel knows of sockets that stay, as far as it takes another word. */
+static void
+adjust_sockets(struct daemon *d, const struct model *was, const struct model *m)
+{
+	for (uint32_t i = 0; i < m->nbinds; i++) {
+		const struct listen_addr *b = m->binds[i], *old = find_bind(was, &b->addr);
+
+		if (b->addr.host && old != NULL)
+			listen_adjust(d, old, b);
+	}
 }
 
 static int
@@ -198,6 +216,9 @@ listen_new(struct io_loop *l sl_unused, void *ctx)
 	const struct model *m = r->d->model;
 
 	for (uint32_t i = 0; i < m->nbinds; i++) {
+		if (r->fd[i] < 0 && m->binds[i]->addr.host)
+			io_host_backlog(r->d->host, &m->binds[i]->addr,
+				listen_backlog(m, m->binds[i]));
 		if (r->fd[i] >= 0 && io_host_listen(r->d->host, &m->binds[i]->addr, r->fd[i]) == 0)
 			r->fd[i] = -1;
 	}
@@ -226,6 +247,23 @@ switch_main(struct daemon *d, struct model *m)
 	cli_set_model(d->cli, m);
 }
 
+/* What commands said of a frontend that is another one now; one that was shut down is back. */
+static void
+forget_commands(struct daemon *d, const struct model *m)
+{
+	for (uint32_t i = 0; i < m->nproxies; i++) {
+		const struct proxy *p = m->proxies[i];
+		struct px_run *run = &d->bal->px[p->slot];
+
+		if (p->since == m->generation) {
+			atomic_store_explicit(&run->maxconn, UINT32_MAX, memory_order_relaxed);
+			atomic_store_explicit(&run->stop, PX_STOP_NO, memory_order_relaxed);
+		} else if (atomic_load_explicit(&run->stop, memory_order_relaxed) == PX_STOP_SHUT) {
+			atomic_store_explicit(&run->stop, PX_STOP_NO, memory_order_relaxed);
+		}
+	}
+}
+
 /* From here on nothing fails. */
 static void
 publish(struct reload *r)
@@ -239,12 +277,14 @@ publish(struct reload *r)
 		if (was->binds[i]->addr.host && !has_bind(r->next, &was->binds[i]->addr))
 			listen_unlink(was->binds[i]);
 	}
+	adjust_sockets(d, was, r->next);
 	arena_map_protect(r->next->mem);
 	if (r->next->lua != NULL)
 		script_publish(r->next->lua);
 	checks_commit(d->checks, r->next, r->checks);
 	r->checks = NULL;
 	log_commit(d->log, &lc);
+	forget_commands(d, r->next);
 	epoch_publish(d->lc, d->nlc, r->next);
 	epoch_snapshot(d->lc, d->nlc, r->since);
 	r->nretired = d->bal->nretired;

@@ -212,6 +212,29 @@ ports_differ(const struct model *a, const struct model *b, char *err, size_t siz
 	return false;
 }
 
+/* Whether "::" takes IPv4 too: the kernel is told before the socket has its address. */
+static bool
+families_differ(const struct model *a, const struct model *b, char *err, size_t size)
+{
+	for (uint32_t i = 0; i < b->nbinds; i++) {
+		const struct listen_addr *y = b->binds[i];
+
+		for (uint32_t k = 0; k < a->nbinds; k++) {
+			const struct listen_addr *x = a->binds[k];
+
+			if (!y->addr.host || y->addr.ip.family != ADDR_V6 ||
+				!addr_port_eq(&x->addr, &y->addr) || x->v6only == y->v6only)
+				continue;
+			snprintf(err, size,
+				"[%s:%u] : 'v4v6' and 'v6only' of a 'bind' that stays are fixed: "
+				"restart to change them",
+				y->pos.file, y->pos.line);
+			return true;
+		}
+	}
+	return false;
+}
+
 bool
 reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn, char *err,
 	size_t size)
@@ -219,6 +242,8 @@ reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn
 	const struct global_conf *a = &now->global, *b = &next->global;
 
 	if (numbers_differ(a, b, err, size) || ports_differ(now, next, err, size))
+		return true;
+	if (families_differ(now, next, err, size))
 		return true;
 	if (!same_cpus(a, b))
 		return differs(err, size, "cpu-map", "");

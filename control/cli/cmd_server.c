@@ -21,22 +21,34 @@ is(struct sl_str s, const char *word)
 	return sl_str_eq(s, sl_str_c(word));
 }
 
+/* Argument i; empty: it is not there. */
+static struct sl_str
+arg(const struct cli_ctx *x, uint32_t i)
+{
+	return i < x->n ? x->arg[i] : SL_STR("");
+}
+
 /* "50", or "50%" of the weight that is configured. */
 static void
 set_weight(struct cli_ctx *x, const struct server *srv, struct sl_str w)
 {
 	bool relative = w.len > 1 && w.p[w.len - 1] == '%';
+	int64_t given;
 	uint64_t n;
 
 	if (w.len == 0) {
 		cli_msg(x, "Require <weight> or <weight%>.");
 		return;
 	}
-	if (sl_str_u64(sl_str_make(w.p, w.len - relative), &n) < 0) {
-		cli_msg(x, relative ? "Relative weight must be positive."
-				    : "Invalid weight value.");
+	if (sl_str_i64(sl_str_make(w.p, w.len - relative), &given) < 0) {
+		cli_str(x, SL_STR("Empty weight string empty or preceded by garbage"));
 		return;
 	}
+	if (relative && given < 0) {
+		cli_msg(x, "Relative weight must be positive.");
+		return;
+	}
+	n = given < 0 ? 257 : (uint64_t)given;
 	if (relative)
 		n = n > 25600 ? 257 : srv->weight * n / 100;
 	if (n > 256) {
@@ -49,7 +61,7 @@ set_weight(struct cli_ctx *x, const struct server *srv, struct sl_str w)
 static void
 do_get_weight(struct cli_ctx *x)
 {
-	const struct server *srv = cli_find_server(x, x->arg[0]);
+	const struct server *srv = cli_find_server(x, arg(x, 0));
 	struct server_view v;
 
 	if (srv == NULL)
@@ -116,10 +128,15 @@ set_addr(struct cli_ctx *x, const struct server *srv)
 
 	servers_view(checks_of(x), srv, &v);
 	to = v.addr;
-	if (x->n < 3 || addr_parse(x->arg[2], &to.ip) < 0) {
+	if (x->n < 3) {
 		cli_msg(x, "set server <b>/<s> addr requires an address and optionally a port.");
 		return;
 	}
+	if (addr_parse(x->arg[2], &to.ip) < 0) {
+		cli_printf(x, "Invalid addr '%.*s' by 'stats socket command'\n", SL_STR_ARG(x->arg[2]));
+		return;
+	}
+	moved = !addr_eq(&to.ip, &v.addr.ip);
 	if (x->n > 3 && (!is(x->arg[3], "port") || x->n < 5 ||
 				sl_str_u64(x->arg[4], &port) < 0 || port < 1 || port > 65535)) {
 		cli_msg(x, "port must be between 1 and 65535");
@@ -127,12 +144,7 @@ set_addr(struct cli_ctx *x, const struct server *srv)
 	}
 	if (x->n > 4)
 		to.port = (uint16_t)port;
-	moved = !addr_eq(&to.ip, &v.addr.ip);
-	if (!moved && to.port == v.addr.port) {
-		cli_msg(x, "no need to change the addr, port");
-		return;
-	}
-	if (servers_set_addr(checks_of(x), srv, &to) < 0) {
+	if ((moved || to.port != v.addr.port) && servers_set_addr(checks_of(x), srv, &to) < 0) {
 		cli_msg(x, "Out of memory.");
 		return;
 	}
@@ -146,7 +158,7 @@ set_addr(struct cli_ctx *x, const struct server *srv)
 		cli_printf(x, "no need to change the addr");
 	if (to.port != v.addr.port)
 		cli_printf(x, ", port changed from '%u' to '%u'", v.addr.port, to.port);
-	else
+	else if (x->n > 4)
 		cli_printf(x, ", no need to change the port");
 	cli_msg(x, " by 'stats socket command'");
 }
@@ -168,6 +180,8 @@ do_set_server(struct cli_ctx *x)
 		set_health(x, srv, value);
 	else if (is(what, "addr"))
 		set_addr(x, srv);
+	else if (is(what, "agent"))
+		cli_msg(x, "agent checks are not enabled on this server.");
 	else
 		cli_msg(x, "usage: set server <backend>/<server> addr | health | state | weight");
 }
@@ -176,7 +190,7 @@ do_set_server(struct cli_ctx *x)
 static void
 do_server(struct cli_ctx *x)
 {
-	const struct server *srv = cli_find_server(x, x->arg[0]);
+	const struct server *srv = cli_find_server(x, arg(x, 0));
 
 	if (srv == NULL)
 		return;
@@ -189,11 +203,19 @@ do_server(struct cli_ctx *x)
 static void
 do_health(struct cli_ctx *x)
 {
-	const struct server *srv = cli_find_server(x, x->arg[0]);
+	const struct server *srv = cli_find_server(x, arg(x, 0));
 
 	if (srv != NULL && servers_enable_checks(checks_of(x), srv, x->priv != 0) < 0 &&
 		x->priv != 0)
 		cli_msg(x, "Health checks are not configured on this server, cannot enable.");
+}
+
+/* There are none to switch. */
+static void
+do_agent(struct cli_ctx *x)
+{
+	if (cli_find_server(x, arg(x, 0)) != NULL && x->priv != 0)
+		cli_msg(x, "Agent was not configured on this server, cannot enable.");
 }
 
 static bool
@@ -208,9 +230,14 @@ number(struct cli_ctx *x, uint32_t i, uint64_t *n)
 static void
 do_maxconn_frontend(struct cli_ctx *x)
 {
-	const struct proxy *p = cli_find_frontend(x, x->arg[0]);
+	const struct proxy *p;
 	uint64_t n;
 
+	if (x->n == 0) {
+		cli_msg(x, "A frontend name is expected.");
+		return;
+	}
+	p = cli_find_frontend(x, x->arg[0]);
 	if (p == NULL || !number(x, 1, &n))
 		return;
 	atomic_store_explicit(&x->cli->s.bal->px[p->slot].maxconn, (uint32_t)n,
@@ -220,10 +247,16 @@ do_maxconn_frontend(struct cli_ctx *x)
 static void
 do_maxconn_server(struct cli_ctx *x)
 {
-	const struct server *srv = cli_find_server(x, x->arg[0]);
+	const struct server *srv = cli_find_server(x, arg(x, 0));
 	uint64_t n;
 
-	if (srv != NULL && number(x, 1, &n))
+	if (srv == NULL)
+		return;
+	if (x->n < 2)
+		cli_msg(x, "Require <maxconn>.");
+	else if (sl_str_u64(x->arg[1], &n) < 0 || n >= UINT32_MAX)
+		cli_str(x, SL_STR("maxconn string empty or preceded by garbage"));
+	else
 		servers_set_maxconn(checks_of(x), srv, (uint32_t)n);
 }
 
@@ -233,6 +266,10 @@ do_maxconn_global(struct cli_ctx *x)
 	uint32_t hard = x->cli->s.model->global.maxconn;
 	uint64_t n;
 
+	if (x->n == 0) {
+		cli_msg(x, "Expects an integer value.");
+		return;
+	}
 	if (!number(x, 0, &n))
 		return;
 	if (n > hard) {
@@ -259,21 +296,23 @@ do_clear(struct cli_ctx *x)
 
 // clang-format off
 SL_CLI_COMMANDS(
-	{ "get weight", CLI_USER, 1, 1, do_get_weight, "<bk>/<srv>",
+	{ "get weight", CLI_USER, 0, 1, do_get_weight, "<bk>/<srv>",
 		"report a server's current weight" },
 	{ "set weight", CLI_ADMIN, 1, 2, do_set_weight, "<bk>/<srv>  (DEPRECATED)",
 		"change a server's weight (use 'set server' instead)" },
 	{ "set server", CLI_ADMIN, 1, 5, do_set_server, "<bk>/<srv> [opts]",
 		"change a server's state, weight or address" },
-	{ "enable server", CLI_ADMIN, 1, 1, do_server, " (DEPRECATED)",
+	{ "enable server", CLI_ADMIN, 0, 1, do_server, " (DEPRECATED)",
 		"enable a disabled server (use 'set server' instead)", 1 },
-	{ "disable server", CLI_ADMIN, 1, 1, do_server, "(DEPRECATED)",
+	{ "disable server", CLI_ADMIN, 0, 1, do_server, "(DEPRECATED)",
 		"disable a server for maintenance (use 'set server' instead)", 0 },
-	{ "enable health", CLI_ADMIN, 1, 1, do_health, "", "enable health checks", 1 },
-	{ "disable health", CLI_ADMIN, 1, 1, do_health, "", "disable health checks", 0 },
-	{ "set maxconn frontend", CLI_ADMIN, 1, 2, do_maxconn_frontend, "<frontend> <value>",
+	{ "enable health", CLI_ADMIN, 0, 1, do_health, "", "enable health checks", 1 },
+	{ "disable health", CLI_ADMIN, 0, 1, do_health, "", "disable health checks", 0 },
+	{ "enable agent", CLI_ADMIN, 0, 1, do_agent, "", "enable agent checks", 1 },
+	{ "disable agent", CLI_ADMIN, 0, 1, do_agent, "", "disable agent checks", 0 },
+	{ "set maxconn frontend", CLI_ADMIN, 0, 2, do_maxconn_frontend, "<frontend> <value>",
 		"change a frontend's maxconn setting" },
-	{ "set maxconn server", CLI_ADMIN, 1, 2, do_maxconn_server, "<bk>/<srv>",
+	{ "set maxconn server", CLI_ADMIN, 0, 2, do_maxconn_server, "<bk>/<srv>",
 		"change a server's maxconn setting" },
 	{ "set maxconn global", CLI_ADMIN, 0, 1, do_maxconn_global, "<value>",
 		"change the per-process maxconn setting" },

@@ -334,6 +334,10 @@ do_shutdown(struct cli_ctx *x)
 		return;
 	}
 	w = id_parse(x->arg[0], &q.one);
+	if (w < 0 && !sl_str_starts(x->arg[0], SL_STR("0x"), false)) {
+		cli_msg(x, "Session pointer expected (use 'show sess').");
+		return;
+	}
 	if (w < 0 || w >= x->cli->s.nlc) {
 		kill_end(x, NULL, 0);
 		return;

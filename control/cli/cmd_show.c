@@ -89,6 +89,13 @@ do_stat(struct cli_ctx *x)
 }
 
 static void
+do_schema(struct cli_ctx *x)
+{
+	schema_dump(&(struct field_out){ add_text, x->out });
+	cli_str(x, SL_STR("\n"));
+}
+
+static void
 do_backend(struct cli_ctx *x)
 {
 	const struct model *m = x->cli->s.model;
@@ -218,6 +225,8 @@ SL_CLI_COMMANDS(
 		"report information about the running process" },
 	{ "show stat", CLI_USER, 0, CLI_MANY, do_stat, "[desc|json|no-maint|typed|up]*",
 		"report counters for each proxy and server" },
+	{ "show schema json", CLI_USER, 0, CLI_MANY, do_schema, "",
+		"report schema used for stats" },
 	{ "show backend", CLI_USER, 0, 0, do_backend, "",
 		"list backends in the current running config" },
 	{ "show version", CLI_USER, 0, 0, do_version, "",

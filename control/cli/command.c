@@ -205,13 +205,20 @@ do_sockets(struct cli_ctx *x)
 static void
 do_timeout(struct cli_ctx *x)
 {
+	struct sl_str w = x->n > 1 ? x->arg[1] : SL_STR("");
 	uint64_t s;
 
-	if (!sl_str_eq(x->arg[0], SL_STR("cli"))) {
+	if (x->n == 0 || !sl_str_eq(x->arg[0], SL_STR("cli"))) {
 		cli_msg(x, "'set timeout' only supports 'cli'.");
 		return;
 	}
-	if (x->n < 2 || sl_str_u64(x->arg[1], &s) < 0 || s < 1 || s > 1000000) {
+	if (w.len == 0) {
+		cli_msg(x, "Expects an integer value.");
+		return;
+	}
+	if (w.len > 1 && w.p[w.len - 1] == 's') // the unit that it has anyway
+		w.len--;
+	if (sl_str_u64(w, &s) < 0 || s < 1 || s > 1000000) {
 		cli_msg(x, "Invalid timeout value.");
 		return;
 	}
@@ -230,6 +237,6 @@ SL_CLI_COMMANDS(
 	{ "show cli level", CLI_USER, 0, 0, do_level, "",
 		"display the level of the current CLI session" },
 	{ "show cli sockets", CLI_OPER, 0, 0, do_sockets, "", "dump list of cli sockets" },
-	{ "set timeout", CLI_USER, 1, 2, do_timeout, "[cli] <delay>", "change a timeout setting" },
+	{ "set timeout", CLI_USER, 0, 2, do_timeout, "[cli] <delay>", "change a timeout setting" },
 );
 // clang-format on

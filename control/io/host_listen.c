@@ -123,6 +123,17 @@ io_host_unlisten(struct io_host *h, const struct ip_port *addr)
 }
 
 void
+io_host_backlog(struct io_host *h, const struct ip_port *addr, int backlog)
+{
+	sl_list_foreach(n, &h->listeners) {
+		const struct hlisten *l = sl_list_entry(n, struct hlisten, node);
+
+		if (addr_port_eq(&l->addr, addr))
+			(void)listen(l->fd, backlog); // it listens: only the number changes
+	}
+}
+
+void
 io_host_unlisten_all(struct io_host *h)
 {
 	sl_list_foreach_safe(n, &h->listeners)

@@ -22,6 +22,8 @@ int io_host_listen(struct io_host *h, const struct ip_port *addr, int fd);
 /* Who has connected already is accepted first. Harmless when nobody listens there. */
 void io_host_unlisten(struct io_host *h, const struct ip_port *addr);
 void io_host_unlisten_all(struct io_host *h);
+/* So many may wait from now on. */
+void io_host_backlog(struct io_host *h, const struct ip_port *addr, int backlog);
 
 /* Written by the io thread; read by anyone. */
 struct io_host_stats {

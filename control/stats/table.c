@@ -64,6 +64,17 @@ frontend_limit(const struct stats_src *s, const struct proxy *p)
 	return set != UINT32_MAX ? set : p->maxconn != 0 ? p->maxconn : s->maxconn;
 }
 
+/* Stopped by a signal, or by command. */
+static struct sl_str
+status_of(const struct stats_src *s, const struct proxy *p)
+{
+	uint8_t stop = atomic_load_explicit(&s->bal->px[p->slot].stop, memory_order_relaxed);
+
+	if (s->stopping || stop == PX_STOP_SHUT)
+		return SL_STR("STOP");
+	return stop == PX_STOP_DISABLED ? SL_STR("PAUSED") : SL_STR("OPEN");
+}
+
 /* The most at a time: what one worker saw, or what all had at one of our looks. */
 static uint64_t
 most(const struct stats_src *s, enum stats_set set, uint32_t slot, const struct rates_of *r,
@@ -106,7 +117,7 @@ stat_fill_frontend(const struct stats_src *s, const struct proxy *p, struct fiel
 	f[ST_DREQ] = field_u64(c.denied_req);
 	f[ST_DRESP] = field_u64(c.denied_res);
 	f[ST_EREQ] = field_u64(c.failed_req);
-	f[ST_STATUS] = field_str(s->stopping ? SL_STR("STOP") : SL_STR("OPEN"));
+	f[ST_STATUS] = field_str(status_of(s, p));
 	f[ST_RATE] = field_u32(r->sess.rate);
 	f[ST_RATE_LIM] = field_u32(0);
 	f[ST_RATE_MAX] = (struct field){ FIELD_U32, "MMP", r->sess.max, SL_STR_NULL };

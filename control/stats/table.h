@@ -61,3 +61,6 @@ struct info_texts {
 };
 void info_fill(const struct stats_src *s, struct field *f, struct info_texts *t);
 void info_dump(const struct stats_src *s, enum stat_form form, bool desc, const struct field_out *o);
+
+/* The JSON schema of both. */
+void schema_dump(const struct field_out *o);

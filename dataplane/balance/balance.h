@@ -26,12 +26,17 @@ struct srv_run {
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) cur;
 };
 
+/* A frontend by command; both refuse new connections. */
+enum px_stop { PX_STOP_NO, PX_STOP_DISABLED, PX_STOP_SHUT };
+
 /* One per proxy slot. */
 struct px_run {
 	/* any worker: connections of a frontend over all workers, for maxconn (exact) */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) conns;
 	/* main: its maxconn by command, UINT32_MAX: as configured */
 	_Atomic(uint32_t) maxconn;
+	/* main: enum px_stop */
+	_Atomic(uint8_t) stop;
 	/* any worker: bit i: worker i has requests waiting for a server of this backend */
 	_Atomic(uint64_t) waiters;
 };

@@ -52,6 +52,9 @@ limits_take(struct lcore *lc, const struct listen_addr *b)
 	struct bal_shared *sh = lc->bal_shared;
 	uint32_t max = lc->model != NULL ? lc->model->global.maxconn : 0;
 
+	if (unlikely(atomic_load_explicit(&sh->px[b->fe->slot].stop, memory_order_relaxed) !=
+		    PX_STOP_NO))
+		return false;
 	// by command, instead of what is configured
 	max = either(&sh->maxconn, max);
 	if (!take_below(&sh->conns, max))

@@ -569,3 +569,41 @@ def test_successor(net):
     check(cli(sock, "show proc").count("worker") == 2, "the runtime API is gone")
     check(second.stop() in (0, 143), "the second")
     check(not any(map(os.path.exists, (path, sock, health))), "files are left")
+
+
+def test_binds(net):
+    """Options of a bind that stays hold after a reload; what the kernel fixes is refused by name."""
+    sock, path = net.file("sock"), net.file("fe.sock")
+    text = ("global\n    stats socket %s level admin\ndefaults\n    mode http\n    timeout client 5s\n"
+            "frontend f\n    bind unix@%s mode 600 backlog 7\n    bind :::81 v6only\n"
+            "    bind 127.0.0.1:80 backlog 8 maxconn 1\n    http-request return status 200\n" % (sock, path))
+
+    def backlogs():
+        _, tcp = sh(["ss", "-Hltn", "sport", "=", ":80"], ns=net.d)
+        _, unix = sh(["ss", "-Hlx"], ns=net.d)
+        unix = next(x for x in unix.splitlines() if path in x)
+        return tcp.split()[2], unix.split()[3], os.stat(path).st_mode & 0o777, os.stat(path).st_uid
+
+    def held():
+        """How many of three connections are served at a time."""
+        _, out = sh([sys.executable, "-c", "import socket\nok=[]\nfor i in range(3):\n"
+                     "    s=socket.create_connection(('127.0.0.1',80))\n    s.settimeout(5)\n    try:\n"
+                     "        s.sendall(b'GET / HTTP/1.1\\r\\nhost: h\\r\\n\\r\\n')\n"
+                     "        ok+=[s] if s.recv(99) else []\n    except OSError:\n        pass\n"
+                     "print(len(ok))"], ns=net.d)
+        return int(out)
+
+    p = net.sluice(text)
+    check(backlogs() == ("8", "7", 0o600, 0), "at start: %s" % (backlogs(),))
+    check(held() == 1, "maxconn 1 lets %d through" % held())
+    text = text.replace("mode 600 backlog 7", "mode 660 user nobody backlog 17").replace(
+        "backlog 8 maxconn 1", "backlog 18 maxconn 2")
+    net.write("sluice.cfg", text)
+    check(cli(sock, "reload").startswith("Success=1"), "refused")
+    wait_for("backlogs: %s" % (backlogs(),), lambda: backlogs() == ("18", "17", 0o660, 65534))
+    wait_for("the first connections' end", lambda: "0x" not in cli(sock, "show sess"))
+    check(held() == 2, "maxconn 2 lets %d through" % held())
+    net.write("sluice.cfg", text.replace(" v6only", " v4v6"))
+    out = cli(sock, "reload")
+    check(out.startswith("Success=0") and "'v4v6' and 'v6only' of a 'bind' that stays are fixed" in out, out)
+    net.stop_sluice(p)
