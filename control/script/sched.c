@@ -28,7 +28,8 @@
 #define BUSY_US  500000 // so long it counts as wanted by others
 #define ROUND    64    // new calls between two looks at the rings
 #define TIMERS   256   // and timers
-#define ROUNDS   4     // busy ones between two looks at sockets
+#define ROUNDS   4     // busy ones between two looks at sockets for which something is to come
+#define SELDOM   256   // and where there are only idle ones, if any
 #define STOP_MS  500   // what all threads together have to end
 #define BACK_MS  50    // of it for one that was stuck
 #define RUNAWAY  10000 // CPU time since its last wait, us, from which on a run has its share only
@@ -296,8 +297,9 @@ wake_workers(struct script_thread *t)
 static bool
 run_sockets(struct script_thread *t)
 {
-	if (io_poll_waiting(t->poll) == 0 ||
-		(!sl_list_is_empty(&t->fresh) && ++t->unpolled < ROUNDS))
+	bool wait = io_poll_waiting(t->poll) > 0;
+
+	if ((!wait || !sl_list_is_empty(&t->fresh)) && ++t->unpolled < (wait ? ROUNDS : SELDOM))
 		return false;
 	t->unpolled = 0;
 	return io_poll_run(t->poll) != 0;
