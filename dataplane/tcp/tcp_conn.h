@@ -115,7 +115,8 @@ struct tcp_conn {
 	uint8_t state;
 	uint8_t events; // TCP_EV_* for the next tcp_run_events()
 	uint8_t snd_scale : 4, rcv_scale : 4;
-	uint8_t tmode;
+	uint8_t tmode : 4;
+	uint8_t rcv_step : 4; // how often the receive buffer has doubled (tcp_rcv_buf)
 	struct chain rxq; // in order, unread
 	struct rte_mbuf *ooo;
 	sl_tick delack_at; // acknowledge (or try output again) by then

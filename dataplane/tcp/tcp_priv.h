@@ -191,6 +191,17 @@ uint32_t tcp_pipe(const struct tcp_conn *tc);
 int tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n);
 /* Sends m of the send queue (first time or again); -ENOMEM. */
 int tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t flags);
+/*
+ * The receive buffer: from 256 KiB on it doubles while the reader empties the queue, and is
+ * halved while he leaves a quarter of it; tune.tcp.rcvbuf at most.
+ */
+#define TCP_RCV_SHIFT 18u
+#define TCP_RCV_STEPS 10u
+static inline uint32_t
+tcp_rcv_buf(const struct lcore *lc, const struct tcp_conn *tc)
+{
+	return sl_min(lc->tcp->conf.rcv_buf, 1u << (TCP_RCV_SHIFT + tc->rcv_step));
+}
 /* Is a window update worth a packet, given that the peer sees little? */
 bool tcp_window_gains(const struct lcore *lc, const struct tcp_conn *tc);
 static inline bool

@@ -18,7 +18,7 @@
 static inline uint32_t
 rcv_space(const struct lcore *lc, const struct tcp_conn *tc)
 {
-	uint32_t buf = lc->tcp->conf.rcv_buf, used = tc->rxq.len;
+	uint32_t buf = tcp_rcv_buf(lc, tc), used = tc->rxq.len;
 	uint32_t held = (tc->rxq.segs + tc->ooo_segs) * CHAIN_TRUESIZE;
 	uint32_t share = tcp_share(lc, buf), space;
 

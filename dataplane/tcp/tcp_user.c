@@ -23,10 +23,30 @@ tcp_flags(const struct tcp_conn *tc)
 	return &tc->flags;
 }
 
-/* After bytes left the receive queue. */
+/*
+ * The receive buffer follows the reader: each time he has read a quarter of it. Who takes all that there is
+ * may be held up by the window; who leaves a quarter is the limit himself, and more would only be held.
+ */
 static void
-was_read(struct lcore *lc, struct tcp_conn *tc, uint32_t segs_before)
+follow_reader(const struct lcore *lc, struct tcp_conn *tc, uint32_t n)
 {
+	uint32_t at = tc->rcv_nxt - tc->rxq.len, buf = tcp_rcv_buf(lc, tc);
+
+	if (likely(((at - n) ^ at) >> (TCP_RCV_SHIFT - 2 + tc->rcv_step) == 0))
+		return;
+	if (tc->rxq.len == 0) {
+		if (buf < lc->tcp->conf.rcv_buf && tc->rcv_step < TCP_RCV_STEPS)
+			tc->rcv_step++;
+	} else if (tc->rcv_step > 0 && tc->rxq.len >= buf / 4) {
+		tc->rcv_step--;
+	}
+}
+
+/* After n bytes left the receive queue. */
+static void
+was_read(struct lcore *lc, struct tcp_conn *tc, uint32_t segs_before, uint32_t n)
+{
+	follow_reader(lc, tc, n);
 	lc->retained -= (segs_before - tc->rxq.segs) * CHAIN_TRUESIZE;
 	if (tc->flags & TF_DONE) {
 		if (chain_is_empty(&tc->rxq)) {
@@ -42,16 +62,16 @@ was_read(struct lcore *lc, struct tcp_conn *tc, uint32_t segs_before)
 int
 tcp_rx_take(struct lcore *lc, struct tcp_conn *tc, uint32_t n, struct chain *out)
 {
-	uint32_t segs = tc->rxq.segs;
+	uint32_t segs = tc->rxq.segs, len = tc->rxq.len;
 
-	if (n >= tc->rxq.len) {
+	if (n >= len) {
 		chain_append(out, &tc->rxq);
 	} else {
 		int rc = chain_split(lc, &tc->rxq, n, out);
 		if (rc < 0)
 			return rc;
 	}
-	was_read(lc, tc, segs);
+	was_read(lc, tc, segs, len - tc->rxq.len);
 	return 0;
 }
 
@@ -60,8 +80,9 @@ tcp_rx_drop(struct lcore *lc, struct tcp_conn *tc, uint32_t n)
 {
 	uint32_t segs = tc->rxq.segs;
 
-	chain_trim(lc, &tc->rxq, sl_min(n, tc->rxq.len));
-	was_read(lc, tc, segs);
+	n = sl_min(n, tc->rxq.len);
+	chain_trim(lc, &tc->rxq, n);
+	was_read(lc, tc, segs, n);
 }
 
 void

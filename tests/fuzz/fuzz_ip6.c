@@ -87,10 +87,10 @@ judge(const uint8_t *f, uint32_t n)
 		len = kind == 44 ? 8 : (f[at + 1] + 1u) * 8;
 		if (at + len > n)
 			return 0;
-		if (kind == 43 ? f[at + 3] != 0
-		    : kind == 44 ? f[at + 2] != 0 || (f[at + 3] & 0xf9) != 0
-		    : kind == 0 || kind == 60 ? !options_pass(f + at + 2, len - 2)
-				     : true)
+		if (kind == 43               ? f[at + 3] != 0
+				: kind == 44 ? f[at + 2] != 0 || (f[at + 3] & 0xf9) != 0
+				: kind == 0 || kind == 60 ? !options_pass(f + at + 2, len - 2)
+							  : true)
 			return 0;
 		kind = f[at];
 		at += len;
@@ -129,7 +129,8 @@ addresses(uint8_t *f, uint8_t how)
 static void
 one(struct in *in)
 {
-	static const uint8_t kinds[16] = { 0, 60, 43, 44, 60, 0, 60, 43, 44, 60, 60, 43, 59, 51, 50, 135 };
+	static const uint8_t kinds[16] = { 0, 60, 43, 44, 60, 0, 60, 43, 44, 60, 60, 43, 59, 51, 50,
+		135 };
 	static const uint8_t uppers[8] = { 6, 6, 6, 6, 58, 17, 59, 132 };
 	uint8_t f[FRAME], how = take(in), upper = uppers[take(in) & 7];
 	uint32_t n = ip6(f, upper, 0), exts = how & 7, len = 20 + take(in) % 40u, from, at;

@@ -112,7 +112,8 @@ test_timestamps_on_all(void **state)
 			ep_abort(&s);
 		while (pup_next(&p, 50 * MS)) {
 			if (!(p.in.s.opts & TCP_OPT_TS))
-				fail_msg("flags %x, %u bytes: no timestamp", p.in.s.flags, p.in.s.len);
+				fail_msg("flags %x, %u bytes: no timestamp", p.in.s.flags,
+					p.in.s.len);
 			n++;
 		}
 		assert_true(n >= 3);
@@ -161,7 +162,8 @@ test_no_sample_of_old_acks(void **state)
 	pup_expect(&p, F_ACK, 100, 10 * MS);
 	p.tsecr = old;
 	for (int i = 0; i < 2; i++) {
-		pup_send(&p, F_ACK, 0); // nothing new in it, and it echoes what is half a minute old
+		pup_send(
+			&p, F_ACK, 0); // nothing new in it, and it echoes what is half a minute old
 		assert_int_equal(tcp_srtt_us(c.tc), srtt);
 	}
 	// nor do bytes of the peer's make it one
