@@ -3,6 +3,7 @@
 a path that loses, and a million frames of each protocol whose fields are anything."""
 import os
 import re
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,8 +23,11 @@ backend torn
 
 
 def is_served(net):
-    return net.curl("-o", "/dev/null", "-w", "%{http_code}", "http://%s/name" % VIP4, ok=False,
-                    timeout=3)[1].strip() == "200"
+    try:
+        return net.curl("-o", "/dev/null", "-w", "%{http_code}", "http://%s/name" % VIP4, ok=False,
+                        timeout=3)[1].strip() == "200"
+    except subprocess.TimeoutExpired:  # it did not even get the CPU to give up
+        return False
 
 
 def idle(net):
