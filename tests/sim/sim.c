@@ -223,6 +223,7 @@ sim_close(struct sim *sim)
 		net_shared_free(h->net);
 		lcore_free(h->lc);
 	}
+	sim->frame = NULL; // closed
 	return sim->why[0] == '\0' ? 0 : -EINVAL;
 }
 
