@@ -120,13 +120,11 @@ serve(struct lcore *lc, struct bal_queue *q)
 	}
 }
 
-void
-queue_run(struct lcore *lc)
+static sl_apart void
+run_queues(struct lcore *lc)
 {
 	struct bal_lcore *b = lc->bal;
 
-	if (likely(b->nwaiting == 0) || !b->released || b->running)
-		return;
 	b->running = true;
 	while (b->released && b->nwaiting > 0) {
 		b->released = false;
@@ -135,6 +133,15 @@ queue_run(struct lcore *lc)
 				serve(lc, &b->queue[i]);
 	}
 	b->running = false;
+}
+
+void
+queue_run(struct lcore *lc)
+{
+	const struct bal_lcore *b = lc->bal;
+
+	if (unlikely(b->nwaiting != 0) && b->released && !b->running)
+		run_queues(lc);
 }
 
 void

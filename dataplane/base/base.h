@@ -21,6 +21,8 @@
 
 #define sl_unused __attribute__((unused))
 #define sl_cold __attribute__((cold, noinline))
+/* Not the usual way through its caller, which would save registers for it: stays a call. */
+#define sl_apart __attribute__((noinline))
 #define sl_hot __attribute__((hot))
 #define sl_must_check __attribute__((warn_unused_result))
 #define sl_printf(fmt, args) __attribute__((format(printf, fmt, args)))

@@ -34,7 +34,7 @@ static const char first_letter[18] = {
 };
 #define LENGTHS (1u << 4 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 17)
 
-static void
+static sl_apart void
 connection(struct http_msg *m, struct facts *f, struct sl_str value)
 {
 	m->flags |= HTTP_F_CONN;

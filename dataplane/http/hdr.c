@@ -196,7 +196,7 @@ target_follows(const struct http_msg *m, struct sl_str name, struct sl_str value
 }
 
 /* Host was changed: without an authority in the target, the first one is the authority. */
-static void
+static sl_apart void
 host_changed(struct http_msg *m)
 {
 	uint16_t pos = 0;

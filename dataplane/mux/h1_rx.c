@@ -88,7 +88,7 @@ parse(struct muxs *ms, char *buf, uint32_t len)
 	return h1_parse_response(&ms->parser, ms->msg, buf, len, (enum http_method)ms->req_meth);
 }
 
-static int
+static sl_apart int
 fail(struct lcore *lc, struct muxs *ms, enum mux_err err)
 {
 	ms->err = (uint8_t)err;
@@ -121,7 +121,7 @@ gather_room(struct lcore *lc, struct muxs *ms, uint32_t more)
 }
 
 /* Continues in a private buffer; every byte copied so far belongs to the head. */
-static int
+static sl_apart int
 parse_gathered(struct lcore *lc, struct muxs *ms)
 {
 	const struct chain *rx = h1_rx(ms);
@@ -295,7 +295,7 @@ chunk_strip(struct lcore *lc, struct h1_chunk *c, struct chain *raw, struct chai
 	(void)lc;
 }
 
-static int
+static sl_apart int
 recv_chunked(struct lcore *lc, struct muxs *ms, uint32_t max, struct chain *out)
 {
 	struct h1_chunk before = ms->rx_chunk;

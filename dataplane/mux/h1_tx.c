@@ -169,7 +169,7 @@ head_in_front(const struct muxs *ms, const struct http_msg *m, struct chain *bod
  * The body's first buffer moves into the last segment of the head if it fits there whole (any: is there
  * already), and so do small ones behind it (chunk framing).
  */
-static void
+static sl_apart void
 join(struct chain *out, struct chain *body, uint32_t unit, bool any)
 {
 	struct rte_mbuf *last = out->tail, *first;

@@ -94,7 +94,7 @@ stream_free(struct lcore *lc, struct mux *mx, struct muxs *ms)
 }
 
 /* Our end is sent; reads on until the client has ended too, for a bounded time. */
-static void
+static sl_apart void
 linger(struct lcore *lc, struct mux *mx)
 {
 	struct mux_lcore *ml = lc->mux;
@@ -118,7 +118,7 @@ linger(struct lcore *lc, struct mux *mx)
 		wheel_arm(&lc->wheel, &ml->linger_timer, mx->linger_at);
 }
 
-static void
+static sl_apart void
 linger_event(struct lcore *lc, struct mux *mx, uint32_t events)
 {
 	uint32_t n = (events & CONN_EV_CLOSED) != 0 ? 0 : conn_rx(mx->c)->len;
@@ -143,7 +143,7 @@ mux_close(struct lcore *lc, struct mux *mx, bool reset)
 }
 
 /* The user's side of a connection that ended without a stream. */
-static void
+static sl_apart void
 tell_gone(struct lcore *lc, struct mux *mx)
 {
 	if (mx->c != NULL) {
@@ -403,7 +403,7 @@ mux_run(struct lcore *lc, struct mux *mx)
 /* ---- events of the connection ---- */
 
 /* It is dead: keep what was received for the stream, and let go. */
-static void
+static sl_apart void
 on_closed(struct lcore *lc, struct mux *mx)
 {
 	struct conn *c = mx->c;

@@ -27,7 +27,7 @@ is_for_us(const struct port *p, const uint8_t *d)
  * Finds EtherType and its offset behind the tags that are allowed: exactly the port's VLAN, in the
  * frame or stripped by the device; on untagged ports none, or a priority tag (VLAN 0).
  */
-static bool
+static sl_apart bool
 vlan_in(const struct port *p, const struct rte_mbuf *m, const uint8_t *d, uint16_t *type,
 	uint16_t *l3)
 {

@@ -15,7 +15,7 @@
 #define IP4_SSRR 137
 
 /* Options well formed and without a source route. */
-static bool
+static sl_apart bool
 options_ok(const uint8_t *o, uint32_t n)
 {
 	for (uint32_t i = 0; i < n;) {

@@ -108,7 +108,7 @@ tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, boo
 }
 
 /* A copy in one piece, for devices that send only the first segment. NULL: no buffer. */
-static struct rte_mbuf *
+static sl_apart struct rte_mbuf *
 linearize(struct lcore *lc, struct rte_mbuf *m)
 {
 	struct rte_mbuf *b = m->pkt_len <= PORT_MBUF_DATA ? lcore_mbuf(lc) : NULL;

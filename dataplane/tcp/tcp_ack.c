@@ -311,22 +311,28 @@ rtt(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, const struct
 	return us;
 }
 
+/* RFC 5681 3.1, RFC 7661: no growth beyond what is used. To be asked before the ACK counts. */
+static inline bool
+uses_window(const struct tcp_conn *tc)
+{
+	uint32_t flight = tc->snd_nxt - tc->snd_una;
+
+	return flight + tc->mss > tc->cwnd || (tc->cwnd < tc->ssthresh && 2 * flight > tc->cwnd);
+}
+
 /* New data was acknowledged; returns a round-trip sample, or 0. */
 static uint32_t
 advance(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t acked)
 {
-	uint32_t flight = tc->snd_nxt - tc->snd_una, us;
 	struct sent sent;
-	bool had = tc->sndq != NULL;
-	bool limited =
-		flight + tc->mss > tc->cwnd || (tc->cwnd < tc->ssthresh && 2 * flight > tc->cwnd);
+	bool had = tc->sndq != NULL, limited = uses_window(tc);
 	bool growing = !(tc->flags & TF_RECOVERY);
+	uint32_t us;
 
 	sent = clean_queue(lc, tc, s);
 	tc->snd_una = s->ack;
 	us = rtt(lc, tc, s, &sent);
 	progress(lc, tc, acked);
-	// RFC 5681 3.1, RFC 7661: no growth beyond what is used
 	if (growing && limited)
 		tcp_cc_algos[tc->cc]->acked(lc, tc, acked);
 	if (had)
@@ -458,9 +464,8 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 static inline uint32_t
 advance_plain(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 {
-	uint32_t ack = s->ack, acked = ack - tc->snd_una, flight = tc->snd_nxt - tc->snd_una, us;
-	bool limited =
-		flight + tc->mss > tc->cwnd || (tc->cwnd < tc->ssthresh && 2 * flight > tc->cwnd);
+	uint32_t ack = s->ack, acked = ack - tc->snd_una, us;
+	bool limited = uses_window(tc);
 	struct sent sent = { 0, 0 };
 	struct rte_mbuf *m;
 

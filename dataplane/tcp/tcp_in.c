@@ -246,7 +246,7 @@ trim(struct lcore *lc, struct tcp_conn *tc, struct tcp_seg *s)
 }
 
 /* Is there nobody to read the payload? Then RST (RFC 9293 3.10.4; a close that was final). */
-static bool
+static sl_apart bool
 after_close(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
 {
 	if (!(tc->flags & TF_ORPHAN) || s->len == 0)
@@ -278,22 +278,11 @@ is_predicted(const struct tcp_conn *tc, const struct tcp_seg *s)
 }
 
 /* RFC 9293 3.10.7.4: all states from SYN-RECEIVED on. Consumes m. */
-static void
-synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
+static sl_apart void
+steps(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
 {
 	enum drop why = DROP_TCP_BAD_ACK;
 
-	if (likely(is_predicted(tc, s))) {
-		if (seq_leq(s->seq, tc->last_ack)) // RFC 7323 4.3 (2)
-			tc->ts_recent = s->tsval;
-		tc->rcv_at = (lc->now >> 8) & 0xffffffu;
-		tcp_ack_predicted(lc, tc, s);
-		if (s->len > 0)
-			tcp_data_input(lc, tc, m, s);
-		else
-			rte_pktmbuf_free(m);
-		return;
-	}
 	// PAWS comes before everything else (RFC 7323 5.3 R1)
 	if ((tc->flags & TF_TS) && !paws_ok(lc, tc, m, s))
 		return;
@@ -346,6 +335,22 @@ synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 	if (unlikely(after_close(lc, tc, m, s)))
 		return;
 	tcp_data_input(lc, tc, m, s);
+}
+
+static inline void
+synchronised(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
+{
+	if (unlikely(!is_predicted(tc, s))) {
+		steps(lc, tc, m, s);
+		return;
+	}
+	ts_update(tc, s);
+	tc->rcv_at = (lc->now >> 8) & 0xffffffu;
+	tcp_ack_predicted(lc, tc, s);
+	if (s->len > 0)
+		tcp_data_input(lc, tc, m, s);
+	else
+		rte_pktmbuf_free(m);
 }
 
 /* RFC 9293 3.10.7.3. Consumes m. */
@@ -450,7 +455,7 @@ no_conn(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s)
 }
 
 /* Whose segment is it? NULL: m is consumed. */
-static struct tcp_conn *
+static sl_apart struct tcp_conn *
 find(struct lcore *lc, struct rte_mbuf *m, struct tcp_seg *s)
 {
 	struct tcp_lcore *tl = lc->tcp;

@@ -38,13 +38,13 @@ paced(struct lcore *lc, struct tcp_conn *tc)
 }
 
 /* Allocation failed: once more soon, whatever timers run. */
-static void
+static sl_apart void
 try_again(struct lcore *lc, struct tcp_conn *tc)
 {
 	tcp_timer_delack(lc, tc, TCP_RETRY_MS);
 }
 
-static int
+static sl_apart int
 retransmit(struct lcore *lc, struct tcp_conn *tc)
 {
 	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
@@ -175,7 +175,7 @@ send_fin(struct lcore *lc, struct tcp_conn *tc)
 	return 0;
 }
 
-static void
+static sl_apart void
 send_syn(struct lcore *lc, struct tcp_conn *tc)
 {
 	uint8_t flags = RTE_TCP_SYN_FLAG;

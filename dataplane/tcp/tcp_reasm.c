@@ -135,7 +135,7 @@ cut_front(struct rte_mbuf *m, uint32_t n)
 }
 
 /* Moves what became contiguous to the receive queue. */
-static void
+static sl_apart void
 pull_ooo(struct lcore *lc, struct tcp_conn *tc)
 {
 	bool fin = false;
@@ -181,7 +181,7 @@ goes_on(const struct tcp_conn *tc, struct rte_mbuf *before, uint32_t from)
 }
 
 /* Puts the piece where it belongs; what others hold already is cut away. Takes m. */
-static void
+static sl_apart void
 insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct tcp_seg *s)
 {
 	struct rte_mbuf *before = NULL, *at = tc->ooo;

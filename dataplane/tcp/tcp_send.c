@@ -176,7 +176,7 @@ usual_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t
 }
 
 /* Apart, so that it does not weigh on the usual one. */
-static __attribute__((noinline)) struct tcp_sum
+static sl_apart struct tcp_sum
 other_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags)
 {
 	uint32_t rare[10], pay_len = m->data_len, hl, n;

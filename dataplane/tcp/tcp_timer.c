@@ -215,7 +215,7 @@ arm_rtx(struct lcore *lc, struct tcp_conn *tc, uint8_t mode)
 }
 
 /* Of modes beyond TM_RTX, or towards one. */
-static void
+static sl_apart void
 update_rare(struct lcore *lc, struct tcp_conn *tc, bool restart)
 {
 	struct tcp_lcore *tl = lc->tcp;
