@@ -384,8 +384,8 @@ out:
  * All field lines and the empty line: the length of the head. The pieces of a field need no
  * enter(): only more() looks at where the current one started.
  */
-static int
-fields(struct scan *c)
+static sl_apart int
+any_lines(struct scan *c)
 {
 	const char *s = c->s, *end = c->end, *buf = c->buf;
 	const char *line = buf + c->p->line, *colon = buf + c->p->colon;
@@ -395,10 +395,6 @@ fields(struct scan *c)
 	struct http_field *f;
 	int rc;
 
-	if (!in_value && s == line && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi"))
-		line = s = plain_lines(m, s, end, buf);
-	if (likely(!in_value && s == line && end - s >= 2 && is_pair(s, '\r', '\n')))
-		return (int)(s + 2 - buf);
 	nhdr = m->nhdr;
 	nraw = m->nraw;
 	f = m->hdr + nhdr;
@@ -463,6 +459,22 @@ again:
 	return more(c);
 }
 
+/* The same, which is nothing but plain lines nearly always. */
+static inline int
+fields(struct scan *c)
+{
+	const char *s = c->s;
+
+	if (likely(c->p->state == S_NAME && s == c->buf + c->p->line) &&
+		__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")) {
+		s = plain_lines(c->m, s, c->end, c->buf);
+		if (likely(c->end - s >= 2 && is_pair(s, '\r', '\n')))
+			return (int)(s + 2 - c->buf);
+		enter(c, S_NAME, s);
+	}
+	return any_lines(c);
+}
+
 /*
  * A start line that is there whole, and as nearly all are; false: nothing was done, and it is for
  * the pieces above to judge.
@@ -506,14 +518,12 @@ status_line(struct scan *c)
 	return true;
 }
 
-static int
+/* Piece by piece. */
+static sl_apart int
 parse(struct scan *c)
 {
 	int rc = 0;
 
-	if (likely((c->p->state == S_BEFORE && request_line(c)) ||
-		    (c->p->state == S_STATUS && status_line(c))))
-		return fields(c);
 	while (rc == 0) {
 		switch ((enum state)c->p->state) {
 		case S_BEFORE:
@@ -546,8 +556,8 @@ parse(struct scan *c)
  * Bytes behind the limit are not looked at, so that a head is refused for the same reason however
  * it was cut into pieces.
  */
-static int
-parse_limited(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t len)
+static inline __attribute__((always_inline)) int
+parse_limited(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t len, bool request)
 {
 	uint32_t max = sl_min(len, (uint32_t)HTTP_MAX_HEAD);
 	struct scan c = { .p = p, .m = m, .buf = buf, .end = buf + max, .s = buf + p->pos };
@@ -555,7 +565,11 @@ parse_limited(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t len)
 
 	if (p->err != H1_OK)
 		return p->err == H1_TOO_LONG || p->err == H1_TOO_MANY ? -EMSGSIZE : -EBADMSG;
-	rc = parse(&c);
+	if (request ? p->state == S_BEFORE && request_line(&c)
+		    : p->state == S_STATUS && status_line(&c))
+		rc = fields(&c);
+	else
+		rc = parse(&c);
 	if (rc == -EAGAIN && max == HTTP_MAX_HEAD)
 		return refuse(&c, c.end, H1_TOO_LONG);
 	if (rc > 0) {
@@ -581,7 +595,7 @@ h1_parse_request(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t le
 {
 	enum h1_error err;
 	uint32_t pos = 0;
-	int rc = parse_limited(p, m, buf, len);
+	int rc = parse_limited(p, m, buf, len, true);
 
 	if (rc <= 0)
 		return rc;
@@ -602,7 +616,7 @@ h1_parse_response(struct h1_parser *p, struct http_msg *m, char *buf, uint32_t l
 
 	if (p->state == S_BEFORE)
 		p->state = S_STATUS;
-	rc = parse_limited(p, m, buf, len);
+	rc = parse_limited(p, m, buf, len, false);
 	if (rc <= 0)
 		return rc;
 	err = framing_response(m, req_method, &pos);

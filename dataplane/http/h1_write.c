@@ -54,8 +54,8 @@ raw_size(const struct http_msg *m)
 	return last->value.off + last->value.len - m->hdr[0].name.off;
 }
 
-uint32_t
-h1_head_size(const struct http_msg *m)
+static inline uint32_t
+head_size(const struct http_msg *m)
 {
 	uint32_t n = start_size(m) + 2; // and the empty line
 
@@ -66,6 +66,12 @@ h1_head_size(const struct http_msg *m)
 	return n;
 }
 
+uint32_t
+h1_head_size(const struct http_msg *m)
+{
+	return head_size(m);
+}
+
 bool
 h1_is_as_received(const struct http_msg *m)
 {
@@ -73,17 +79,13 @@ h1_is_as_received(const struct http_msg *m)
 	uint32_t minor = request ? m->uri.off + m->uri.len + VERSION_LEN : VERSION_LEN - 1;
 
 	// where the fields are as written, only the start line can make a difference of length
-	return (m->flags & HTTP_F_EDITED) == 0 && m->nraw == m->nhdr && m->len == h1_head_size(m) &&
+	return (m->flags & HTTP_F_EDITED) == 0 && m->nraw == m->nhdr && m->len == head_size(m) &&
 		m->base[minor] == ((m->flags & HTTP_F_10) != 0 ? '0' : '1');
 }
 
-uint32_t
-h1_counted_size(const struct http_msg *m)
+static sl_apart uint32_t
+without_connection(const struct http_msg *m, uint32_t n)
 {
-	uint32_t n = h1_head_size(m) + 15 - 4u * m->nhdr;
-
-	if (likely((m->flags & (HTTP_F_CONN | HTTP_F_CONN_SET)) == 0))
-		return n;
 	for (uint16_t i = 0; i < m->nhdr; i++) {
 		const struct http_field *h = &m->hdr[i];
 
@@ -92,6 +94,16 @@ h1_counted_size(const struct http_msg *m)
 			n -= 10u + h->value.len;
 	}
 	return n;
+}
+
+uint32_t
+h1_counted_size(const struct http_msg *m)
+{
+	uint32_t n = head_size(m) + 15 - 4u * m->nhdr;
+
+	if (likely((m->flags & (HTTP_F_CONN | HTTP_F_CONN_SET)) == 0))
+		return n;
+	return without_connection(m, n);
 }
 
 static char *

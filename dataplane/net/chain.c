@@ -125,9 +125,8 @@ chain_split(struct lcore *lc, struct chain *c, uint32_t n, struct chain *out)
 }
 
 void
-chain_trim(struct lcore *lc sl_unused, struct chain *c, uint32_t n)
+chain_trim_bufs(struct chain *c, uint32_t n)
 {
-	sl_assert(n <= c->len);
 	while (n > 0) {
 		struct rte_mbuf *m = c->head;
 
@@ -143,7 +142,7 @@ chain_trim(struct lcore *lc sl_unused, struct chain *c, uint32_t n)
 }
 
 void
-chain_free(struct lcore *lc sl_unused, struct chain *c)
+chain_free_all(struct chain *c)
 {
 	struct rte_mbuf *m;
 

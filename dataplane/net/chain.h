@@ -48,8 +48,8 @@ struct rte_mbuf *chain_pop(struct chain *c);
  */
 int chain_split(struct lcore *lc, struct chain *c, uint32_t n, struct chain *out);
 /* Drops the first n bytes (n <= len). */
-void chain_trim(struct lcore *lc, struct chain *c, uint32_t n);
-void chain_free(struct lcore *lc, struct chain *c);
+static inline void chain_trim(struct lcore *lc, struct chain *c, uint32_t n);
+static inline void chain_free(struct lcore *lc, struct chain *c);
 /* Copies out n bytes from offset off; returns bytes copied. */
 uint32_t chain_copy_out(const struct chain *c, uint32_t off, void *out, uint32_t n);
 /* Appends a copy, filling the tail's room first; 0 or -ENOMEM (then unchanged). */
@@ -59,3 +59,27 @@ int chain_copy_in(struct lcore *lc, struct chain *c, const void *data, uint32_t 
  * than mss, so that the writer's segments cross unchanged.
  */
 int chain_copy_in_mss(struct lcore *lc, struct chain *c, const void *data, uint32_t n, uint32_t mss);
+
+/* The general cases of what follows. */
+void chain_trim_bufs(struct chain *c, uint32_t n);
+void chain_free_all(struct chain *c);
+
+static inline void
+chain_trim(struct lcore *lc sl_unused, struct chain *c, uint32_t n)
+{
+	sl_assert(n <= c->len);
+	if (likely(n > 0 && n < c->head->data_len)) {
+		c->head->data_off += (uint16_t)n;
+		c->head->data_len -= (uint16_t)n;
+		c->len -= n;
+	} else {
+		chain_trim_bufs(c, n);
+	}
+}
+
+static inline void
+chain_free(struct lcore *lc sl_unused, struct chain *c)
+{
+	if (c->head != NULL)
+		chain_free_all(c);
+}

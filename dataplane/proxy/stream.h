@@ -245,7 +245,15 @@ int txn_request_ready(struct stream *s);
  * Removes "close" and "keep-alive" from Connection fields of an owned head; *close: a rule has put
  * the first one there. 0 or -ENOSPC.
  */
-int txn_strip_connection(struct http_msg *m, bool *close);
+int txn_strip_tokens(struct http_msg *m, bool *close);
+static inline int
+txn_strip_connection(struct http_msg *m, bool *close)
+{
+	*close = false;
+	if (likely((m->flags & (HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP | HTTP_F_CONN_SET)) == 0))
+		return 0;
+	return txn_strip_tokens(m, close);
+}
 
 /* ---- backend.c ---- */
 /*

@@ -170,7 +170,7 @@ add_passing(struct sl_buf *b, struct sl_str value, bool *close)
 }
 
 int
-txn_strip_connection(struct http_msg *m, bool *close)
+txn_strip_tokens(struct http_msg *m, bool *close)
 {
 	struct sl_str name = SL_STR("connection");
 	bool set = (m->flags & HTTP_F_CONN_SET) != 0, found = false;
@@ -179,9 +179,6 @@ txn_strip_connection(struct http_msg *m, bool *close)
 	char keep[512];
 	int i;
 
-	*close = false;
-	if (likely((m->flags & (HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP | HTTP_F_CONN_SET)) == 0))
-		return 0;
 	sl_buf_init(&b, keep, sizeof(keep));
 	for (i = http_hdr_find(m, name, &pos); i >= 0; i = http_hdr_find(m, name, &pos))
 		add_passing(&b, http_str(m, m->hdr[i].value), &found);
