@@ -552,6 +552,7 @@ script_start(const struct script_spec *s)
 	if (s->nthreads > SCRIPT_MAX || s->nlcores > LCORE_MAX)
 		return -EINVAL;
 	sched.spec = *s;
+	weight_allow(&sched.spec);
 	sched.count = aligned_alloc(SL_CACHE_LINE, SCRIPT_MAX * sizeof(*sched.count));
 	if (sched.count == NULL)
 		return -ENOMEM;

@@ -281,6 +281,8 @@ uint32_t notes_run(struct script_thread *t);
 bool notes_waiting(const struct script_thread *t);
 
 /* ---- weight.c ---- */
+/* Main, before rights are given up: what a thread gives away it may take back, where main may allow it. */
+void weight_allow(const struct script_spec *s);
 void weight_begin(struct script_thread *t);
 /* After a slice, of a run that is still there. */
 void weight_used(struct script_thread *t, const struct script_run *r);

@@ -24,6 +24,20 @@ set(int nice)
 }
 
 void
+weight_allow(const struct script_spec *s)
+{
+	rlim_t want = (rlim_t)(20 - s->nice); // as setrlimit(2) counts
+	struct rlimit lim;
+
+	if (s->nice_long <= s->nice || getrlimit(RLIMIT_NICE, &lim) < 0 || lim.rlim_cur >= want)
+		return;
+	lim.rlim_cur = want;
+	lim.rlim_max = sl_max(lim.rlim_max, want);
+	if (setrlimit(RLIMIT_NICE, &lim) < 0)
+		errno = 0;
+}
+
+void
 weight_begin(struct script_thread *t)
 {
 	set(script_sched.spec.nice); // losing it is no failure
@@ -48,6 +62,6 @@ weight_rest(struct script_thread *t)
 {
 	if (script_now_us() < t->light_us)
 		return;
-	// who may not take it back stays as it is
+	// who may not (weight_allow() could not, and CAP_SYS_NICE is gone) stays as it is
 	t->light_us = set(script_sched.spec.nice) ? 0 : UINT64_MAX;
 }
