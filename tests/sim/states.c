@@ -435,6 +435,31 @@ test_syn_without_timestamp(void **arg)
 	case_close(&sim);
 }
 
+/* What is most common on the wire, but for the number that it acknowledges. */
+static void
+test_future_ack_predicted(void **arg)
+{
+	(void)arg;
+	case_open(&sim, NULL);
+	s = (struct ep){ 0 };
+	ep_listen(&sim, 0, 80, false, &s);
+	pup_connect(&p, &sim, 80, 4000, TCP_OPT_TS, 1460);
+	ep_send(&s, 100);
+	pup_expect(&p, F_ACK, 100, 10 * MS);
+	p.ack += 101; // one more than was sent
+	pup_send_at(&p, p.seq, F_ACK, 100);
+	p.ack -= 101;
+	answered_only(TCP_ESTABLISHED);
+	assert_int_equal(s.got, 0);
+	assert_int_equal(tcp_send_queued(s.tc), 100);
+	assert_int_equal(sim_drop(&sim, 0, DROP_TCP_BAD_ACK), 1);
+	p.ack += 100;
+	pup_send(&p, F_ACK, 100);
+	assert_int_equal(s.got, 100);
+	assert_int_equal(tcp_send_queued(s.tc), 0);
+	case_close(&sim);
+}
+
 /* RFC 7323 2.2: the window of a SYN is not scaled, those behind it are. */
 static void
 test_window_of_syn(void **arg)
@@ -505,6 +530,7 @@ main(void)
 		cmocka_unit_test(test_impossible_flags),
 		cmocka_unit_test(test_missing_timestamp),
 		cmocka_unit_test(test_syn_without_timestamp),
+		cmocka_unit_test(test_future_ack_predicted),
 		cmocka_unit_test(test_window_of_syn),
 		cmocka_unit_test(test_rto_after_lost_syn),
 	};
