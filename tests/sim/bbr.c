@@ -18,8 +18,8 @@ feed(struct sim *s, int host)
 	if (host != 0 || client.tc == NULL || keep == 0)
 		return;
 	mss = tcp_mss(client.tc);
-	for (uint32_t q = tcp_send_queued(client.tc); q + mss <= keep && tcp_send_space(client.tc) >= mss;
-		q += mss)
+	for (uint32_t q = tcp_send_queued(client.tc);
+		q + mss <= keep && tcp_send_space(client.tc) >= mss; q += mss)
 		ep_send(&client, mss);
 }
 
@@ -90,7 +90,8 @@ test_finds_the_rate(void **state)
 		start(mbit, 200, 0);
 		run(&sim, 2 * SEC);
 		assert_true(rec()->bbr.full);
-		assert_in_range(rec()->bbr.bw[0], line(mbit) * 95ull / 100, line(mbit) * 108ull / 100);
+		assert_in_range(
+			rec()->bbr.bw[0], line(mbit) * 95ull / 100, line(mbit) * 108ull / 100);
 		assert_in_range(rec()->bbr.min_rtt, 20000, 24000);
 		assert_true(goodput(2 * SEC) > mbit * 0.85);
 		// CUBIC would fill the 200 ms
@@ -128,6 +129,23 @@ test_random_loss(void **state)
 		assert_true(goodput(4 * SEC) > 20 * 0.75);
 		stop();
 	}
+}
+
+/* Nothing is acknowledged any more: two products of rate and round trip are on their way, no more. */
+static void
+test_flight_bounded(void **state)
+{
+	uint64_t product = line(20) * 22 / 1000; // 20 ms, and a little queue
+
+	(void)state;
+	start(20, 200, 0);
+	run(&sim, 2 * SEC);
+	sim.down = true;
+	run(&sim, 170 * MS);
+	assert_true(client.tc->snd_nxt - client.tc->snd_una <= 5 * product / 2);
+	sim.down = false;
+	run(&sim, 1 * SEC);
+	stop();
 }
 
 /* A queue that is shorter than its bursts would be: pacing keeps what it loses small. */
@@ -275,6 +293,7 @@ main(void)
 		cmocka_unit_test(test_finds_the_rate),
 		cmocka_unit_test(test_follows_the_rate),
 		cmocka_unit_test(test_random_loss),
+		cmocka_unit_test(test_flight_bounded),
 		cmocka_unit_test(test_short_queue),
 		cmocka_unit_test(test_paced),
 		cmocka_unit_test(test_late_worker),
