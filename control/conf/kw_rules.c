@@ -58,13 +58,11 @@ kw_tcp_content(struct conf *c, const struct conf_args *a)
 		c, &c->px->tcp_req, "tcp-request content", EVAL_TCP_CONTENT, a->word, a->n);
 }
 
-/* How long rules may wait for bytes. None can yet: rules run when the connection, or the head, is there. */
+/* How long scripts of such rules may wait for bytes, in mode tcp. */
 static int
 kw_inspect_delay(struct conf *c, const struct conf_args *a)
 {
-	uint32_t ms;
-
-	return conf_time(c, a->kw, a->word[0], &ms);
+	return conf_time(c, a->kw, a->word[0], &c->px->p->inspect_delay_ms);
 }
 
 /* "redirect location /x if …" is "http-request redirect location /x if …", later. */
@@ -86,7 +84,7 @@ SL_CFG_PROXY(
 	{ "tcp-request content", CONF_PROXY, 1, CONF_MANY, kw_tcp_content,
 		"<action> [<argument>...] [if|unless <condition>]", "a rule on a client's connection" },
 	{ "tcp-request inspect-delay", CONF_ANY_PX, 1, 1, kw_inspect_delay, "<time>",
-		"how long such rules may wait for bytes: none does yet" },
+		"how long scripts of such rules may wait for bytes" },
 	{ "http-request", CONF_PROXY, 1, CONF_MANY, kw_http_request,
 		 "<action> [<argument>...] [if|unless <condition>]", "a rule on requests" },
 	{ "http-response", CONF_PROXY, 1, CONF_MANY, kw_http_response,

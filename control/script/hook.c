@@ -252,7 +252,10 @@ kind_name(uint8_t kind)
 	}
 }
 
-/* " (request of 192.0.2.1:4711)": the address begins the request's line in the log, too. */
+/*
+ * " (request of 192.0.2.1:4711, id X)": the address begins the request's line in the log, too; the id is
+ * that of unique-id-format, where there is one.
+ */
 static void
 add_request(struct sl_buf *b, const struct call_slot *s)
 {
@@ -263,7 +266,10 @@ add_request(struct sl_buf *b, const struct call_slot *s)
 		return;
 	sl_buf_init(&ip, text, sizeof(text));
 	addr_format(&ip, &s->view.src.ip);
-	sl_buf_printf(b, " (request of %.*s:%u)", SL_STR_ARG(sl_buf_str(&ip)), s->view.src.port);
+	sl_buf_printf(b, " (request of %.*s:%u", SL_STR_ARG(sl_buf_str(&ip)), s->view.src.port);
+	if (s->id.len > 0)
+		sl_buf_printf(b, ", id %.*s", SL_STR_ARG(s->id));
+	sl_buf_char(b, ')');
 }
 
 static void

@@ -84,6 +84,7 @@ enum call_ask {
 	/* of services (svc.c); the answer may take as long as the client does */
 	CALL_ASK_HEAD, // reply_status, reply_reason, body_len, CW_REPLY_HDR: the answer's head; once
 	CALL_ASK_RECV, // up to ask_max bytes of what the client sends: ask_value; empty: its end
+	CALL_ASK_CHAN, // chan: what else the client has sent; ask_max 1: waits until there is some
 	CALL_ASK_SEND, // ask_value to the client. -EMSGSIZE: body_len is over; -EAGAIN: no memory now
 };
 
@@ -91,6 +92,17 @@ enum call_ask {
 struct call_block {
 	struct call_block *next_free;
 	alignas(16) uint8_t mem[CALL_BLOCK];
+};
+
+/* What a script sees of a client's bytes in mode tcp (content.c). */
+#define CALL_CHAN 16384u // HAProxy's buffer
+struct call_chan {
+	char *p; // CALL_CHAN bytes in the slot; NULL: not asked for yet
+	uint32_t len;
+	uint32_t out;  // of these, to be sent before the rules are through
+	uint32_t seen; // bytes of the stream's that they stand for
+	bool dirty;    // changed since
+	bool over;     // the client sends no more
 };
 
 struct call_slot {
@@ -111,6 +123,7 @@ struct call_slot {
 	struct http_field req_hdr[HTTP_MAX_HDR], res_hdr[HTTP_MAX_HDR];
 	struct vars vars;
 	uint64_t deadline_us;    // when the worker stops waiting
+	struct sl_str id;        // unique-id of the request; empty: it has none
 	/* ==== script thread writes before CALL_DONE ==== */
 	enum call_end end;
 	int32_t act;             // HAProxy's act.* value of an action
@@ -130,6 +143,7 @@ struct call_slot {
 	struct arg *ask_args; // in data
 	struct sample ask_value;
 	uint32_t ask_max;
+	struct call_chan chan;
 	uint64_t body_len; // of a service's answer; CALL_NO_LEN: it says none
 	/* ==== script thread only, while a service runs ==== */
 	uint32_t ask_mark; // `used` to go back to

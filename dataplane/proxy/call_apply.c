@@ -86,6 +86,8 @@ call_apply(struct stream *s, struct call_slot *slot)
 		}
 	}
 	slot->first = slot->last = NULL;
+	if (rc >= 0 && unlikely(slot->chan.dirty))
+		rc = content_apply(s, slot);
 	return rc;
 }
 
@@ -144,6 +146,9 @@ call_asked(struct lcore *lc, struct stream *s, struct call_slot *slot)
 	case CALL_ASK_FETCH:
 	case CALL_ASK_CONV:
 		call_told(lc, slot, ask_row(s, slot));
+		break;
+	case CALL_ASK_CHAN:
+		content_asked(s, slot);
 		break;
 	case CALL_ASK_HEAD:
 	case CALL_ASK_RECV:

@@ -92,6 +92,8 @@ call_snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 	slot->view.vars = &slot->vars;
 	slot->first = slot->last = NULL;
 	slot->used = 0;
+	slot->chan = (struct call_chan){ .p = NULL };
+	slot->id = SL_STR("");
 	slot->wake_ms = 0;
 	slot->reply_status = 0;
 	slot->reply_hdr = NULL;
@@ -107,6 +109,11 @@ call_snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 	if (s->view.res != NULL) {
 		slot->view.res = &slot->res;
 		if (copy_msg(slot, &slot->res, slot->res_hdr, s->view.res, HTTP_REWRITE) < 0)
+			return -EMSGSIZE;
+	}
+	if (unlikely(s->fe->unique_id != NULL)) {
+		slot->id = call_str(slot, logval_unique_id(s));
+		if (slot->id.p == NULL)
 			return -EMSGSIZE;
 	}
 	return copy_vars(slot, &s->vars);

@@ -23,6 +23,9 @@ stream_new(struct lcore *lc, struct session *ses)
 	s->model = ses->bind->model;
 	s->fe = s->be = ses->fe;
 	s->side = &px->side[pool_index(&px->streams, s)];
+	chain_init(&s->side->pre);
+	s->side->chan = NULL;
+	s->side->inspect_exp = TICK_NONE;
 	s->unique = px->unique++;
 	arena_init(&s->arena, &px->src);
 	wheel_timer_init(&s->timer, stream_on_timer);
@@ -112,6 +115,7 @@ stream_end(struct stream *s)
 		call_cancel(lc, s);
 	if ((s->flags & ST_F_SERVICE) != 0)
 		svc_end(s);
+	content_end(s);
 	s->flags &= ~(ST_F_CALLED | ST_F_PARKED);
 	queue_del(lc, &s->wait);
 	logval_end(s);

@@ -98,6 +98,11 @@ struct st_side {
 	struct http_field req_hdr[HTTP_MAX_HDR];
 	struct http_field res_hdr[HTTP_MAX_HDR];
 	struct st_svc svc; // with ST_F_SERVICE
+	/* mode tcp, content.c */
+	struct chain pre;       // goes to the server before what the client's connection has
+	struct call_slot *chan; // waits for more; NULL: none does
+	uint32_t chan_seq;
+	sl_tick inspect_exp; // until when rules may wait; TICK_NONE: not at all
 };
 
 /* One endpoint in mode tcp. */
@@ -290,6 +295,16 @@ void svc_done(struct stream *s, struct call_slot *slot, enum call_end end);
 int svc_tcp_receive(struct stream *s, struct call_slot *slot, uint32_t max);
 /* From text + *done on. 0: all; 1: no room now; -EAGAIN: no memory now; -EPIPE. */
 int svc_tcp_send(struct stream *s, struct sl_str text, uint32_t *done);
+
+/* ---- content.c: a client's bytes, while rules of mode tcp look at them ---- */
+/* The rules begin: so does the inspect-delay. */
+void content_begin(struct stream *s);
+void content_run(struct stream *s); // the client has sent, or ended; or the date has come
+sl_tick content_date(const struct stream *s); // TICK_NONE: nobody waits
+int content_send(struct stream *s, struct conn *to); // what scripts left goes first; 0 or -Exxx
+void content_end(struct stream *s);
+int content_apply(struct stream *s, struct call_slot *slot);
+void content_asked(struct stream *s, struct call_slot *slot);
 
 /* ---- body.c ---- */
 /* The client's message ends badly while it is being received. */

@@ -21,6 +21,19 @@ svc_tcp_receive(struct stream *s, struct call_slot *slot, uint32_t max)
 	uint32_t n = c != NULL ? sl_min(conn_rx(c)->len, max) : 0;
 	char *p;
 
+	if (unlikely(s->side->pre.len > 0)) { // a rule's script has changed what comes first
+		struct chain *pre = &s->side->pre;
+
+		n = sl_min(pre->len, max);
+		p = call_alloc(slot, n);
+		if (p == NULL)
+			return -ENOSPC;
+		chain_copy_out(pre, 0, p, n);
+		chain_trim(lc, pre, n);
+		slot->ask_value.s = sl_str_make(p, n);
+		stream_count_in(s, n);
+		return 0;
+	}
 	if (n == 0)
 		return c == NULL || (conn_rx(c)->len == 0 && conn_rx_eof(c)) ? 0 : 1;
 	p = call_alloc(slot, n);

@@ -37,6 +37,7 @@ content_passed(struct stream *s)
 		return true;
 	if ((s->flags & ST_F_CONTENT) == 0) {
 		s->flags |= ST_F_CONTENT;
+		content_begin(s);
 		if (rule_run(s, s->fe->tcp_req) != RULE_NEXT)
 			return false;
 	}
@@ -74,6 +75,10 @@ move(struct stream *s, struct st_leg *from, struct st_leg *to, bool all)
 
 	if (from->c == NULL || to->c == NULL || to->shut)
 		return;
+	if (unlikely(up && s->side->pre.len > 0)) {
+		if ((!all && conn_send_space(to->c) == 0) || content_send(s, to->c) < 0)
+			return;
+	}
 	while ((n = conn_rx(from->c)->len) > 0) {
 		if (!all)
 			n = sl_min(n, conn_send_space(to->c));
@@ -171,6 +176,8 @@ tcp_mode_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
 	if (s->phase == ST_REQ_RULES_FE && (s->flags & ST_F_PARKED) == 0 &&
 		(events & CONN_EV_CLOSED) == 0)
 		tcp_mode_start(s);
+	if (unlikely(s->phase == ST_REQ_RULES_FE && (events & CONN_EV_CLOSED) == 0))
+		content_run(s);
 	if (s->phase != ST_DEAD && (events & CONN_EV_CLOSED) != 0)
 		closed(s, &s->cli, true);
 	else if (s->phase != ST_DEAD)

@@ -75,7 +75,7 @@ next_date(const struct stream *s)
 	if ((s->flags & ST_F_PARKED) != 0)
 		return (s->flags & ST_F_SERVICE) != 0 && svc_waits(s)
 			? tick_first(s->call_exp, s->cli_exp)
-			: s->call_exp;
+			: tick_first(s->call_exp, content_date(s));
 	switch (s->phase) {
 	case ST_REQ_HEAD:
 		return tick_is_set(s->req_exp) ? s->req_exp : s->cli_exp;
@@ -128,6 +128,10 @@ static void
 expired(struct stream *s)
 {
 	if ((s->flags & ST_F_PARKED) != 0 && !tick_is_expired(s->call_exp, s->lc->now)) {
+		if (tick_is_set(content_date(s))) {
+			content_run(s);
+			return;
+		}
 		txn_fail(s, 408, "cH"); // the client keeps a service waiting
 		return;
 	}

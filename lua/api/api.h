@@ -28,6 +28,8 @@ int l_core_tcp(lua_State *L); // api_socket.c
 #define API_SF   "sl.sf"
 #define API_C    "sl.c"
 #define API_SC   "sl.sc"
+#define API_CHANNEL     "sl.Channel"
+#define API_CHANNEL_RES "sl.channel_res"
 #define API_CONCAT "sl.Concat"
 #define API_QUEUE  "sl.Queue"
 #define API_REGEX  "sl.Regex"

@@ -5,7 +5,7 @@
  * Runs on: script threads. Reads the slot's snapshot; writes take effect on the slot's copy at once
  * and on the transaction when the worker gets the slot back.
  * Follows: HAProxy 2.6, manual "TXN class".
- * Not here: Channel (txn.req, txn.res).
+ * Not here: Channel (txn.req, txn.res: api_channel.c).
  */
 #include "lua/api/api.h"
 
@@ -24,6 +24,8 @@ push_part(lua_State *L, const char *name)
 		{ "c", API_C },
 		{ "sc", API_SC },
 		{ "http", API_HTTP },
+		{ "req", API_CHANNEL },
+		{ "res", API_CHANNEL_RES },
 	};
 
 	for (size_t i = 0; i < SL_ARRAY_SIZE(parts); i++) {
@@ -33,6 +35,8 @@ push_part(lua_State *L, const char *name)
 		if (strcmp(name, "http") == 0 &&
 			(c->slot->view.req == NULL || c->slot->kind == 's'))
 			return false; // mode tcp; services
+		if (name[0] == 'r' && (c->slot->kind == 's' || c->slot->kind == 'S'))
+			return false;
 		lua_rawgeti(L, 1, 0);
 		api_object(L, parts[i].key, -1);
 		lua_pushvalue(L, 2);

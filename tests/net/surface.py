@@ -7,7 +7,7 @@ the last column are contexts where neither is possible, with the reason.
 """
 import re
 
-# B body, I init, T task, A http-request, R http-response, F fetch, C converter, V W services
+# B body, I init, T task, A http-request, R http-response, F fetch, C converter, V W services, K tcp-request content
 EVERY = "BITARFCVW"
 TXN = "ARF"
 
@@ -30,6 +30,8 @@ RULES = [
     ("HTTP", r"res_get_headers", "R", ""),
     ("HTTP", r"req_.*", "A", "R"),
     ("HTTP", r"res_.*", "R", "A"),
+    ("Channel", r"input|output|is_.*|may_recv|get_.*_len", "ARFK", ""),
+    ("Channel", r".*", "K", "A"),
     ("Reply", r".*", "A", ""),
     ("AppletHTTP", r".*", "V", ""),
     ("AppletTCP", r".*", "W", ""),
@@ -38,7 +40,7 @@ RULES = [
 ]
 
 # Letters of rows that count as another: v and D answer themselves.
-SAME = {"v": "V", "w": "W", "D": "A", "E": "R", "X": "F"}
+SAME = {"v": "V", "w": "W", "D": "A", "E": "R", "X": "F", "k": "K"}
 
 
 def rule_of(cls, name):

@@ -54,6 +54,11 @@ def config(have):
                  "    tcp-request content use-service lua.row-W\n" % VIP4)
         more += ("frontend w2\n    mode tcp\n    bind %s:82\n    tcp-request inspect-delay 5s\n"
                  "    tcp-request content use-service lua.row-w\n" % VIP4)
+    for letter, port in (("K", 83), ("k", 84)):
+        more += ("frontend t%s\n    mode tcp\n    bind %s:%d\n    tcp-request inspect-delay 5s\n"
+                 "    tcp-request content lua.row-%s\n    default_backend bytes\n"
+                 % (letter, VIP4, port, letter))
+    more += "backend bytes\n    mode tcp\n    server s %s:8002\n" % SRV4
     if "tcp-response" in have:
         more = "    tcp-response content lua.row-S if { var(txn.path) -m beg /S/ }\n" + more
     return BODY % {"vip": VIP4, "srv": SRV4, "fe": fe, "more": more, "dir": DIR}
@@ -71,6 +76,9 @@ def ask(net, requests):
                    stdin=json.dumps(requests).encode(), timeout=300)
     return json.loads(out)
 
+
+# Frontends of mode tcp.
+PORTS = {"W": 81, "w": 82, "K": 83, "k": 84}
 
 # What a proxy adds by itself, or what holds a date.
 IGNORE = ("date:", "server:", "connection:", "keep-alive:", "transfer-encoding:")
@@ -121,11 +129,11 @@ def answers(net, have):
             if NEEDS.get(letter) not in have and letter in NEEDS:
                 continue
             keys.append(letter + "/" + name)
-            if letter in "Ww":
-                requests.append([81 if letter == "W" else 82, name + "\n"])
+            if letter in PORTS:
+                requests.append([PORTS[letter], name + "\n" + ("some\nbytes" if letter == "k" else "")])
             else:
                 requests.append(get(letter, name))
-    return dict(zip(keys, [re.sub("0x[0-9a-f]+", "0x…", a) if k[0] in "Ww" else normal(a)
+    return dict(zip(keys, [re.sub("0x[0-9a-f]+", "0x…", a) if k[0] in PORTS else normal(a)
                            for k, a in zip(keys, ask(net, requests))]))
 
 

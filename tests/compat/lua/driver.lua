@@ -10,6 +10,7 @@
 --     Q tcp-request content   S tcp-response content   F fetch   C converter   V http service
 --     W tcp service   X fetch, the value itself
 --     D E      http-request, http-response: unprotected, its value is the action's
+--     K        tcp-request content in mode tcp; k: the same, unprotected: the bytes that go on are the answer
 --     v w      services that write their answer themselves: fn(applet)
 --
 -- The row gets txn (A R Q S F), the text (C) or the applet (V W). What it returns, or the error it
@@ -123,6 +124,17 @@ end)
 
 core.register_fetches("stored", function(txn)
 	return stored[txn.sf:path()] or "not run"
+end)
+
+-- The first line names the row; its answer goes to an echo in place of what was sent.
+core.register_action("row-K", { "tcp-req" }, function(txn)
+	local name = txn.req:line():gsub("\n$", "")
+	txn.req:set(run("K", name, txn) .. "\n")
+end)
+core.register_action("row-k", { "tcp-req" }, function(txn)
+	local name = txn.req:getline():gsub("\n$", "")
+	COVER_IN = "k"
+	ROWS[name].fn(txn)
 end)
 
 if core.register_service then

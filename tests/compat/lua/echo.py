@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """An HTTP server whose answer is the request as it came: its line, its fields in their order with
-names in lower case, its body. Some request fields ask for things: x-status, x-body."""
+names in lower case, its body. Some request fields ask for things: x-status, x-body.
+On the next port: bytes as they come."""
 import http.server
 import socketserver
 import sys
+import threading
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,4 +41,27 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 128
 
 
+class Bytes(socketserver.BaseRequestHandler):
+    """What comes goes back; the end too, when it is quiet for a moment."""
+
+    def handle(self):
+        self.request.settimeout(0.2)
+        try:
+            while True:
+                b = self.request.recv(65536)
+                if not b:
+                    break
+                self.request.sendall(b)
+        except OSError:
+            pass
+
+
+class BytesServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+
+raw = BytesServer((sys.argv[1], int(sys.argv[2]) + 1), Bytes)
+threading.Thread(target=raw.serve_forever, daemon=True).start()
 Server((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()

@@ -81,6 +81,6 @@ for _, name in ipairs({ "action", "fetches", "converters", "service", "init" }) 
 		local a = args[name] or { "x" }
 		a[#a + 1] = function() end
 		local _, why = pcall(core[fn], table.unpack(a))
-		return why
+		return why:match(fn .. ".*")
 	end)
 end

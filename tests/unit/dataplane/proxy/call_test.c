@@ -109,6 +109,23 @@ svc_holds(const struct stream *s, const struct call_slot *slot)
 }
 
 void
+content_asked(struct stream *s sl_unused, struct call_slot *slot sl_unused)
+{
+}
+
+int
+content_apply(struct stream *s sl_unused, struct call_slot *slot sl_unused)
+{
+	return 0;
+}
+
+struct sl_str
+logval_unique_id(struct stream *s sl_unused)
+{
+	return SL_STR("unique");
+}
+
+void
 svc_asked(struct stream *s sl_unused, struct call_slot *slot sl_unused)
 {
 	w.svc_asks++;
