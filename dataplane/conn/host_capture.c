@@ -109,13 +109,28 @@ put_ip(struct head *h, const struct ip_addr *src, const struct ip_addr *dst, uin
 	}
 }
 
+/*
+ * rte_raw_cksum_mbuf() of DPDK 22.11 swaps the bytes of a part behind an odd one before it has folded
+ * the part's sum, and loses what is above 16 bits.
+ */
 static void
 sum_up(const struct head *h, const struct rte_mbuf *m, struct rte_tcp_hdr *tcp, uint32_t l4)
 {
 	const void *ip = h->b + h->l3;
+	uint32_t off = l4, done = 0, all = m->pkt_len - l4;
+	uint64_t sum = h->b[12] == 0x08 ? rte_ipv4_phdr_cksum(ip, 0) : rte_ipv6_phdr_cksum(ip, 0);
+	uint16_t folded;
 
-	tcp->cksum = h->b[12] == 0x08 ? rte_ipv4_udptcp_cksum_mbuf(m, ip, (uint16_t)l4)
-				      : rte_ipv6_udptcp_cksum_mbuf(m, ip, (uint16_t)l4);
+	for (; m != NULL && done < all; m = m->next, off = 0) {
+		uint32_t len = sl_min(m->data_len - off, all - done);
+		uint16_t part = rte_raw_cksum(rte_pktmbuf_mtod_offset(m, const void *, off), len);
+
+		sum += done & 1 ? rte_bswap16(part) : part;
+		done += len;
+	}
+	sum = (sum & 0xffff) + (sum >> 16);
+	folded = (uint16_t)((sum & 0xffff) + (sum >> 16));
+	tcp->cksum = (uint16_t)~folded;
 }
 
 static void
