@@ -118,7 +118,7 @@ def dumpcap(net):
     with contextlib.suppress(FileNotFoundError):
         os.unlink(pcap)
     # the socket that it makes is one that sluice's user has to write to; the folder is root's and sluice's
-    cap = net.start(["sh", "-c", "umask 0; exec dpdk-dumpcap --file-prefix=%s -i 0 -w %s -c 6" % (net.prefix, pcap)],
+    cap = net.start(["sh", "-c", "umask 0; exec dpdk-dumpcap --file-prefix=%s -i 0 -w %s -c 30" % (net.prefix, pcap)],
                     ns=net.d, log=net.file("dumpcap.log"))
     wait_for("the capture", lambda: (net.curl("http://%s/" % VIP4, ok=False), not cap.alive())[1], 30)
     check(os.path.exists(pcap), "no capture: " + cap.log())

@@ -104,16 +104,19 @@ backend app
 
 TICKS = """
 import socket, sys, time
-s = socket.create_connection((sys.argv[1], 80), timeout=20)
-s.sendall(b"GET /ticks?4 HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n")
-t, times, text = time.monotonic(), [], b""
-while True:
-    b = s.recv(65536)
-    if not b:
+for attempt in range(4):  # a client that gets no CPU meanwhile finds several ticks at once
+    s = socket.create_connection((sys.argv[1], 80), timeout=20)
+    s.sendall(b"GET /ticks?4 HTTP/1.1\\r\\nhost: a\\r\\nconnection: close\\r\\n\\r\\n")
+    t, times, text = time.monotonic(), [], b""
+    while True:
+        b = s.recv(65536)
+        if not b:
+            break
+        text += b
+        if b"tick" in b:
+            times.append(time.monotonic() - t)
+    if times[-1] - times[0] > 0.2:
         break
-    text += b
-    if b"tick" in b:
-        times.append(time.monotonic() - t)
 print(text.count(b"tick"), text.endswith(b"0\\r\\n\\r\\n"), times[-1] - times[0] > 0.2)
 """
 LINES = """
