@@ -155,10 +155,17 @@ unacceptable(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 		pkt_drop(lc, m, DROP_TCP_BAD_RST);
 		return;
 	}
+	// whatever its number (RFC 5961 4.2): a blind one comes at any, and costs what all challenges cost
+	if (s->flags & RTE_TCP_SYN_FLAG) {
+		if (tc->flags & TF_HASHED)
+			tcp_challenge(lc, tc);
+		pkt_drop(lc, m, DROP_TCP_BAD_SYN);
+		return;
+	}
 	// zero window: nothing fits, but a valid ACK is still an ACK (RFC 9293 3.10.7.4)
 	if (s->seq == tc->rcv_nxt && tc->rcv_adv == tc->rcv_nxt &&
-		(s->flags & (RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG)) == RTE_TCP_ACK_FLAG &&
-		tcp_ack_input(lc, tc, s, &why) == TV_OK && tc->state != TCP_CLOSED)
+		(s->flags & RTE_TCP_ACK_FLAG) && tcp_ack_input(lc, tc, s, &why) == TV_OK &&
+		tc->state != TCP_CLOSED)
 		why = DROP_TCP_WINDOW;
 	if (old && s->len > 0) {
 		stat_inc(lc, STAT_TCP_DUP);
