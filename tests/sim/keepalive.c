@@ -19,9 +19,7 @@ reset_conf(void **state)
 static void
 start(struct pup *p, struct ep *s, uint8_t opts, const struct tcp_keepalive *k)
 {
-	case_open(&sim, &conf);
-	ep_listen(&sim, 0, 80, false, s);
-	pup_connect(p, &sim, 80, 4000, opts, 1460);
+	case_passive(&sim, &conf, s, p, opts);
 	assert_non_null(s->tc);
 	tcp_set_keepalive(sim.host[0].lc, s->tc, k);
 }

@@ -16,15 +16,6 @@ reset_conf(void **state)
 	return 0;
 }
 
-/* Host 0's endpoint, opened by it, against the puppet. */
-static void
-open_to(struct pup *p, struct ep *c, uint8_t opts)
-{
-	case_open(&sim, &conf);
-	assert_int_equal(ep_connect(&sim, 0, 80, false, c), 0);
-	pup_accept(p, &sim, opts, 1460);
-}
-
 static void
 acked(struct pup *p, uint32_t seq)
 {
@@ -40,7 +31,7 @@ test_no_nagle(void **state)
 	struct pup p;
 
 	(void)state;
-	open_to(&p, &c, 0);
+	case_active(&sim, &conf, &c, &p, 0);
 	for (uint32_t i = 0; i < 5; i++) {
 		ep_send(&c, 10);
 		pup_expect(&p, F_ACK, 10, 2 * MS);
@@ -59,9 +50,7 @@ test_closed_window_input(void **state)
 
 	(void)state;
 	conf.rcv_buf = 4096;
-	case_open(&sim, &conf);
-	ep_listen(&sim, 0, 80, false, &s);
-	pup_connect(&p, &sim, 80, 4000, 0, 1460);
+	case_passive(&sim, &conf, &s, &p, 0);
 	for (int i = 0; i < 4; i++)
 		pup_send(&p, F_ACK, 1024);
 	while (pup_next(&p, 100 * MS))
@@ -99,9 +88,7 @@ test_timestamps_on_all(void **state)
 		struct pup p;
 		uint32_t n = 0;
 
-		case_open(&sim, &conf);
-		ep_listen(&sim, 0, 80, false, &s);
-		pup_connect(&p, &sim, 80, 4000, TCP_OPT_TS, 1460);
+		case_passive(&sim, &conf, &s, &p, TCP_OPT_TS);
 		assert_true(p.in.s.opts & TCP_OPT_TS);
 		ep_send(&s, 100);
 		pup_send(&p, F_ACK, 100);
@@ -130,9 +117,7 @@ test_reset_with_old_timestamp(void **state)
 	struct pup p;
 
 	(void)state;
-	case_open(&sim, &conf);
-	ep_listen(&sim, 0, 80, false, &s);
-	pup_connect(&p, &sim, 80, 4000, TCP_OPT_TS, 1460);
+	case_passive(&sim, &conf, &s, &p, TCP_OPT_TS);
 	p.tsval -= 1000;
 	pup_send_at(&p, p.seq, F_RST, 0);
 	run(&sim, 1 * MS);
@@ -151,7 +136,7 @@ test_no_sample_of_old_acks(void **state)
 	uint32_t srtt, old;
 
 	(void)state;
-	open_to(&p, &c, TCP_OPT_TS);
+	case_active(&sim, &conf, &c, &p, TCP_OPT_TS);
 	ep_send(&c, 100);
 	pup_expect(&p, F_ACK, 100, 10 * MS);
 	old = p.tsecr;
@@ -182,7 +167,7 @@ test_timer_restarts(void **state)
 	uint64_t at;
 
 	(void)state;
-	open_to(&p, &c, 0); // without SACK there are no probes
+	case_active(&sim, &conf, &c, &p, 0); // without SACK there are no probes
 	ep_send(&c, 100);
 	pup_expect(&p, F_ACK, 100, 10 * MS);
 	first = p.in.s.seq;
@@ -207,7 +192,7 @@ test_timer_is_capped(void **state)
 	uint64_t last, gap = 0;
 
 	(void)state;
-	open_to(&p, &c, 0);
+	case_active(&sim, &conf, &c, &p, 0);
 	ep_send(&c, 100);
 	pup_expect(&p, F_ACK, 100, 10 * MS);
 	last = sim.now_us;
@@ -229,7 +214,7 @@ test_fin_rides(void **state)
 	struct pup p;
 
 	(void)state;
-	open_to(&p, &c, 0);
+	case_active(&sim, &conf, &c, &p, 0);
 	ep_send(&c, 100);
 	ep_shutdown(&c);
 	pup_expect(&p, F_FIN | F_ACK, 100, 10 * MS);
@@ -251,7 +236,7 @@ test_partial_acks(void **state)
 
 	(void)state;
 	conf.cc = TCP_CC_NEWRENO;
-	open_to(&p, &c, 0);
+	case_active(&sim, &conf, &c, &p, 0);
 	mss = tcp_mss(c.tc);
 	ep_send(&c, 10 * mss);
 	for (int i = 0; i < 10; i++) {
@@ -287,7 +272,7 @@ test_window_of_one(void **state)
 		struct pup p;
 
 		conf.cc = cc;
-		open_to(&p, &c, 0);
+		case_active(&sim, &conf, &c, &p, 0);
 		ep_send(&c, 5 * tcp_mss(c.tc));
 		for (int rto = 0; rto < 4;) {
 			assert_true(pup_next(&p, 30 * SEC));

@@ -303,3 +303,20 @@ pup_accept(struct pup *p, struct sim *sim, uint8_t opts, uint16_t mss)
 	pup_expect(p, F_ACK, 0, 100 * MS);
 	assert_int_equal(p->in.s.ack, p->seq);
 }
+
+void
+case_passive(
+	struct sim *sim, const struct tcp_conf *conf, struct ep *s, struct pup *p, uint8_t opts)
+{
+	case_open(sim, conf);
+	ep_listen(sim, 0, 80, false, s);
+	pup_connect(p, sim, 80, 4000, opts, 1460);
+}
+
+void
+case_active(struct sim *sim, const struct tcp_conf *conf, struct ep *c, struct pup *p, uint8_t opts)
+{
+	case_open(sim, conf);
+	assert_int_equal(ep_connect(sim, 0, 80, false, c), 0);
+	pup_accept(p, sim, opts, 1460);
+}

@@ -74,6 +74,12 @@ void pup_connect(
 void pup_init(struct pup *p, struct sim *sim, uint16_t port, uint16_t cport, bool v6);
 /* Answers the SYN of host 0 (from ep_connect). */
 void pup_accept(struct pup *p, struct sim *sim, uint8_t opts, uint16_t mss);
+/* Opens the simulation: host 0 listens on port 80, and the puppet connects. */
+void case_passive(
+	struct sim *sim, const struct tcp_conf *conf, struct ep *s, struct pup *p, uint8_t opts);
+/* Opens the simulation: host 0 connects, and the puppet accepts. */
+void case_active(
+	struct sim *sim, const struct tcp_conf *conf, struct ep *c, struct pup *p, uint8_t opts);
 /* Sends at p->seq (which moves on) with p->ack. */
 void pup_send(struct pup *p, uint8_t flags, uint32_t len);
 /* Sends at another place; p->seq stays. */

@@ -200,6 +200,32 @@ test_forged(void **state)
 	case_close(&sim);
 }
 
+/* "Fragmentation needed": smaller segments from there on, the lost one again. */
+static void
+test_too_big(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	struct net_icmp_error icmp = { .kind = NET_ICMP_TOO_BIG, .mtu = 1000 };
+	struct ip_port l, r;
+
+	(void)state;
+	case_active(&sim, &conf, &c, &p, 0);
+	ep_send(&c, 1460);
+	pup_expect(&p, F_ACK, 1460, 10 * MS);
+	tcp_get_addrs(c.tc, &l, &r);
+	icmp.laddr = l.ip;
+	icmp.raddr = r.ip;
+	icmp.lport = l.port;
+	icmp.rport = r.port;
+	icmp.seq = p.in.s.seq;
+	tcp_icmp(sim.host[0].lc, &icmp);
+	assert_int_equal(tcp_mss(c.tc), 960);
+	pup_expect(&p, F_ACK, 960, 10 * MS);
+	pup_expect(&p, F_ACK, 500, 10 * MS);
+	case_close(&sim);
+}
+
 #define T(f) cmocka_unit_test_setup(f, reset_conf)
 
 int
@@ -207,6 +233,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_told),
+		T(test_too_big),
 		T(test_black_hole),
 		T(test_black_hole_v6_floor),
 		T(test_small_segments),

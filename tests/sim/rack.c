@@ -429,9 +429,7 @@ test_dsack_sent(void **state)
 	struct pup p;
 
 	(void)state;
-	case_open(&sim, &conf);
-	ep_listen(&sim, 0, 80, false, &s);
-	pup_connect(&p, &sim, 80, 4000, TCP_OPT_SACK_OK, 1460);
+	case_passive(&sim, &conf, &s, &p, TCP_OPT_SACK_OK);
 	pup_send(&p, F_ACK, 200);
 	pup_send_at(&p, p.seq - 200, F_ACK, 100);
 	pup_expect(&p, F_ACK, 0, 1 * MS);
@@ -523,9 +521,7 @@ test_dsack_needs_sack(void **state)
 	struct pup p;
 
 	(void)state;
-	case_open(&sim, &conf);
-	ep_listen(&sim, 0, 80, false, &s);
-	pup_connect(&p, &sim, 80, 4000, 0, 1460);
+	case_passive(&sim, &conf, &s, &p, 0);
 	pup_send(&p, F_ACK, 200);
 	pup_send_at(&p, p.seq - 200, F_ACK, 100);
 	pup_expect(&p, F_ACK, 0, 1 * MS);

@@ -188,9 +188,7 @@ test_paws_24_days(void **state)
 		struct ep s = { 0 };
 		struct pup p;
 
-		case_open(&sim, &conf);
-		ep_listen(&sim, 0, 80, false, &s);
-		pup_connect(&p, &sim, 80, 4000, TCP_OPT_TS, 1460);
+		case_passive(&sim, &conf, &s, &p, TCP_OPT_TS);
 		sim.steal = false;
 		wait_long(late ? 25 * DAY : 20 * DAY);
 		sim.steal = true;

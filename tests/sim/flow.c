@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * How much may be on its way: windows that close, silly ones, the first and the one after idle time.
+ */
+#include "tests/sim/peer.h"
+
+static struct sim sim;
+static struct tcp_conf conf;
+
+static int
+reset_conf(void **state)
+{
+	(void)state;
+	sim_conf(&conf);
+	return 0;
+}
+
+/* Host 1's window: its right edge never moves back. */
+static uint32_t edge;
+static bool has_edge, shrank;
+static uint8_t scale;
+
+static bool
+watch(struct sim *s, int from, const struct sim_pkt *p)
+{
+	uint32_t at = p->s.ack + ((uint32_t)p->s.wnd << scale);
+
+	(void)s;
+	if (from == 1) {
+		shrank |= has_edge && seq_lt(at, edge);
+		edge = has_edge ? seq_max(edge, at) : at;
+		has_edge = true;
+	}
+	return true;
+}
+
+/* The reader sleeps: the window closes and never shrinks, probes go on, nothing is lost. */
+static void
+test_zero_window(void **state)
+{
+	struct ep c = { 0 }, s = { .hold = true };
+	uint64_t probes;
+
+	(void)state;
+	case_open(&sim, &conf);
+	pair(&sim, false, &c, &s);
+	has_edge = shrank = false;
+	scale = s.tc->rcv_scale;
+	sim.tap = watch;
+	ep_send(&c, 400000);
+	run(&sim, 10 * SEC);
+	assert_int_equal(s.got, 0);
+	assert_int_equal(c.tc->snd_wnd, 0);
+	assert_int_equal(c.tc->tmode, TM_PERSIST);
+	assert_in_range(tcp_rx(s.tc)->len, 60000, 131072);
+	probes = sim_stat(&sim, 0, STAT_TCP_PROBES);
+	assert_in_range(probes, 3, 7); // 0.2, 0.6, 1.4, 3, 6.2 s
+	run(&sim, 120 * SEC);
+	assert_in_range(
+		sim_stat(&sim, 0, STAT_TCP_PROBES) - probes, 2, 6); // at most a minute apart
+	assert_non_null(c.tc); // never gives up while the peer answers
+	s.hold = false;
+	ep_read(&s);
+	run(&sim, 5 * SEC);
+	assert_int_equal(s.got, 400000);
+	assert_false(s.wrong);
+	assert_false(shrank);
+	assert_true(c.events & TCP_EV_WRITABLE);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_RETRANS), 0);
+	case_close(&sim);
+}
+
+/* A window of a few bytes: silly segments wait for the override timeout. */
+static void
+test_silly_window(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	uint64_t t0;
+
+	(void)state;
+	case_active(&sim, &conf, &c, &p, 0);
+	ep_send(&c, 1460);
+	pup_expect(&p, F_ACK, 1460, 10 * MS);
+	p.ack += 1460;
+	p.wnd = 100;
+	pup_send(&p, F_ACK, 0);
+	t0 = sim.now_us;
+	ep_send(&c, 1460);
+	pup_expect(&p, F_ACK, 100, 5 * SEC);
+	assert_true(sim.now_us - t0 >= 190 * MS);
+	// half of the largest window seen is enough at once
+	p.ack += 100;
+	p.wnd = 40000;
+	pup_send(&p, F_ACK, 0);
+	pup_expect(&p, F_ACK, 1360, 10 * MS);
+	case_close(&sim);
+}
+
+/* The receiver's side: no update for a few bytes. */
+static void
+test_window_update(void **state)
+{
+	struct ep s = { .hold = true };
+	struct pup p;
+	uint32_t left;
+	struct lcore *lc;
+
+	(void)state;
+	conf.rcv_buf = 16384;
+	case_passive(&sim, &conf, &s, &p, 0);
+	lc = sim.host[0].lc;
+	left = 16384;
+	while (left > 0 && sim.nstolen < 200) {
+		uint32_t n = sl_min(left, 1024u);
+		pup_send(&p, F_ACK, n);
+		left -= n;
+	}
+	while (pup_next(&p, 100 * MS)) {}
+	assert_int_equal(p.in.s.wnd, 0);
+	assert_int_equal(p.in.s.ack, p.seq);
+	// what comes now does not fit: an ACK says so, and its own ACK field still counts
+	pup_send_at(&p, p.seq, F_ACK, 1);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	assert_int_equal(p.in.s.ack, p.seq);
+	tcp_rx_drop(lc, s.tc, 500);
+	pup_silence(&p, 100 * MS);
+	tcp_rx_drop(lc, s.tc, 12000);
+	pup_expect(&p, F_ACK, 0, 5 * MS);
+	assert_true(p.in.s.wnd >= 2 * 1428);
+	case_close(&sim);
+}
+
+/* RFC 6928: ten segments before the first acknowledgement; then two for each. */
+static void
+test_initial_window(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+
+	(void)state;
+	case_active(&sim, &conf, &c, &p, 0);
+	ep_send(&c, 40 * 1460);
+	for (int i = 0; i < 10; i++)
+		pup_expect(&p, F_ACK, 1460, 10 * MS);
+	pup_silence(&p, 100 * MS);
+	p.ack += 2 * 1460;
+	pup_send(&p, F_ACK, 0);
+	for (int i = 0; i < 4; i++)
+		pup_expect(&p, F_ACK, 1460, 10 * MS);
+	pup_silence(&p, 10 * MS);
+	case_close(&sim);
+}
+
+/* After an idle time the window is the initial one again. */
+static void
+test_idle(void **state)
+{
+	struct ep c = { 0 }, s = { 0 };
+
+	(void)state;
+	case_open(&sim, &conf);
+	pair(&sim, false, &c, &s);
+	ep_send(&c, 120000);
+	run(&sim, 1 * SEC);
+	assert_true(c.tc->cwnd > 20u * tcp_mss(c.tc));
+	ep_send(&c, 1000);
+	run(&sim, 1 * MS);
+	assert_int_equal(c.tc->cwnd, 10 * tcp_mss(c.tc));
+	case_close(&sim);
+}
+
+#define T(f) cmocka_unit_test_setup(f, reset_conf)
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_zero_window),
+		T(test_silly_window),
+		T(test_window_update),
+		T(test_initial_window),
+		T(test_idle),
+	};
+
+	return cmocka_run_group_tests(tests, group_start, group_stop);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Segments that are refused or challenged: old timestamps, blind SYNs, RSTs and ACKs.
+ */
+#include "tests/sim/peer.h"
+
+static struct sim sim;
+static struct tcp_conf conf;
+
+static int
+reset_conf(void **state)
+{
+	(void)state;
+	sim_conf(&conf);
+	return 0;
+}
+
+/* RFC 7323: old timestamps are refused and answered; missing ones are dropped. */
+static void
+test_paws(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	case_passive(&sim, &conf, &s, &p, TCP_OPT_TS);
+	pup_send(&p, F_ACK, 100);
+	pup_expect(&p, F_ACK, 0, 100 * MS);
+	assert_int_equal(p.in.s.tsecr, p.tsval);
+	p.tsval -= 2;
+	pup_send_at(&p, p.seq, F_ACK, 100);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	assert_int_equal(p.in.s.ack, p.seq);
+	assert_int_equal(sim_drop(&sim, 0, DROP_TCP_PAWS), 1);
+	p.tsval += 2;
+	p.ts = false;
+	pup_send_at(&p, p.seq, F_ACK, 100);
+	pup_silence(&p, 100 * MS);
+	assert_int_equal(sim_drop(&sim, 0, DROP_TCP_PAWS), 2);
+	assert_int_equal(s.got, 100);
+	// out of order with a newer timestamp: not echoed before the hole is filled (4.3)
+	p.ts = true;
+	p.tsval += 10;
+	pup_send_at(&p, p.seq + 100, F_ACK, 100);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	assert_int_equal(p.in.s.tsecr, p.tsval - 10);
+	p.tsval += 1;
+	pup_send(&p, F_ACK, 100);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	assert_int_equal(p.in.s.tsecr, p.tsval);
+	case_close(&sim);
+}
+
+/* RFC 5961: SYN, inexact RST and implausible ACKs are challenged; the exact RST resets. */
+static void
+test_challenge(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+	uint64_t n;
+
+	(void)state;
+	case_passive(&sim, &conf, &s, &p, 0);
+	n = sim_stat(&sim, 0, STAT_TCP_CHALLENGE);
+	pup_send_at(&p, p.seq, F_SYN, 0);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	pup_send_at(&p, p.seq + 1, F_RST, 0);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	p.ack += 10000; // never sent
+	pup_send_at(&p, p.seq, F_ACK, 10);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	p.ack -= 10000 + 200000; // far below
+	pup_send_at(&p, p.seq, F_ACK, 10);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	p.ack += 200000;
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_CHALLENGE), n + 4);
+	assert_int_equal(s.got, 0);
+	assert_non_null(s.tc);
+	// an RST outside of the window is no news at all
+	pup_send_at(&p, p.seq - 1, F_RST, 0);
+	pup_silence(&p, 50 * MS);
+	// no ACK bit, impossible flags
+	pup_send_at(&p, p.seq, F_FIN, 0);
+	pup_send_at(&p, p.seq, F_FIN | F_RST | F_ACK, 0);
+	pup_silence(&p, 50 * MS);
+	assert_int_equal(sim_drop(&sim, 0, DROP_TCP_BAD_FLAGS), 2);
+	pup_send_at(&p, p.seq, F_RST, 0);
+	assert_null(s.tc);
+	assert_int_equal(s.err, ECONNRESET);
+	case_close(&sim);
+}
+
+/* The limit is per second and not a constant. */
+static void
+test_challenge_limit(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	case_passive(&sim, &conf, &s, &p, 0);
+	p.out.s.seq = p.seq + 1;
+	p.out.s.flags = F_RST;
+	for (int i = 0; i < 1900; i++) // in one moment
+		sim_inject(&sim, 1, &p.out);
+	run(&sim, 10 * MS);
+	assert_int_equal(sim_drop(&sim, 0, DROP_TCP_BAD_RST), 1900);
+	assert_in_range(sim_stat(&sim, 0, STAT_TCP_CHALLENGE), 500, 1500);
+	case_close(&sim);
+}
+
+#define T(f) cmocka_unit_test_setup(f, reset_conf)
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_paws),
+		T(test_challenge),
+		T(test_challenge_limit),
+	};
+
+	return cmocka_run_group_tests(tests, group_start, group_stop);
+}
