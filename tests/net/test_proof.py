@@ -34,6 +34,14 @@ def idle(net):
     return net.stat("retained_bytes") == 0 and net.stat("streams") == 0
 
 
+def end(net, p):
+    """Both ways of the path did lose; then all ends in order."""
+    net.impair.stop()
+    lost = [int(x) for x in re.findall(r" lost=(\d+)", net.impair.log())]
+    check(min(lost) > 0, net.impair.log())
+    net.stop_sluice(p)
+
+
 def flap(net, n):
     """The servers' link or the clients' goes for half a second."""
     ns, dev = (net.s, "s0") if n % 2 else (net.d, "lan")
@@ -52,10 +60,10 @@ def test_chaos(net, minutes):
     net.wait_port(net.s, "::", 8002)
     p = start(net, more=MORE)
     rounds, asked, failed = 0, 0, 0
-    end = time.monotonic() + minutes * 60
+    until = time.monotonic() + minutes * 60
     before = counters(net)
     rss = 0
-    while time.monotonic() < end:
+    while time.monotonic() < until:
         torn = net.start([abuse, "client", "-s", str(rounds), "-n", "1000000000", "-c", "8", VIP4,
                           "81"], ns=net.c)
         flood = attack(net, "syn", 3600, 5000)
@@ -81,10 +89,7 @@ def test_chaos(net, minutes):
     check(grew.get("tcp_cookies", 0) > 0 and grew.get("tcp_retrans", 0) > 0, str(grew))
     wait_for("nothing retained", lambda: idle(net), 150)
     check(not rss or rss_kb(p) - rss < 4096, "RSS %d kB, then %d" % (rss, rss_kb(p)))
-    net.impair.stop()
-    lost = [int(x) for x in re.findall(r" lost=(\d+)", net.impair.log())]
-    check(min(lost) > 0, net.impair.log())
-    net.stop_sluice(p)
+    end(net, p)
 
 
 test_chaos.cases = [{"minutes": MINUTES}]
@@ -129,10 +134,7 @@ def test_transfers(net, count):
                                                           time.monotonic() - t), flush=True)
         check(exact == count, "%s: %d of %d exact\n%s" % (what, exact, count, p.log()[-3000:]))
     wait_for("nothing retained", lambda: idle(net), 60)
-    net.impair.stop()
-    lost = [int(x) for x in re.findall(r" lost=(\d+)", net.impair.log())]
-    check(min(lost) > 0, net.impair.log())
-    net.stop_sluice(p)
+    end(net, p)
 
 
 test_transfers.cases = [{"count": TRANSFERS}]
