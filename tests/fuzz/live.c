@@ -206,6 +206,16 @@ live_output(struct in *in)
 	if (m == NULL)
 		return;
 	memset(rte_pktmbuf_append(m, 40), 0, 40);
+	if (who & 4) { // in two pieces, the first of odd length
+		struct rte_mbuf *rest = lcore_mbuf(lc);
+
+		if (rest != NULL) {
+			memset(rte_pktmbuf_append(rest, 1 + last), last, 1 + last);
+			memset(rte_pktmbuf_append(m, 1), 0, 1);
+			m->next = rest;
+			m->nb_segs = 2;
+		}
+	}
 	f.raddr.family = who & 1 ? ADDR_V6 : ADDR_V4;
 	memcpy(f.raddr.b, who & 1 ? them6 : them4, who & 1 ? 16 : 4);
 	f.raddr.b[who & 1 ? 15 : 3] = last;
