@@ -315,7 +315,7 @@ void
 tcp_conn_end(struct lcore *lc, struct tcp_conn *tc, int err)
 {
 	detach(lc, tc, TCP_CLOSED);
-	tc->err = (int16_t)err;
+	tc->err = (uint8_t)err;
 	if (tc->flags & TF_ORPHAN)
 		tcp_conn_release(lc, tc);
 	else

@@ -101,6 +101,7 @@ struct tcp_key {
 #define TF_TLP        0x2000000u // rtx_at is the date of a tail loss probe
 #define TF_PACED      0x4000000u // tcp_pace.c has a say in when something is sent
 #define TF_TS_OLD     0x1000000u // RFC 7323 5.5: after 24 days ts_recent says nothing
+#define TF_ANSWERED   0x8000000u // `answered` is valid
 
 /* What the state timer (rtx_at) stands for. */
 enum tcp_tmode { TM_NONE, TM_RTX, TM_PERSIST, TM_FIN, TM_KEEP };
@@ -155,8 +156,9 @@ struct tcp_conn {
 	uint8_t port;
 	uint16_t neigh;
 	uint32_t neigh_gen;
-	int16_t err;
-	uint16_t snd_kb; // send buffer
+	uint8_t err;
+	uint8_t answered; // when an empty segment out of place got its ACK, in 256 ms (wraps)
+	uint16_t snd_kb;  // send buffer
 	const struct tcp_handler *h;
 	void *user;
 };

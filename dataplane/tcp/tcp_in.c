@@ -145,6 +145,28 @@ seq_ok(const struct tcp_conn *tc, const struct tcp_seg *s)
 	return s->seq - tc->rcv_nxt < wnd || s->seq + len - 1 - tc->rcv_nxt < wnd;
 }
 
+/*
+ * The ACK for a segment out of place. An empty one may be such an ACK itself: two sides of which each is out
+ * of place for the other, after a forged segment say, would answer each other for ever. So it is one in a
+ * quarter of a second, or two quarters; probes come less often.
+ */
+static sl_cold void
+answer(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	uint8_t now = (uint8_t)(lc->now >> 8);
+
+	if (seg_end(s) == s->seq) {
+		if ((tc->flags & TF_ANSWERED) && (uint8_t)(now - tc->answered) < 2) {
+			stat_inc(lc, STAT_TCP_ACK_SPARED);
+			return;
+		}
+		tc->flags |= TF_ANSWERED;
+		tc->answered = now;
+	}
+	tc->flags |= TF_ACK_NOW;
+	tcp_touch(lc->tcp, tc);
+}
+
 static sl_cold void
 unacceptable(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s)
 {
@@ -172,10 +194,8 @@ unacceptable(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 		why = DROP_TCP_DUP;
 		tcp_came_twice(lc, tc, s->seq, s->seq + s->len);
 	}
-	if (tc->flags & TF_HASHED) {
-		tc->flags |= TF_ACK_NOW;
-		tcp_touch(lc->tcp, tc);
-	}
+	if (tc->flags & TF_HASHED)
+		answer(lc, tc, s);
 	pkt_drop(lc, m, why);
 }
 
@@ -208,8 +228,7 @@ paws_ok(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct 
 		if (overtaken(lc, tc, s))
 			return true;
 		if (!(tc->flags & TF_TS_OLD) && tcp_quiet_ms(tc, lc->now) < PAWS_IDLE) {
-			tc->flags |= TF_ACK_NOW;
-			tcp_touch(lc->tcp, tc);
+			answer(lc, tc, s);
 			// an original that its retransmission overtook: the sender wants to know
 			if (s->len > 0 && seq_leq(s->seq + s->len, tc->rcv_nxt))
 				tcp_came_twice(lc, tc, s->seq, s->seq + s->len);

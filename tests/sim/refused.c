@@ -109,6 +109,82 @@ test_challenge_limit(void **state)
 	case_close(&sim);
 }
 
+static uint32_t crossed;
+
+static bool
+count(struct sim *s, int from, const struct sim_pkt *p)
+{
+	(void)s;
+	(void)from;
+	(void)p;
+	crossed++;
+	return true;
+}
+
+/*
+ * Bytes that the peer never sent were taken for his. Now each side's ACK is out of place for the other, and
+ * is answered; the answers end.
+ */
+static void
+test_ack_loop(void **state)
+{
+	(void)state;
+	for (uint8_t ts = 0; ts < 2; ts++) {
+		struct ep c = { 0 }, s = { 0 };
+		struct sim_pkt p = { 0 };
+
+		conf.timestamps = ts;
+		case_open(&sim, &conf);
+		pair(&sim, false, &c, &s);
+		p.s.key = s.tc->key;
+		p.s.flags = F_ACK;
+		p.s.seq = c.tc->rcv_nxt;
+		p.s.ack = c.tc->snd_una;
+		p.s.wnd = 1000;
+		p.s.len = 100;
+		p.s.opts = ts ? TCP_OPT_TS : 0;
+		p.s.tsval = c.tc->ts_recent;
+		sim.tap = count;
+		crossed = 0;
+		sim_inject(&sim, 1, &p);
+		run(&sim, 10 * SEC);
+		assert_int_equal(c.got, 100);
+		assert_in_range(crossed, 2, 6);
+		case_close(&sim);
+	}
+}
+
+/* What asks for an ACK gets it: a probe a second, each repetition of data; but not one for each of many. */
+static void
+test_answers_out_of_place(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+	uint32_t n = 0;
+
+	(void)state;
+	case_passive(&sim, &conf, &s, &p, TCP_OPT_TS);
+	for (int i = 0; i < 5; i++) {
+		pup_send_at(&p, p.seq - 1, F_ACK, 0);
+		pup_expect(&p, F_ACK, 0, 1 * MS);
+		run(&sim, 1 * SEC);
+	}
+	for (int i = 0; i < 5; i++) {
+		pup_send_at(&p, p.seq - 1, F_ACK, 1);
+		pup_expect(&p, F_ACK, 0, 1 * MS);
+	}
+	for (int i = 0; i < 100; i++)
+		pup_send_at(&p, p.seq - 1, F_ACK, 0);
+	p.tsval -= 10; // an old timestamp as well
+	for (int i = 0; i < 100; i++)
+		pup_send_at(&p, p.seq, F_ACK, 0);
+	while (pup_next(&p, 1 * MS))
+		n++;
+	assert_int_equal(n, 1);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_ACK_SPARED), 199);
+	case_close(&sim);
+}
+
 #define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
@@ -117,6 +193,8 @@ main(void)
 		T(test_paws),
 		T(test_challenge),
 		T(test_challenge_limit),
+		T(test_ack_loop),
+		T(test_answers_out_of_place),
 	};
 
 	return cmocka_run_group_tests(tests, group_start, group_stop);
