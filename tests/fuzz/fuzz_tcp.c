@@ -12,6 +12,7 @@
 #include "tests/fuzz/tcp_live.h"
 
 #define STEPS 160
+#define TURNS 20000   // of the hosts' loops, then it ends
 #define FEED  600000u // bytes that applications write in one input, at most
 
 struct in {
@@ -461,9 +462,10 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data_, size_t size)
 {
 	struct in in = { data_, size };
+	uint64_t end = tl.sim.steps + TURNS;
 
 	begin(&in);
-	for (uint32_t steps = 0; in.n > 0 && steps < STEPS; steps++)
+	for (uint32_t steps = 0; in.n > 0 && steps < STEPS && tl.sim.steps < end; steps++)
 		step(&in);
 	tcp_live_end();
 	return 0;

@@ -120,11 +120,14 @@ path(struct sim *sim, int from, const struct sim_pkt *p)
 void
 tcp_live_run(uint64_t us)
 {
+	uint64_t before = tl.sim.steps;
+
 	tl.sim.until_us = tl.sim.now_us + us;
 	if (sim_run(&tl.sim, us) < 0) {
 		fprintf(stderr, "%s\n", tl.sim.why);
 		MUST(!"invariant");
 	}
+	MUST(tl.sim.steps - before < TCP_LIVE_TURNS);
 	tl.sim.until_us = 0;
 }
 

@@ -9,9 +9,11 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/sim/sim.h"
 
-#define LIVE_PORT   80       // host 0 listens
-#define LIVE_CLIENT 4000     // the first tuple
-#define LIVE_ISS    1000000u // of the peer that the input plays
+#define LIVE_PORT      80   // host 0 listens
+#define LIVE_CLIENT    4000 // the first tuple
+// of the hosts' loops while an input waits: more than all of its bytes need
+#define TCP_LIVE_TURNS 60000u
+#define LIVE_ISS       1000000u // of the peer that the input plays
 
 /* An application, by host. */
 struct tcp_user {
