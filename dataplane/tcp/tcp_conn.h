@@ -209,6 +209,8 @@ struct tcp_tw {
 	uint32_t prev, next;
 	uint8_t port;
 	bool ts;
+	bool was_answered;
+	uint8_t answered; // as in struct tcp_conn; valid if was_answered
 };
 static_assert(sizeof(struct tcp_tw) <= 64, "TIME_WAIT entries");
 

@@ -145,23 +145,14 @@ seq_ok(const struct tcp_conn *tc, const struct tcp_seg *s)
 	return s->seq - tc->rcv_nxt < wnd || s->seq + len - 1 - tc->rcv_nxt < wnd;
 }
 
-/*
- * The ACK for a segment out of place. An empty one may be such an ACK itself: two sides of which each is out
- * of place for the other, after a forged segment say, would answer each other for ever. So it is one in a
- * quarter of a second, or two quarters; probes come less often.
- */
+/* The ACK for a segment out of place. */
 static sl_cold void
 answer(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 {
-	uint8_t now = (uint8_t)(lc->now >> 8);
-
 	if (seg_end(s) == s->seq) {
-		if ((tc->flags & TF_ANSWERED) && (uint8_t)(now - tc->answered) < 2) {
-			stat_inc(lc, STAT_TCP_ACK_SPARED);
+		if (tcp_spare_ack(lc, tc->flags & TF_ANSWERED, &tc->answered))
 			return;
-		}
 		tc->flags |= TF_ANSWERED;
-		tc->answered = now;
 	}
 	tc->flags |= TF_ACK_NOW;
 	tcp_touch(lc->tcp, tc);

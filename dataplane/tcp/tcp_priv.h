@@ -100,6 +100,25 @@ bool tcp_cookie_input(struct lcore *lc, const struct tcp_seg *s, struct tcp_conn
 bool tcp_cookie_may_come(const struct lcore *lc, const struct tcp_seg *s);
 
 /* ---- tcp_in.c: parsing and segment processing ---- */
+/*
+ * An empty segment out of place gets its ACK, but may be such an ACK itself: two sides of which each is
+ * out of place for the other, after a forged segment say, would answer each other for ever. So it is one
+ * in a quarter of a second, or two quarters; probes come less often. *at: of the last, in 256 ms, if there
+ * was one.
+ */
+static inline bool
+tcp_spare_ack(struct lcore *lc, bool was, uint8_t *at)
+{
+	uint8_t now = (uint8_t)(lc->now >> 8);
+
+	if (was && (uint8_t)(now - *at) < 2) {
+		stat_inc(lc, STAT_TCP_ACK_SPARED);
+		return true;
+	}
+	*at = now;
+	return false;
+}
+
 /* ---- tcp_reasm.c ---- */
 /* Payload of an acceptable segment; takes m. Sets ACK flags and events. */
 void tcp_data_input(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_seg *s);

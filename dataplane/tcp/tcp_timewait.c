@@ -115,7 +115,10 @@ tcp_timewait_input(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s
 		TCP_FIFO_DEL(tl, tws, struct tcp_tw, &tl->tw_fifo, idx);
 		queue(lc, idx);
 		send_ack(lc, w);
-	} else if (s->len > 0 || s->seq != w->rcv_nxt) {
+	} else if (s->len > 0) {
+		send_ack(lc, w);
+	} else if (s->seq != w->rcv_nxt && !tcp_spare_ack(lc, w->was_answered, &w->answered)) {
+		w->was_answered = true;
 		send_ack(lc, w);
 	}
 	pkt_drop(lc, m, DROP_TCP_TIMEWAIT);

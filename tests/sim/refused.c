@@ -185,6 +185,41 @@ test_answers_out_of_place(void **state)
 	case_close(&sim);
 }
 
+/* In TIME_WAIT too: there nobody would end it for a minute. */
+static void
+test_answers_in_timewait(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	conf.timewait_ms = 60000;
+	case_passive(&sim, &conf, &s, &p, 0);
+	ep_shutdown(&s);
+	pup_expect(&p, F_FIN | F_ACK, 0, 10 * MS);
+	p.ack++;
+	pup_send(&p, F_FIN | F_ACK, 0);
+	pup_expect(&p, F_ACK, 0, 10 * MS);
+	assert_int_equal(sim_tcp(&sim, 0)->tws.used, 1);
+	for (int i = 0; i < 3; i++) {
+		uint32_t n = 0;
+
+		for (int k = 0; k < 50; k++)
+			pup_send_at(&p, p.seq - 9, F_ACK, 0);
+		while (pup_next(&p, 1 * MS))
+			n++;
+		assert_int_equal(n, 1);
+		run(&sim, 1 * SEC);
+	}
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_ACK_SPARED), 3 * 49);
+	// what asks for more is answered each time
+	pup_send_at(&p, p.seq - 1, F_FIN | F_ACK, 0);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	pup_send_at(&p, p.seq - 9, F_ACK, 5);
+	pup_expect(&p, F_ACK, 0, 1 * MS);
+	case_close(&sim);
+}
+
 #define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
@@ -195,6 +230,7 @@ main(void)
 		T(test_challenge_limit),
 		T(test_ack_loop),
 		T(test_answers_out_of_place),
+		T(test_answers_in_timewait),
 	};
 
 	return cmocka_run_group_tests(tests, group_start, group_stop);
