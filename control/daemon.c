@@ -20,6 +20,7 @@
 
 #include "control/health.h"
 #include "control/script/script.h"
+#include "control/spread.h"
 #include "control/tap.h"
 #include "dataplane/expr/patset.h"
 
@@ -36,6 +37,7 @@ struct running {
 	struct ev_timer log, link, watch, hard, grace;
 	uint32_t link_changes[PORT_MAX], conflicts[PORT_MAX]; // told so far
 	bool gone[PORT_MAX];
+	struct spread_watch spread[PORT_MAX];
 	double conflict_next[PORT_MAX];
 	struct pat_set *pats; // that has lists waiting for a grace
 	uint64_t pats_since[LCORE_MAX];
@@ -227,6 +229,18 @@ say_conflict(struct running *r, const struct port *p)
 }
 
 static void
+say_spread(struct running *r, struct port *p)
+{
+	struct net_spread sum = { 0 };
+	char text[LOG_TEXT];
+
+	for (uint16_t w = 0; w < r->d->nlc; w++)
+		net_spread_add(r->d->lc[w], p->id, &sum);
+	if (spread_judge(&r->spread[p->id], p, &sum, text, sizeof(text)))
+		daemon_say(r->d, SL_WARNING, "%s", text);
+}
+
+static void
 on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 {
 	struct running *r = t->data;
@@ -245,6 +259,7 @@ on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 		port_poll_link(p);
 		say_link(r, p);
 		say_conflict(r, p);
+		say_spread(r, p);
 	}
 	taps_look(r->d);
 }

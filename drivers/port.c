@@ -354,6 +354,8 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 			"port '%s': the device's RSS cannot be set: flows are spread in software",
 			p->name);
 	}
+	atomic_store(&p->spread,
+		(uint8_t)(p->mode == PORT_RSS ? PORT_SPREAD_WAITING : PORT_SPREAD_NONE));
 	rc = quirks & PMD_Q_WIRE ? wire_bind(p, pools) : 0;
 	if (rc < 0) {
 		port_fail(err, rc, "port '%s': there is no wire for '%s'", p->name, p->device);

@@ -30,6 +30,15 @@ enum port_mode {
 	PORT_SOFT,   // the owner is computed in software, foreign frames go over the mesh
 };
 
+/* What traffic says of the device's RSS, against the key and the table that it was given. */
+enum port_spread {
+	PORT_SPREAD_NONE,    // not PORT_RSS: nothing is expected of it
+	PORT_SPREAD_WAITING, // too little has come
+	PORT_SPREAD_PASSED,  // frames come to their owners
+	PORT_SPREAD_FAILED,  // they do not: the mesh carries them, as if it were PORT_SOFT
+	PORT_SPREAD_NR
+};
+
 /* Who computes checksums, as configured. */
 enum port_offload {
 	PORT_OFFLOAD_AUTO, // the device, where its driver is known to be right
@@ -83,6 +92,7 @@ struct port {
 	unsigned int ifindex; // of the kernel's interface under it; 0: none
 	/* ==== main writes, workers read ==== */
 	_Atomic(bool) gone; // the device was taken away: for good
+	_Atomic(uint8_t) spread; // enum port_spread
 	_Atomic(bool) link_up;
 	_Atomic(uint32_t) link_changes;
 	/* ==== EAL's interrupt thread writes, main reads ==== */
@@ -183,6 +193,8 @@ void port_stop(struct ports *ps, struct port *p);
  * not touched any more; it stays so until a restart, whatever comes back under that name.
  */
 void port_poll_link(struct port *p);
+/* Word for telemetry and the runtime API: none, waiting, passed, failed. */
+const char *port_spread_name(const struct port *p);
 static inline bool
 port_is_gone(const struct port *p)
 {

@@ -68,6 +68,15 @@ rss_program(struct port *p, const struct rte_eth_dev_info *info)
 	return memcmp(key, p->rss_key, PORT_RSS_KEY) == 0;
 }
 
+const char *
+port_spread_name(const struct port *p)
+{
+	static const char *const names[PORT_SPREAD_NR] = { "none", "waiting", "passed", "failed" };
+
+	return names[atomic_load_explicit(
+		(_Atomic(uint8_t) *)(uintptr_t)&p->spread, memory_order_relaxed)];
+}
+
 struct port_classes *
 port_classes_new(const struct port *p)
 {

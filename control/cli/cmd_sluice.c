@@ -19,8 +19,8 @@ do_ports(struct cli_ctx *x)
 	const struct ports *ps = x->cli->s.ports;
 
 	cli_msg(x,
-		"# name device driver mac link ownership queues mtu rx_packets rx_bytes rx_missed "
-		"rx_errors rx_no_mbuf tx_packets tx_bytes tx_errors");
+		"# name device driver mac link ownership rss_test queues mtu rx_packets rx_bytes "
+		"rx_missed rx_errors rx_no_mbuf tx_packets tx_bytes tx_errors");
 	for (uint16_t i = 0; ps != NULL && i < ps->n; i++) {
 		const struct port *p = &ps->port[i];
 		char mac[RTE_ETHER_ADDR_FMT_SIZE];
@@ -28,11 +28,11 @@ do_ports(struct cli_ctx *x)
 
 		rte_ether_format_addr(mac, sizeof(mac), &p->mac);
 		port_stats(p, &s);
-		cli_printf(x, "%s %s %s %s %s %s %u %u", p->name, p->device, p->driver, mac,
+		cli_printf(x, "%s %s %s %s %s %s %s %u %u", p->name, p->device, p->driver, mac,
 			port_is_gone(p)                                                   ? "gone"
 				: atomic_load_explicit(&p->link_up, memory_order_relaxed) ? "up"
 											  : "down",
-			modes[p->mode], p->nqueues, p->mtu);
+			modes[p->mode], port_spread_name(p), p->nqueues, p->mtu);
 		cli_printf(x,
 			" %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
 			" %" PRIu64 " %" PRIu64 "\n",

@@ -121,6 +121,7 @@ static void
 add_port(struct rte_tel_data *d, const struct port *p)
 {
 	static const char *const modes[] = { "single", "rss", "soft" };
+	struct net_spread spread = { 0 };
 	struct rte_eth_stats sum;
 	char mac[RTE_ETHER_ADDR_FMT_SIZE];
 
@@ -130,6 +131,10 @@ add_port(struct rte_tel_data *d, const struct port *p)
 	rte_tel_data_add_dict_string(d, "driver", p->driver);
 	rte_tel_data_add_dict_string(d, "mac", mac);
 	rte_tel_data_add_dict_string(d, "ownership", modes[p->mode]);
+	rte_tel_data_add_dict_string(d, "rss_test", port_spread_name(p));
+	for (uint16_t w = 0; w < tele.s.nlc; w++)
+		net_spread_add(tele.s.lc[w], p->id, &spread);
+	add_u64(d, "rss_strays", spread.stray);
 	add_u64(d, "link_up", atomic_load_explicit(&p->link_up, memory_order_relaxed));
 	add_u64(d, "gone", port_is_gone(p));
 	add_u64(d, "link_changes", atomic_load_explicit(&p->link_changes, memory_order_relaxed));

@@ -98,6 +98,14 @@ struct net_conflict {
 };
 uint32_t net_conflicts(const struct net_shared *s, uint16_t port, struct net_conflict *last);
 
+/* TCP frames that the RSS of a port's device gave to a worker (PORT_RSS). */
+struct net_spread {
+	uint64_t own, stray; // owned by that worker, by another
+	bool hash_bad[2];    // by family, IPv4 and IPv6: the hash that came along is not ours
+};
+/* Adds those of one worker; any thread. */
+void net_spread_add(const struct lcore *lc, uint16_t port, struct net_spread *sum);
+
 /* Neighbour table, for telemetry and tests (any thread). */
 struct net_neigh_view {
 	struct ip_addr ip;

@@ -133,6 +133,13 @@ struct wait {
 	struct rte_mbuf *m[WAIT_PACKETS]; // whole frames, destination MAC open
 };
 
+/* What came of a port whose device spreads the flows. By family: IPv4, IPv6. */
+struct rss_seen {
+	uint32_t tests[2];    // packets whose device hash was compared
+	_Atomic(bool) bad[2]; // another hash than ours; main reads
+	counter own, stray;
+};
+
 struct net_lcore {
 	net_tcp_fn tcp;
 	net_icmp_fn icmp;
@@ -142,8 +149,7 @@ struct net_lcore {
 	uint32_t nwait;
 	uint32_t echo_tokens, err_tokens;
 	sl_tick next_tick;
-	uint32_t hash_tests[PORT_MAX]; // packets whose device hash was still compared
-	bool hash_bad[PORT_MAX];
+	struct rss_seen rss[PORT_MAX];
 	struct wait wait[WAIT_MAX];
 	struct txq tx[PORT_MAX];
 	struct tapq tapq[PORT_MAX];

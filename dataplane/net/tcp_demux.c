@@ -3,27 +3,27 @@
  * From a valid IP packet to the worker that owns its flow: hash, owner, mesh, checksum.
  *
  * Runs on: workers. The software hash is the truth by which all workers agree on the owner; the
- * device's hash is used in its place once it was found equal for a number of packets. A frame
+ * device's hash is used in its place once it was found equal for a number of packets of a family. A frame
  * crosses the mesh at most once: the receiver takes it whatever it thinks of the owner.
  */
 #include "dataplane/net/net_priv.h"
 
 #include "dataplane/base/hot.h"
 
-#define HASH_TESTS 64 // packets of a port and worker that must agree
+#define HASH_TESTS 64 // packets of a port, worker and family that must agree
 
 static uint32_t
 hash_of(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, const uint8_t *ip,
 	const uint8_t *tcp, bool v6)
 {
-	struct net_lcore *nl = lc->net;
-	uint16_t port = rx->p->id;
+	struct rss_seen *seen = &lc->net->rss[rx->p->id];
 	struct ip_addr remote, local;
 	uint32_t hash;
 	bool device = (rx->p->offloads & PORT_O_RSS_HASH) &&
-		(m->ol_flags & RTE_MBUF_F_RX_RSS_HASH) && !nl->hash_bad[port];
+		(m->ol_flags & RTE_MBUF_F_RX_RSS_HASH) &&
+		!atomic_load_explicit(&seen->bad[v6], memory_order_relaxed);
 
-	if (device && nl->hash_tests[port] >= HASH_TESTS)
+	if (device && seen->tests[v6] >= HASH_TESTS)
 		return m->hash.rss;
 	if (v6) {
 		addr_set6(&remote, ip + 8);
@@ -35,8 +35,9 @@ hash_of(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m, const u
 	hash = port_hash(rx->p, &remote, &local, (uint16_t)(tcp[0] << 8 | tcp[1]),
 		(uint16_t)(tcp[2] << 8 | tcp[3]));
 	if (device) {
-		nl->hash_tests[port]++;
-		nl->hash_bad[port] = hash != m->hash.rss;
+		seen->tests[v6]++;
+		if (hash != m->hash.rss)
+			atomic_store_explicit(&seen->bad[v6], true, memory_order_relaxed);
 	}
 	return hash;
 }
@@ -78,6 +79,31 @@ csum_ok(const struct rx *rx, struct rte_mbuf *m, const uint8_t *ip, const uint8_
 	return csum_is_good(sum);
 }
 
+static inline bool
+to_owner(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m)
+{
+	struct rss_seen *seen = &lc->net->rss[rx->p->id];
+	uint16_t owner = port_owner(rx->p, rx->hash);
+
+	if (rx->p->mode == PORT_RSS)
+		counter_inc(owner == lc->id ? &seen->own : &seen->stray);
+	return mesh_forward(lc, rx, m, owner);
+}
+
+void
+net_spread_add(const struct lcore *lc, uint16_t port, struct net_spread *sum)
+{
+	struct rss_seen *seen;
+
+	if (lc->net == NULL) // not attached
+		return;
+	seen = &lc->net->rss[port];
+	sum->own += counter_get(&seen->own);
+	sum->stray += counter_get(&seen->stray);
+	for (uint32_t f = 0; f < 2; f++)
+		sum->hash_bad[f] |= atomic_load_explicit(&seen->bad[f], memory_order_relaxed);
+}
+
 void
 tcp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t len, bool v6)
 {
@@ -95,7 +121,7 @@ tcp_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_
 		if (!rx->hashed)
 			rx->hash = hash_of(lc, rx, m, d + rx->l3, d + l4, v6);
 		rx->hashed = true;
-		if (!rx->foreign && mesh_forward(lc, rx, m, port_owner(rx->p, rx->hash)))
+		if (!rx->foreign && to_owner(lc, rx, m))
 			return;
 	}
 	// 3. checksum

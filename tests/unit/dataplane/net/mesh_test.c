@@ -107,9 +107,20 @@ sum_stat(const struct test_host *h, enum lc_stat s)
 	return n;
 }
 
+static struct net_spread
+seen_by(const struct test_host *h)
+{
+	struct net_spread sum = { 0 };
+
+	for (uint16_t w = 0; w < h->n; w++)
+		net_spread_add(h->lc[w], 0, &sum);
+	return sum;
+}
+
 static void
 spread(const char *dev_b, bool mesh)
 {
+	struct net_spread seen;
 	uint64_t fwd;
 
 	start("wire1a,rss=0", dev_b, 2, 2, 2047);
@@ -136,6 +147,10 @@ spread(const char *dev_b, bool mesh)
 	else
 		assert_int_equal(sum_stat(&b, STAT_MESH_OUT) - fwd, 0);
 	assert_int_equal(sum_stat(&b, STAT_MESH_OUT), sum_stat(&b, STAT_MESH_IN));
+	seen = seen_by(&b);
+	assert_int_equal(seen.own, mesh ? 0 : 203); // nothing is expected of such a device
+	assert_int_equal(seen.stray, 0);
+	assert_false(seen.hash_bad[0] || seen.hash_bad[1]);
 	stop();
 }
 
@@ -151,6 +166,81 @@ rss(void **state)
 {
 	(void)state;
 	spread("wire1b", false);
+}
+
+/* A device that says that it spreads by the table and does not: counted, and the mesh mends it. */
+static void
+strays(void **state)
+{
+	struct port *p = &b.ports.port[0];
+	struct net_spread seen;
+
+	(void)state;
+	start("wire1a,rss=0", "wire1b,rss=0", 2, 2, 2047);
+	emit(0, "10.0.0.2", 1, 0);
+	emit(0, "fd00::2", 1, 0);
+	run(20);
+	got[0] = got[1] = 0;
+	for (uint16_t i = 0; i < 200; i++) {
+		emit(i % 2, i % 3 ? "10.0.0.2" : "fd00::2", (uint16_t)(20000 + i), i);
+		test_host_poll(&a, now += 10000);
+		p->mode = PORT_RSS; // as the worker has it; the wire spreads by the sender's queue
+		test_host_poll(&b, now);
+		test_host_poll(&b, now);
+		p->mode = PORT_SOFT;
+	}
+	seen = seen_by(&b);
+	assert_int_equal(got[0] + got[1], 200);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(seen.own + seen.stray, 200); // once each, by who received it
+	assert_in_range(seen.stray, 60, 140);
+	assert_false(seen.hash_bad[0] || seen.hash_bad[1]);
+	stop();
+}
+
+/* Frames of one queue, by worker 0, with a wrong hash beside those of IPv6. */
+static uint32_t
+poll_worker_0(void)
+{
+	struct rte_mbuf *m[32];
+	uint16_t n = rte_eth_rx_burst(b.ports.port[0].ethdev, 0, m, 32);
+
+	for (uint16_t i = 0; i < n; i++) {
+		if (*rte_pktmbuf_mtod_offset(m[i], uint8_t *, 12) == 0x86)
+			m[i]->hash.rss ^= 1;
+	}
+	lcore_set_clock(b.lc[0], now, now);
+	net_input(b.lc[0], 0, m, n);
+	return n;
+}
+
+/* One family's hash may be right and the other's not: hundreds that agree prove nothing for the other. */
+static void
+device_hash(void **state)
+{
+	(void)state;
+	for (uint32_t v6 = 0; v6 < 2; v6++) {
+		struct net_spread seen;
+
+		start("wire1a,rss=0", "wire1b", 1, 2, 2047);
+		emit(0, "10.0.0.2", 1, 0);
+		emit(0, "fd00::2", 1, 0);
+		run(20);
+		got[0] = got[1] = 0;
+		for (uint16_t i = 0; i < 400; i++) {
+			emit(0, v6 && i >= 300 ? "fd00::2" : "10.0.0.2", (uint16_t)(20000 + i), 1);
+			test_host_poll(&a, now += 10000);
+			poll_worker_0();
+		}
+		run(20);
+		seen = seen_by(&b);
+		assert_int_equal(got[0] + got[1], 400);
+		assert_int_equal(wrong, 0);
+		assert_int_equal(seen.stray, 0);
+		assert_false(seen.hash_bad[0]);
+		assert_int_equal(seen.hash_bad[1], v6);
+		stop();
+	}
 }
 
 /* A port whose device has one queue: all flows are worker 0's, the other refuses to use it. */
@@ -297,6 +387,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(soft),
 		cmocka_unit_test(rss),
+		cmocka_unit_test(strays),
+		cmocka_unit_test(device_hash),
 		cmocka_unit_test(fewer_queues),
 		cmocka_unit_test(device_sums),
 		cmocka_unit_test(mesh_full),
