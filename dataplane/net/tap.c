@@ -21,11 +21,11 @@
 #define RING_OUT     256u
 #define TICKS        (1000u / NET_TICK_MS) // a second
 
-#define PORT_BGP  179
-#define PORT_BFD  3784 // RFC 5881, and 4784 of RFC 5883
-#define PORT_BFDM 4784
-#define PROTO_OSPF 89
-#define PROTO_VRRP 112
+#define PORT_BGP     179
+#define PORT_BFD     3784 // RFC 5881, and 4784 of RFC 5883
+#define PORT_BFDM    4784
+#define PROTO_OSPF   89
+#define PROTO_VRRP   112
 
 struct frame {
 	uint32_t len;
@@ -42,9 +42,10 @@ struct frames {
 
 struct net_tap {
 	/* ==== fixed ==== */
-	uint16_t nworkers; // all may send to the kernel: one without a queue gets segments of others
+	// all may send to the kernel: one without a queue gets segments of others
+	uint16_t nworkers;
 	uint16_t owner;    // sends for it
-	uint32_t per_tick;        // frames of a class and worker
+	uint32_t per_tick; // frames of a class and worker
 	/* ==== main writes, workers read ==== */
 	_Atomic(uint64_t) shared;
 	/* ==== the thread of the TAP ==== */
@@ -56,9 +57,9 @@ struct net_tap {
 	struct frames in[TAP_CLASSES][PORT_MAX_QUEUES];
 };
 
-static const uint32_t ring_size[TAP_CLASSES] = { [TAP_ROUTING] = RING_ROUTING,
-	[TAP_NEIGH] = RING_NEIGH,
-	[TAP_OTHER] = RING_OTHER };
+static const uint32_t ring_size[TAP_CLASSES] = {
+	[TAP_ROUTING] = RING_ROUTING, [TAP_NEIGH] = RING_NEIGH, [TAP_OTHER] = RING_OTHER
+};
 
 /* ---- rings ---- */
 
@@ -76,8 +77,8 @@ ring_room(struct frames *r)
 static void
 ring_push(struct frames *r)
 {
-	atomic_store_explicit(&r->tail,
-		atomic_load_explicit(&r->tail, memory_order_relaxed) + 1, memory_order_release);
+	atomic_store_explicit(&r->tail, atomic_load_explicit(&r->tail, memory_order_relaxed) + 1,
+		memory_order_release);
 }
 
 /* Consumer: the first or NULL; then ring_pop(). */
@@ -95,8 +96,8 @@ ring_first(const struct frames *ring)
 static void
 ring_pop(struct frames *r)
 {
-	atomic_store_explicit(&r->head,
-		atomic_load_explicit(&r->head, memory_order_relaxed) + 1, memory_order_release);
+	atomic_store_explicit(&r->head, atomic_load_explicit(&r->head, memory_order_relaxed) + 1,
+		memory_order_release);
 }
 
 /* ---- life, and the thread of the TAP ---- */
