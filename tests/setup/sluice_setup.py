@@ -423,7 +423,7 @@ def test_all_messages_seen():
     for name in ("sluice-setup", "setup.d/common.sh", "setup.d/check.sh"):
         with open(os.path.join(REPO, "scripts", name)) as f:
             source = f.read()
-        for msg in re.findall(r'\b(?:warn|fault|note|die) "((?:[^"\\]|\\.|\$\([^()]*\))*)"', source):
+        for msg in re.findall(r'\b(?:ok|warn|fault|note|die) "((?:[^"\\]|\\.|\$\([^()]*\))*)"', source):
             if msg.startswith("$"):
                 msg = re.sub(r"^\$\w+|^\$\{[^}]*\}", "", msg)
             parts = [p for p in re.split(r"\$\{[^}]*\}|\$\([^()]*\)|\$\w+|\\.", msg.split("$(")[0]) if p.strip()]
