@@ -26,6 +26,7 @@ port_spec_of(struct port_spec *s, const struct port_conf *c, int node)
 		.neighs = c->neighs,
 		.nneighs = c->nneighs,
 		.offload = c->offload,
+		.tso = c->tso,
 		.node = node,
 		.mtu = c->mtu,
 		.vlan = c->vlan };

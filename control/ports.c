@@ -39,6 +39,7 @@ add_offloads(struct sl_buf *b, uint32_t o)
 		{ PORT_O_TX_MULTISEG, "several segments" },
 	};
 	bool any = false;
+	uint32_t tso = o & PORT_O_TX_TSO;
 
 	if ((o & (names[0].bit | names[1].bit)) == 0)
 		sl_buf_addc(b, "; checksums in software");
@@ -49,6 +50,8 @@ add_offloads(struct sl_buf *b, uint32_t o)
 		sl_buf_addc(b, names[i].name);
 		any = true;
 	}
+	if (tso != 0)
+		sl_buf_addc(b, tso == PORT_O_TX_TSO ? ", TSO" : ", TSO of IPv4");
 }
 
 void

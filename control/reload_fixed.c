@@ -175,6 +175,7 @@ port_differs(const struct port_conf *a, const struct port_conf *b, char *err, si
 		: a->mtu != b->mtu                        ? "mtu"
 		: a->vlan != b->vlan                      ? "vlan"
 		: a->offload != b->offload                ? "offload"
+		: a->tso != b->tso                        ? "tso"
 		: !same_tap(a, b)                         ? "kernel-tap"
 							  : NULL;
 

@@ -7,6 +7,10 @@
  */
 #include "drivers/drv.h"
 
+#define TSO_SEGS 44  // 64 KiB of full segments
+#define TSO_RING 4   // a frame takes no more than this part of the transmit ring
+#define TSO_L2   18u // Ethernet header with a tag
+
 #define RSS_TYPES \
 	(RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_IPV6_TCP_EX)
 
@@ -69,4 +73,61 @@ caps_negotiate(struct port *p, const struct rte_eth_dev_info *info, uint32_t qui
 			p->offloads |= PORT_O_RSS_HASH;
 		}
 	}
+}
+
+/*
+ * TAP counts the Ethernet header into its MTU where it cuts, and stops sending at a frame that is longer.
+ * So it is told a larger MTU, as far as ethdev lets it; the interface keeps its own.
+ */
+static uint16_t
+gso_frame(const struct port *p, const struct rte_eth_dev_info *info, struct rte_eth_conf *conf)
+{
+	uint32_t most = info->max_rx_pktlen - RTE_ETHER_HDR_LEN - RTE_ETHER_CRC_LEN;
+
+	most = sl_max(most, (uint32_t)p->mtu);
+	conf->rxmode.mtu = sl_min(p->mtu + TSO_L2, most);
+	return (uint16_t)conf->rxmode.mtu;
+}
+
+void
+caps_negotiate_tso(struct port *p, const struct rte_eth_dev_info *info, uint32_t quirks,
+	uint8_t tso, struct rte_eth_conf *conf)
+{
+	const uint32_t need = PORT_O_TX_MULTISEG | PORT_O_TX_TCPCSUM;
+	uint32_t ring = info->tx_desc_lim.nb_max, segs = TSO_SEGS;
+
+	// a soft driver would cut on this very CPU
+	if (tso == PORT_OFFLOAD_OFF || (tso == PORT_OFFLOAD_AUTO && (quirks & PMD_Q_SOFT)) ||
+		!(info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO) ||
+		(p->offloads & need) != need)
+		return;
+	if (info->tx_desc_lim.nb_seg_max != 0)
+		segs = sl_min(segs, (uint32_t)info->tx_desc_lim.nb_seg_max);
+	if (ring != 0)
+		segs = sl_min(segs, ring / TSO_RING);
+	if (segs < 2)
+		return;
+	conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+	p->offloads |= quirks & PMD_Q_GSO ? PORT_O_TX_TSO4 : PORT_O_TX_TSO;
+	p->tso_segs = (uint16_t)segs;
+	p->tso_frame = quirks & PMD_Q_GSO ? gso_frame(p, info, conf) : 0;
+}
+
+int
+caps_no_tso(const struct port *p, struct port_err *err)
+{
+	if (!(p->offloads & PORT_O_TX_TCPCSUM))
+		return port_fail(err, -EINVAL,
+			"port '%s': 'tso on' needs a device that computes checksums: driver '%s' does "
+			"not, or not without 'offload on'",
+			p->name, p->driver);
+	if (!(p->offloads & PORT_O_TX_MULTISEG))
+		return port_fail(err, -ENOTSUP,
+			"port '%s': 'tso on' needs a device that sends frames in several pieces: "
+			"driver '%s' does not; use 'tso auto'",
+			p->name, p->driver);
+	return port_fail(err, -ENOTSUP,
+		"port '%s': 'tso on': device '%s' (driver '%s') does not cut frames into TCP "
+		"segments; use 'tso auto'",
+		p->name, p->device, p->driver);
 }

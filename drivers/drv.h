@@ -33,6 +33,7 @@ void toeplitz_make_key(uint8_t key[PORT_RSS_KEY], bool fixed);
 #define PMD_Q_FILL       0x20u // holds a second ring of buffers (fill ring)
 #define PMD_Q_KERNEL     0x80u // closing it changes an interface of the kernel: needs rights
 #define PMD_Q_OTHER_MAC  0x40u // its address is the kernel's end of the device: take another
+#define PMD_Q_GSO        0x100u // cuts by DPDK's library: IPv4 only, a frame no longer than the MTU
 
 struct pmd_quirk {
 	const char *prefix; // of the device's name
@@ -78,6 +79,11 @@ uint64_t check_hugepages_mb(int node); // free there, and mounted
 /* Picks offloads and RSS: fills p->offloads, p->mode, p->nqueues and conf. */
 void caps_negotiate(struct port *p, const struct rte_eth_dev_info *info, uint32_t quirks,
 	uint8_t offload, uint16_t nworkers, struct rte_eth_conf *conf);
+/* The same for TSO, when the checksums are agreed. */
+void caps_negotiate_tso(struct port *p, const struct rte_eth_dev_info *info, uint32_t quirks,
+	uint8_t tso, struct rte_eth_conf *conf);
+/* Why a port has no TSO that was asked to have it. */
+int caps_no_tso(const struct port *p, struct port_err *err);
 
 /* ---- rss.c ---- */
 void rss_fill_owner(struct port *p, uint16_t reta_size);
@@ -98,5 +104,12 @@ void gone_unwatch(struct port *p);
 /* Joins a started port to its wire. 0, or -ENODEV when there is no such wire. */
 int wire_bind(struct port *p, struct rte_mempool *const *pools);
 void wire_unbind(const struct port *p);
+
+/* ---- wire_tso.c ---- */
+#define WIRE_OFFLOADS (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IP_CKSUM)
+/* Frames that leave for m, which has flags of WIRE_OFFLOADS. */
+uint32_t wire_pieces(const struct rte_mbuf *m);
+/* The i-th of them as a card makes it; its length, or 0: longer than size, or no frame for it. */
+uint32_t wire_piece(const struct rte_mbuf *m, uint32_t i, uint8_t *out, uint32_t size);
 
 int port_fail(struct port_err *err, int rc, const char *fmt, ...) sl_printf(3, 4);

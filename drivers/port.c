@@ -97,7 +97,7 @@ on_event(uint16_t ethdev sl_unused, enum rte_eth_event_type ev, void *ctx, void 
 }
 
 static void
-wire_options(struct port *p)
+wire_options(struct port *p, uint8_t tso)
 {
 	struct sl_str dev = sl_str_c(p->device);
 	struct sl_str q = pmd_arg(dev, "queues");
@@ -116,6 +116,12 @@ wire_options(struct port *p)
 	p->offloads |= PORT_O_TX_MULTISEG;
 	if (sl_str_eq(pmd_arg(dev, "multiseg"), SL_STR("0")))
 		p->offloads &= ~PORT_O_TX_MULTISEG;
+	n = 0;
+	sl_str_u64(pmd_arg(dev, "tso"), &n);
+	if (n > 1 && n < UINT16_MAX && tso != PORT_OFFLOAD_OFF) {
+		p->offloads |= PORT_O_TX_IPCSUM | PORT_O_TX_TCPCSUM | PORT_O_TX_TSO;
+		p->tso_segs = (uint16_t)n;
+	}
 }
 
 /* All ports of a process share key and tables: less cache, one port class table. */
@@ -251,8 +257,11 @@ configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *
 			err, rc, "port '%s': device '%s' gives no information", p->name, p->device);
 	rte_strscpy(p->driver, info.driver_name, sizeof(p->driver));
 	caps_negotiate(p, &info, quirks, s->offload, nworkers, &conf);
+	caps_negotiate_tso(p, &info, quirks, s->tso, &conf);
 	if (quirks & PMD_Q_WIRE)
-		wire_options(p);
+		wire_options(p, s->tso);
+	if (s->tso == PORT_OFFLOAD_ON && !(p->offloads & PORT_O_TX_TSO))
+		return caps_no_tso(p, err);
 	if (p->ndevs > 1) {
 		p->nqueues = p->ndevs;
 		p->mode = PORT_SOFT;

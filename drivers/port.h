@@ -39,10 +39,10 @@ enum port_spread {
 	PORT_SPREAD_NR
 };
 
-/* Who computes checksums, as configured. */
+/* Who computes checksums, as configured; likewise who cuts into segments (tso). */
 enum port_offload {
 	PORT_OFFLOAD_AUTO, // the device, where its driver is known to be right
-	PORT_OFFLOAD_ON,   // the device, wherever its driver says that it can
+	PORT_OFFLOAD_ON,   // the device, wherever its driver says that it can; tso: or no start
 	PORT_OFFLOAD_OFF,  // we
 };
 
@@ -54,6 +54,9 @@ enum port_offload {
 #define PORT_O_TX_MULTISEG 0x10u
 #define PORT_O_RX_INTR     0x20u
 #define PORT_O_RSS_HASH    0x40u // mbufs carry hash.rss of our key
+#define PORT_O_TX_TSO4     0x80u // the device cuts one frame into segments: over IPv4
+#define PORT_O_TX_TSO6     0x100u // and over IPv6
+#define PORT_O_TX_TSO      (PORT_O_TX_TSO4 | PORT_O_TX_TSO6)
 
 struct toeplitz;
 
@@ -76,6 +79,9 @@ struct port {
 	char driver[32];
 	struct rte_ether_addr mac;
 	uint32_t offloads; // PORT_O_*
+	uint16_t tso_segs; // PORT_O_TX_TSO: segments in a frame, at most
+	uint16_t
+		tso_frame; // and bytes of each as it leaves, with all its headers; 0: no such bound
 	enum port_mode mode;
 	uint8_t rss_key[PORT_RSS_KEY];
 	const struct toeplitz *toeplitz; // tables of rss_key, shared by all ports
@@ -125,6 +131,7 @@ struct port_spec {
 	uint16_t mtu; // 0: 1500
 	uint16_t vlan;
 	uint8_t offload; // enum port_offload
+	uint8_t tso;     // enum port_offload
 	int node;        // NUMA node of its rings; -1: anywhere
 };
 
@@ -245,7 +252,8 @@ uint16_t port_class_next(const struct port_classes *pc, const struct port *p, ui
  * generator through wire_send/wire_recv. A frame reaches the queue that RSS of the receiving port
  * picks; where the receiving end is no port, or has "rss=0" in its device name ("wire0a,rss=0":
  * PORT_SOFT), it reaches the queue with the sender's queue number. "multiseg=0" takes the chained
- * mbufs away, "queues=N" limits the queues.
+ * mbufs away, "queues=N" limits the queues. "tso=N" makes it a card that computes the checksums of what
+ * is sent and cuts frames of up to N segments, as such a card does it (wire_tso.c).
  */
 #define WIRE_QUEUES 8    // queues per end; further workers have none
 #define WIRE_FRAME  2044 // longest frame

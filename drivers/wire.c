@@ -214,6 +214,28 @@ steer(struct wire_end *to, uint16_t q, const uint8_t *d, uint32_t len, uint32_t 
 	return &to->in[rxq][q];
 }
 
+/* A frame that a card has to finish, and perhaps to cut; what does not fit is lost. */
+static sl_apart void
+send_pieces(
+	struct wire_end *e, struct lane *l, const struct rte_mbuf *m, uint32_t hash, bool hashed)
+{
+	uint32_t n = wire_pieces(m);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct frame *f = lane_tail(l, e->wire->depth);
+		uint32_t len = f != NULL ? wire_piece(m, i, f->data, WIRE_FRAME) : 0;
+
+		if (len == 0) {
+			atomic_fetch_add_explicit(&l->lost, 1, memory_order_relaxed);
+			continue;
+		}
+		f->len = (uint16_t)len;
+		f->hash = hash;
+		f->has_hash = hashed;
+		lane_push(l, e->wire->depth);
+	}
+}
+
 static uint16_t
 on_tx(uint16_t port sl_unused, uint16_t queue, struct rte_mbuf **m, uint16_t n, void *ctx)
 {
@@ -233,6 +255,10 @@ on_tx(uint16_t port sl_unused, uint16_t queue, struct rte_mbuf **m, uint16_t n, 
 		if (d == NULL)
 			continue;
 		l = steer(e->peer, queue, d, sl_min(len, (uint32_t)sizeof(mem)), &hash, &hashed);
+		if (unlikely(m[i]->ol_flags & WIRE_OFFLOADS)) {
+			send_pieces(e, l, m[i], hash, hashed);
+			continue;
+		}
 		f = len <= WIRE_FRAME ? lane_tail(l, e->wire->depth) : NULL;
 		if (f == NULL) {
 			atomic_fetch_add_explicit(&l->lost, 1, memory_order_relaxed);

@@ -167,7 +167,7 @@ kw_neighbour(struct conf *c, const struct conf_args *a)
 }
 
 static int
-kw_offload(struct conf *c, const struct conf_args *a)
+auto_on_off(struct conf *c, const struct conf_args *a, const char *kw, uint8_t *out)
 {
 	static const struct {
 		const char *word;
@@ -177,13 +177,25 @@ kw_offload(struct conf *c, const struct conf_args *a)
 
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
 		if (sl_str_eq(a->word[0], sl_str_c(rows[i].word))) {
-			c->port->p.offload = rows[i].value;
+			*out = rows[i].value;
 			return 0;
 		}
 	}
 	conf_error(
-		c, "'offload' expects 'auto', 'on' or 'off', got '%.*s'.", SL_STR_ARG(a->word[0]));
+		c, "'%s' expects 'auto', 'on' or 'off', got '%.*s'.", kw, SL_STR_ARG(a->word[0]));
 	return -EINVAL;
+}
+
+static int
+kw_offload(struct conf *c, const struct conf_args *a)
+{
+	return auto_on_off(c, a, "offload", &c->port->p.offload);
+}
+
+static int
+kw_tso(struct conf *c, const struct conf_args *a)
+{
+	return auto_on_off(c, a, "tso", &c->port->p.tso);
 }
 
 static int
@@ -222,6 +234,8 @@ SL_CFG_PORT(
 		"a neighbour that is never asked for; repeatable" },
 	{ "offload", CONF_PORT, 1, 1, kw_offload, "auto|on|off",
 		"checksums by the device: where its driver is known to be right, always, never" },
+	{ "tso", CONF_PORT, 1, 1, kw_tso, "auto|on|off",
+		"frames of many segments that the device cuts: a card that can; or no start; never" },
 	{ "mtu", CONF_PORT, 1, 1, kw_mtu, "<bytes>", "largest IP packet" },
 	{ "vlan", CONF_PORT, 1, 1, kw_vlan, "<id>", "802.1Q tag of all frames" },
 );

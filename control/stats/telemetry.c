@@ -141,6 +141,7 @@ add_port(struct rte_tel_data *d, const struct port *p)
 	add_u64(d, "queues", p->nqueues);
 	add_u64(d, "mtu", p->mtu);
 	add_u64(d, "offloads", p->offloads);
+	add_u64(d, "tso_segs", p->tso_segs);
 	port_stats(p, &sum);
 	add_u64(d, "rx_packets", sum.ipackets);
 	add_u64(d, "rx_bytes", sum.ibytes);

@@ -246,6 +246,7 @@ struct port_conf {
 	uint16_t mtu;
 	uint16_t vlan;   // 0: untagged
 	uint8_t offload; // enum port_offload of drivers/port.h
+	uint8_t tso;     // likewise
 	struct sl_str tap; // "kernel-tap": interface for what is not ours; empty: none
 	uint32_t tap_rate; // frames per second of a class
 	struct ip_net tap_addr[MODEL_TAP_ADDRS];

@@ -38,6 +38,24 @@ eth_prepend(
 	m->l2_len = n;
 }
 
+/* Drivers that cut frames complete their headers first, or refuse one. */
+static sl_apart void
+prepare(struct lcore *lc, const struct port_queue *q, struct txq *t)
+{
+	while (t->ready < t->n) {
+		struct rte_mbuf **m = &t->m[t->ready];
+		uint16_t n = (uint16_t)(t->n - t->ready);
+		uint16_t ok = rte_eth_tx_prepare(q->ethdev, q->queue, m, n);
+
+		t->ready += ok;
+		if (likely(ok == n))
+			return;
+		pkt_drop(lc, m[ok], DROP_TX_REFUSED);
+		memmove(m + ok, m + ok + 1, (size_t)(n - ok - 1) * sizeof(*m));
+		t->n--;
+	}
+}
+
 void
 tx_flush(struct lcore *lc, const struct port *p)
 {
@@ -48,6 +66,7 @@ tx_flush(struct lcore *lc, const struct port *p)
 	if (unlikely(port_is_gone(p))) { // nothing is asked of its driver any more
 		while (t->n > 0)
 			pkt_drop(lc, t->m[--t->n], DROP_TX_LINK_DOWN);
+		t->ready = 0;
 		t->owed = false;
 		return;
 	}
@@ -59,11 +78,14 @@ tx_flush(struct lcore *lc, const struct port *p)
 		}
 		return;
 	}
+	if (unlikely(p->offloads & PORT_O_TX_TSO))
+		prepare(lc, q, t);
 	sent = rte_eth_tx_burst(q->ethdev, q->queue, t->m, t->n);
 	stat_add(lc, STAT_TX_PACKETS, sent);
 	t->n -= sent;
 	if (unlikely(t->n > 0))
 		memmove(t->m, t->m + sent, t->n * sizeof(t->m[0]));
+	t->ready = t->n;
 	t->owed = true;
 	t->idle = 0;
 }

@@ -79,6 +79,19 @@ sum_rest(struct rte_mbuf *m, uint32_t skip)
 	return csum_add(rte_pktmbuf_mtod_offset(m, const void *, skip), m->data_len - skip, 0);
 }
 
+/* m begins at the TCP header. The device wants the pseudo header's sum without the length. */
+static sl_apart void
+tcp_tso(struct rte_mbuf *m, const struct net_flow *f, bool v6, uint16_t size)
+{
+	uint16_t field = csum_fold(csum_pseudo(f->laddr.b, f->raddr.b, v6, IPPROTO_TCP, 0));
+
+	m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM |
+		(v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+	m->l4_len = (rte_pktmbuf_mtod_offset(m, const uint8_t *, 12)[0] >> 4) * 4;
+	m->tso_segsz = size;
+	memcpy(rte_pktmbuf_mtod_offset(m, void *, TCP_CSUM_AT), &field, sizeof(field));
+}
+
 /* m begins at the TCP header; the field is zero. */
 static inline void
 tcp_csum(const struct port *p, struct rte_mbuf *m, const struct net_flow *f, bool v6)
@@ -208,8 +221,9 @@ output4(struct lcore *lc, const struct port *p, const struct net_flow *f, struct
 	return true;
 }
 
-void
-net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos)
+/* Anything; size: 0, or of the segments that the device makes of it. */
+static sl_apart void
+output_any(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint16_t size, uint8_t tos)
 {
 	const struct port *p = &lc->ports->port[f->port];
 	bool v6 = f->raddr.family == ADDR_V6;
@@ -218,9 +232,6 @@ net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos
 	struct rte_ether_addr mac;
 	enum resolved r;
 
-	sl_assert(m->nb_segs > 1 || m->next == NULL);
-	if (likely(output4(lc, p, f, m, tos)))
-		return;
 	r = f->port < lc->ports->n && has_queue(lc, p) ? resolve(lc, f, &mac, &hop) : RES_DROP;
 	if (unlikely(r == RES_DROP)) {
 		pkt_drop(lc, m, DROP_NO_ROUTE);
@@ -237,7 +248,10 @@ net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos
 	sl_assert(rte_pktmbuf_headroom(m) >= NET_HEADROOM);
 	m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 	m->tx_offload = 0;
-	tcp_csum(p, m, f, v6);
+	if (size != 0)
+		tcp_tso(m, f, v6, size);
+	else
+		tcp_csum(p, m, f, v6);
 	if (v6)
 		ip6_prepend(m, &f->laddr, &f->raddr, IPPROTO_TCP, tos, TTL);
 	else
@@ -248,4 +262,22 @@ net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos
 	}
 	eth_prepend(p, m, NULL, type);
 	wait_add(lc, p, hop, m);
+}
+
+void
+net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos)
+{
+	sl_assert(m->nb_segs > 1 || m->next == NULL);
+	if (unlikely(!output4(lc, &lc->ports->port[f->port], f, m, tos)))
+		output_any(lc, f, m, 0, tos);
+}
+
+void
+net_output_joined(
+	struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint16_t size, uint8_t tos)
+{
+	sl_assert(m->nb_segs > 1);
+	stat_inc(lc, STAT_TX_TSO);
+	stat_add(lc, STAT_TX_TSO_SEGS, m->nb_segs);
+	output_any(lc, f, m, size, tos);
 }

@@ -84,6 +84,14 @@ int net_local(const struct lcore *lc, const struct ip_addr *a);
  * tos: DSCP/ECN byte.
  */
 void net_output(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint8_t tos);
+/*
+ * The same for a frame of several segments, which the device cuts: m has one TCP header, and m->next …
+ * the payload of the others; each of them has `size` bytes of payload but the last, which may have less. The
+ * port has PORT_O_TX_TSO for the family, the whole is no longer than NET_TSO_BYTES.
+ */
+#define NET_TSO_BYTES (65535u - NET_HEADROOM)
+void net_output_joined(
+	struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint16_t size, uint8_t tos);
 /* One tx flush per loop; also polls tx completions of idle queues. */
 void net_flush(struct lcore *lc);
 /* Timers of net (neighbour retries, announcements, rate limits); every 10 ms or so. */

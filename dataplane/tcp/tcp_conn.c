@@ -114,6 +114,8 @@ tcp_attach(struct lcore *lc, const struct tcp_conf *c, const uint64_t secret[2])
 	tl->ts_off = (uint32_t)hash_mix(secret[0] ^ (secret[1] + 1));
 	tl->payload_mss = lc->ports != NULL && lc->ports->payload_mss != 0 ? lc->ports->payload_mss
 									   : TCP_MSS_DEFAULT4;
+	for (uint16_t i = 0; lc->ports != NULL && i < lc->ports->n; i++)
+		tl->tso |= (lc->ports->port[i].offloads & PORT_O_TX_TSO) != 0;
 	if (c->wscale) {
 		while (tl->rcv_scale < TCP_WSCALE_MAX && (0xffffu << tl->rcv_scale) < c->rcv_buf)
 			tl->rcv_scale++;

@@ -300,6 +300,17 @@ struct tcp_cookies {
 	uint64_t key[2][2];
 };
 
+/* Segments that may leave as one frame (tcp_tso.c). */
+struct tcp_join {
+	uint8_t flags;    // of the last segment
+	uint16_t n, most; // segments: held; in a frame, at most
+	uint16_t size;    // payload of each but the last
+	uint16_t size_max;
+	uint32_t bytes, bytes_max; // payload of all
+	uint32_t seq;              // of the first
+	struct rte_mbuf *head, *tail;
+};
+
 struct tcp_lcore {
 	struct tcp_conf conf;
 	struct tcp_table table;
@@ -309,6 +320,8 @@ struct tcp_lcore {
 	uint32_t ts_off;
 	uint16_t payload_mss;
 	uint8_t rcv_scale;
+	bool tso;                   // some port cuts frames into segments
+	bool joining;               // segments are given to `join`
 	uint32_t plenty, plenty_of; // tcp_share(): held up to here each may have rcv_buf, of this budget
 	uint32_t sockets_open;      // reserved for telemetry
 	struct wheel_timer aging; // of half-open and TIME_WAIT entries
@@ -326,6 +339,7 @@ struct tcp_lcore {
 	struct tcp_conn *dup_of; // duplicate data of this loop, for a D-SACK; NULL: none
 	struct tcp_sack dup;
 	uint32_t ooo_came; // pieces out of order, ever (wraps)
+	struct tcp_join join;
 	size_t list_bytes;
 };
 

@@ -143,11 +143,9 @@ tcp_send_one(struct lcore *lc, struct tcp_conn *tc)
 	return len > 0 && send_next(lc, tc, len) == 0;
 }
 
-static int
-send_new(struct lcore *lc, struct tcp_conn *tc)
+static inline int
+send_each(struct lcore *lc, struct tcp_conn *tc)
 {
-	if (tc->sndq_next != NULL && tc->snd_una == tc->snd_nxt && is_idle(lc, tc))
-		tcp_cc_algos[tc->cc]->idle(lc, tc);
 	while (tc->sndq_next != NULL) {
 		uint32_t len = usable(tc, pkt_of(tc->sndq_next));
 
@@ -157,6 +155,26 @@ send_new(struct lcore *lc, struct tcp_conn *tc)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+/* By a port whose device cuts. */
+static sl_apart int
+send_joined(struct lcore *lc, struct tcp_conn *tc)
+{
+	int rc;
+
+	tcp_join_begin(lc, tc);
+	rc = send_each(lc, tc);
+	tcp_join_end(lc, tc);
+	return rc;
+}
+
+static int
+send_new(struct lcore *lc, struct tcp_conn *tc)
+{
+	if (tc->sndq_next != NULL && tc->snd_una == tc->snd_nxt && is_idle(lc, tc))
+		tcp_cc_algos[tc->cc]->idle(lc, tc);
+	return unlikely(lc->tcp->tso) ? send_joined(lc, tc) : send_each(lc, tc);
 }
 
 static int

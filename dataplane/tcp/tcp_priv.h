@@ -230,6 +230,14 @@ tcp_window_due(const struct lcore *lc, const struct tcp_conn *tc)
 
 	return unlikely(tc->rcv_adv - tc->rcv_nxt < low) && tcp_window_gains(lc, tc);
 }
+/* ---- tcp_tso.c ---- */
+/* From here on tcp_sndq_emit() gives its segments to tcp_join_add(), until tcp_join_end(). */
+void tcp_join_begin(struct lcore *lc, struct tcp_conn *tc);
+/* m begins at its payload; one reference of it is taken. */
+void tcp_join_add(
+	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags);
+void tcp_join_end(struct lcore *lc, struct tcp_conn *tc);
+
 /* What a TCP header adds up to, and its length. */
 struct tcp_sum {
 	uint64_t sum;
@@ -238,6 +246,8 @@ struct tcp_sum {
 /* Hands a finished segment to net. */
 void tcp_transmit(
 	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_sum header);
+/* The same for several in one, of `size` bytes each: m->next … are their payload. */
+void tcp_transmit_joined(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint16_t size);
 /* The segment's TCP header in front of the payload that starts at m's data. */
 struct tcp_sum tcp_header(
 	struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t seq, uint8_t flags);

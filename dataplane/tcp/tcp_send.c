@@ -223,6 +223,20 @@ tcp_header(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t s
 }
 
 void
+tcp_transmit_joined(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint16_t size)
+{
+	struct net_flow f;
+
+	tcp_flow_load(&tc->key, tc->port, &f);
+	f.neigh = tc->neigh;
+	f.gen = tc->neigh_gen;
+	stat_add(lc, STAT_TCP_OUT, m->nb_segs);
+	net_output_joined(lc, &f, m, size, 0);
+	tc->neigh = f.neigh;
+	tc->neigh_gen = f.gen;
+}
+
+void
 tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_sum header)
 {
 	struct net_flow f;
@@ -316,7 +330,10 @@ tcp_sndq_emit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint8_t
 		sent(lc, tc, p);
 	if (p->next == NULL)
 		flags |= RTE_TCP_PSH_FLAG;
-	tcp_transmit(lc, tc, o, tcp_header(lc, tc, o, p->seq, flags));
+	if (unlikely(lc->tcp->joining))
+		tcp_join_add(lc, tc, o, p->seq, flags);
+	else
+		tcp_transmit(lc, tc, o, tcp_header(lc, tc, o, p->seq, flags));
 	return 0;
 }
 

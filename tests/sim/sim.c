@@ -59,15 +59,11 @@ sim_start(void)
 		{ net_of("10.9.0.1", 24), net_of("fd00:9::1", 64) },
 		{ net_of("10.9.0.2", 24), net_of("fd00:9::2", 64) },
 	};
+	const char *tso = getenv("SIM_TSO");
+	char device[2][32];
 	struct port_spec spec[2] = {
-		{ .name = SL_STR("left"),
-			.device = SL_STR("wire0a"),
-			.addrs = addr[0],
-			.naddrs = 2 },
-		{ .name = SL_STR("right"),
-			.device = SL_STR("wire1a"),
-			.addrs = addr[1],
-			.naddrs = 2 },
+		{ .name = SL_STR("left"), .addrs = addr[0], .naddrs = 2 },
+		{ .name = SL_STR("right"), .addrs = addr[1], .naddrs = 2 },
 	};
 	uint16_t cpu[1] = { 0 };
 	struct eal_spec eal = {
@@ -83,6 +79,11 @@ sim_start(void)
 	struct port_err err = { "" };
 	bool huge;
 
+	for (int i = 0; i < 2; i++) {
+		snprintf(device[i], sizeof(device[i]), "wire%da%s%s", i, tso != NULL ? ",tso=" : "",
+			tso != NULL ? tso : "");
+		spec[i].device = sl_str_c(device[i]);
+	}
 	wires[0] = wire_new(0, 2048);
 	wires[1] = wire_new(1, 2048);
 	if (wires[0] == NULL || wires[1] == NULL || eal_start(&eal, &huge, &err) < 0)

@@ -86,7 +86,7 @@ struct sim {
 /* When the next sim_open() begins; the clock of ticks wraps at 2^32 ms. */
 extern uint64_t sim_begin_us;
 
-/* Once per process. */
+/* Once per process. With SIM_TSO=N in the environment the ports' wires cut frames of N segments. */
 int sim_start(void);
 void sim_stop(void);
 /* Fresh stacks; conf[i] for host i. 0 or -ENOMEM. */
