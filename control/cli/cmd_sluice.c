@@ -20,7 +20,7 @@ do_ports(struct cli_ctx *x)
 
 	cli_msg(x,
 		"# name device driver mac link ownership rss_test queues mtu rx_packets rx_bytes "
-		"rx_missed rx_errors rx_no_mbuf tx_packets tx_bytes tx_errors");
+		"rx_missed rx_errors rx_no_mbuf tx_packets tx_bytes tx_errors tso_segs");
 	for (uint16_t i = 0; ps != NULL && i < ps->n; i++) {
 		const struct port *p = &ps->port[i];
 		char mac[RTE_ETHER_ADDR_FMT_SIZE];
@@ -35,9 +35,9 @@ do_ports(struct cli_ctx *x)
 			modes[p->mode], port_spread_name(p), p->nqueues, p->mtu);
 		cli_printf(x,
 			" %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-			" %" PRIu64 " %" PRIu64 "\n",
+			" %" PRIu64 " %" PRIu64 " %u\n",
 			s.ipackets, s.ibytes, s.imissed, s.ierrors, s.rx_nombuf, s.opackets,
-			s.obytes, s.oerrors);
+			s.obytes, s.oerrors, p->tso_segs);
 	}
 }
 

@@ -6,6 +6,7 @@ import re
 from lib import check, random_file, sh, sha256
 from test_capture import Recorder
 from pcapng import stream
+from test_cli import ask
 from test_start import refuse
 
 VIP4, VIP6, PEER4, PEER6 = "10.61.3.10", "fd61:3::10", "10.61.3.1", "fd61:3::1"
@@ -63,12 +64,14 @@ def test_transfer(net, tso):
     os.makedirs(net.file("put"))
     os.chmod(net.file("put"), 0o777)
     net.nginx([("b1", 8001)], ns=net.d)
-    p, _ = start(net, ["address %s/64" % VIP6, "offload on", "tso " + tso])
+    p, sock = start(net, ["address %s/64" % VIP6, "offload on", "tso " + tso])
     for host in (VIP4, "[%s]" % VIP6):
         for six in (False, True):
             down_and_up(net, "http://" + host, six)
     port = net.telemetry("/sluice/ports")["tap"]
     check((int(port["tso_segs"]) > 1) == (tso == "on"), "tso_segs: %s" % port["tso_segs"])
+    names, values = [line.split() for line in ask(sock, "show ports").strip().split("\n")]
+    check(int(dict(zip(names[1:], values))["tso_segs"]) == int(port["tso_segs"]), str(values))
     frames, segs, out = net.stat("tx_tso"), net.stat("tx_tso_segs"), net.stat("tcp_out")
     if tso == "on":  # a half of what was sent went over IPv4
         check(segs >= 2 * frames > 0, "%d segments in %d frames" % (segs, frames))
