@@ -342,6 +342,7 @@ def test_fixed(net):
          "port 'srv' : 'device' is fixed at start"),
         ("    address fd61:2::10/64\n", "", "port 'srv' : 'address' is fixed at start"),
         ("port srv\n", "port srv\n mtu 1400\n", "port 'srv' : 'mtu' is fixed at start"),
+        ("port srv\n", "port srv\n tso off\n", "port 'srv' : 'tso' is fixed at start"),
         ("port srv\n", "port srv\n kernel-tap sl1\n", "port 'srv' : 'kernel-tap' is fixed at start"),
         ("global\n", "global\n health-file /tmp/x\n", "'health-file' is fixed at start"),
         ("port srv\n", "port srv\n gateway 10.61.2.1\n", "'route' or 'gateway' is fixed at start"),
