@@ -161,6 +161,27 @@ test_lengths(void **state)
 	case_close(&sim);
 }
 
+/* A shorter segment ends its frame: behind it the device would cut elsewhere than the queue does. */
+static void
+test_short_inside(void **state)
+{
+	static const uint16_t want[] = { FULL, FULL, 600, FULL, FULL, 1 };
+	struct ep c = { 0 }, s = { 0 };
+
+	(void)state;
+	start(false, &c, &s);
+	ep_send(&c, 2 * FULL + 600);
+	ep_send(&c, 2 * FULL + 1);
+	run(&sim, 100 * MS);
+	assert_int_equal(s.got, 4 * FULL + 601);
+	assert_int_equal(seen.segs, SL_ARRAY_SIZE(want));
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(want); i++)
+		assert_int_equal(seen.len[i], want[i]);
+	assert_int_equal(frames(), 2);
+	clean();
+	case_close(&sim);
+}
+
 /* A segment that is alone, or smaller than what cards cut, leaves as ever. */
 static void
 test_single(void **state)
@@ -436,6 +457,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_joined, reset_conf),
 		cmocka_unit_test_setup(test_lengths, reset_conf),
+		cmocka_unit_test_setup(test_short_inside, reset_conf),
 		cmocka_unit_test_setup(test_single, reset_conf),
 		cmocka_unit_test_setup(test_bounds, reset_conf),
 		cmocka_unit_test_setup(test_fin, reset_conf),
