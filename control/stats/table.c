@@ -20,6 +20,14 @@ static const struct {
 #undef MARK
 };
 
+static const char csv_head[] = "# "
+#define F(sym, n, t, h) n ","
+#define MARK()          "-,"
+#include "control/stats/stat_fields.def"
+#undef F
+#undef MARK
+			       "\n";
+
 static uint32_t
 average(uint64_t sum, uint64_t n)
 {
@@ -363,27 +371,15 @@ stat_fill_listener(const struct stats_src *s, const struct listen_addr *l, struc
 /* ---- the three forms ---- */
 
 static void
-head(const struct field_out *o)
-{
-	field_puts(o, "# ");
-	for (int i = 0; i < ST_NR; i++) {
-		if (i == ST_SSL_SESS)
-			field_puts(o, "-,");
-		field_printf(o, "%s,", columns[i].name);
-	}
-	field_puts(o, "\n");
-}
-
-static void
 row_csv(const struct field *f, const struct field_out *o)
 {
 	for (int i = 0; i < ST_NR; i++) {
 		if (i == ST_SSL_SESS)
-			field_puts(o, "-,");
+			o->add(o->ctx, "-,", 2);
 		field_csv(o, &f[i]);
-		field_puts(o, ",");
+		o->add(o->ctx, ",", 1);
 	}
-	field_puts(o, "\n");
+	o->add(o->ctx, "\n", 1);
 }
 
 static void
@@ -509,7 +505,7 @@ stat_dump(const struct stats_src *s, const struct stat_query *q, const struct fi
 	struct dump d = { .q = q, .o = o };
 
 	if (q->form == FORM_CSV)
-		head(o);
+		o->add(o->ctx, csv_head, sizeof(csv_head) - 1);
 	else if (q->form == FORM_JSON)
 		field_puts(o, "[");
 	for (uint32_t i = 0; i < s->model->nproxies; i++) {
