@@ -14,9 +14,9 @@
 
 static const struct {
 	int pos;
-	const char *name, *tags;
+	const char *name, *tags, *help;
 } lines[INF_NR] = {
-#define I(pos, sym, name, tags) [INF_##sym] = { pos, name, tags },
+#define I(pos, sym, name, tags, help) [INF_##sym] = { pos, name, tags, help },
 #include "control/stats/info_fields.def"
 #undef I
 };
@@ -150,7 +150,7 @@ info_dump(const struct stats_src *s, enum stat_form form, bool desc, const struc
 			field_puts(o, "}");
 		}
 		if (form != FORM_JSON && desc)
-			field_printf(o, ":\"%s\"", lines[i].name);
+			field_printf(o, ":\"%s\"", lines[i].help);
 		if (form != FORM_JSON)
 			field_puts(o, "\n");
 		first = false;

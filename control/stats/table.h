@@ -15,7 +15,7 @@ enum stat_field {
 	ST_NR
 };
 enum info_field {
-#define I(pos, sym, name, tags) INF_##sym,
+#define I(pos, sym, name, tags, help) INF_##sym,
 #include "control/stats/info_fields.def"
 #undef I
 	INF_NR
