@@ -20,11 +20,13 @@ on_client(struct ev_loop *ev, struct ev_io *io, int events sl_unused)
 {
 	struct cli_listener *l = io->data;
 	struct cli *c = l->cli;
-	int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd;
 
-	if (fd < 0)
-		return;
-	cli_accept(c, fd, l->bind);
+	cli_turn_begin(c);
+	fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		cli_accept(c, fd, l->bind);
+	cli_turn_end(c);
 	// full: further clients wait in the backlog until one leaves (client.c starts us again)
 	for (uint32_t i = 0; c->stats.clients >= c->maxconn && i < c->nlisteners; i++)
 		ev_io_stop(ev, &c->listener[i].io);
@@ -96,6 +98,7 @@ cli_new(const struct cli_spec *s, struct cli **out, char *err, size_t size)
 	c->timeout_ms = g->cli_timeout_ms != 0 ? g->cli_timeout_ms : CLI_TIMEOUT_MS;
 	sl_list_init(&c->clients);
 	sl_list_init(&c->jobs);
+	cli_turns_init(c, g->cli_share);
 	if (s->io != NULL)
 		io_loop_handle(s->io, XMSG_SURVEYED, cli_surveyed, c);
 	for (uint32_t i = 0; i < g->ncli_binds; i++) {
@@ -130,6 +133,7 @@ cli_free(struct cli *c)
 	c->maxconn = 0; // no listener is started again
 	while (!sl_list_is_empty(&c->clients))
 		cli_client_free(sl_list_first(&c->clients, struct cli_client, node));
+	cli_turns_fini(c);
 	cli_jobs_free(c);
 	cli_capture_free(c);
 	if (c->s.io != NULL)
@@ -161,6 +165,7 @@ cli_set_model(struct cli *c, const struct model *m)
 	c->s.model = m;
 	c->maxconn = g->cli_maxconn != 0 ? g->cli_maxconn : CLI_MAXCONN;
 	c->timeout_ms = g->cli_timeout_ms != 0 ? g->cli_timeout_ms : CLI_TIMEOUT_MS;
+	cli_turns_set(c, g->cli_share);
 	for (uint32_t i = 0; i < c->nlisteners && i < g->ncli_binds; i++)
 		c->listener[i].bind = &g->cli_binds[i];
 }

@@ -4,7 +4,8 @@
  *
  * Runs on main, from its event loop: a command is a function that appends its answer to memory and
  * returns; sockets never block. A client's next command runs when the answer before it has left, so
- * that one that never reads costs one answer (at most CLI_ANSWER_MAX) and nobody waits for it.
+ * that one that never reads costs one answer (at most CLI_ANSWER_MAX) and nobody waits for it. All
+ * commands together get a share of main's time (turn.c).
  */
 #pragma once
 
@@ -85,5 +86,6 @@ void cli_reload_done(struct cli *c, uint32_t run, bool ok, struct sl_str message
 struct cli_stats {
 	uint32_t clients;
 	uint64_t accepted, commands, denied, cut;
+	uint64_t waited; // times that a client had to wait for its turn
 };
 void cli_get_stats(const struct cli *c, struct cli_stats *out);

@@ -14,8 +14,19 @@ struct cli_out {
 	bool cut; // more was to come
 };
 
+/* The time of main that commands may take; turn.c. */
+struct cli_turns {
+	struct sl_list waiting; // clients, by cli_client.turn
+	struct ev_timer timer;  // of the first of them
+	uint32_t share;         // per cent of a CPU; 100: as much as they want
+	double credit, burst;   // seconds of CPU time; below 0: used in advance
+	double filled;          // monotonic: the credit is of then
+	double began;           // CPU time from which on nothing is charged yet; 0: nothing runs
+};
+
 struct cli_client {
 	struct sl_list node;
+	struct sl_list turn; // in cli_turns.waiting, or by itself
 	struct cli *cli;
 	struct ev_io io;
 	struct ev_timer timer;
@@ -53,6 +64,7 @@ struct cli {
 	struct cli_stats stats;
 	struct sl_list clients;
 	struct sl_list jobs; // cli_survey.node
+	struct cli_turns turns;
 	struct capturing *capture; // the one that runs, or ends; NULL: none
 	uint32_t maxconn, timeout_ms;
 	uint32_t nlisteners;
@@ -126,7 +138,25 @@ void cli_jobs_free(struct cli *c);
 /* io_message_fn of XMSG_SURVEYED; ctx: struct cli. */
 void cli_surveyed(void *ctx, uint16_t worker, const struct xmsg *m);
 
+/* ---- turn.c ---- */
+/* share: per cent, "tune.cli.cpu-share". */
+void cli_turns_init(struct cli *c, uint32_t share);
+void cli_turns_fini(struct cli *c);
+void cli_turns_set(struct cli *c, uint32_t share);
+/* Around what is charged. */
+void cli_turn_begin(struct cli *c);
+void cli_turn_end(struct cli *c);
+/* May the client's next command run? False: it waits, and cli_client_turn() follows. */
+bool cli_turn_take(struct cli_client *c);
+static inline bool
+cli_turn_waits(const struct cli_client *c)
+{
+	return !sl_list_is_empty(&c->turn);
+}
+
 /* ---- client.c ---- */
+/* It may go on. The client may be gone afterwards. */
+void cli_client_turn(struct cli_client *c);
 /* Sends what there is; true: all of it has left. */
 bool cli_client_drained(struct cli_client *c);
 /* For workers, a reload, events, the end of a capture: no command of it is read meanwhile. */

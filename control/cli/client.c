@@ -4,7 +4,8 @@
  *
  * Runs on: main. Without "prompt" one line is answered and the connection closed, as HAProxy. A line
  * that ends in "<<" takes the lines up to an empty one as its payload. A client that is silent, or
- * does not read its answer, for the timeout is closed.
+ * does not read its answer, for the timeout is closed. When commands have used what they may, those
+ * that are complete wait for their turn (turn.c), and nothing more is read.
  */
 #include "control/cli/cli_priv.h"
 
@@ -47,6 +48,7 @@ cli_client_free(struct cli_client *c)
 	if (c->capture != NULL)
 		cli_capture_leave(c->capture);
 	sl_list_del(&c->node);
+	sl_list_del(&c->turn);
 	free(c->out.p);
 	free(c);
 	cli->stats.clients--;
@@ -224,7 +226,7 @@ cli_client_drained(struct cli_client *c)
 	return flush(c) && c->out.len == 0;
 }
 
-/* Runs what is complete, one line at a time, as long as answers leave. */
+/* Runs what is complete, one line at a time, as long as answers leave and it is this client's turn. */
 static void
 process(struct cli_client *c)
 {
@@ -234,6 +236,10 @@ process(struct cli_client *c)
 
 		if (c->out.len > 0 || cli_client_waits(c))
 			return; // the answer before has not left
+		if (c->in_len > 0 && !cli_turn_take(c)) {
+			want(c, 0);
+			return;
+		}
 		if (c->payload) {
 			if (!end_of_payload(c))
 				break;
@@ -260,6 +266,17 @@ process(struct cli_client *c)
 		too_long(c);
 }
 
+/* What it does is charged. */
+static void
+process_charged(struct cli_client *c)
+{
+	struct cli *cli = c->cli;
+
+	cli_turn_begin(cli);
+	process(c);
+	cli_turn_end(cli);
+}
+
 void
 cli_client_go_on(struct cli_client *c)
 {
@@ -269,7 +286,7 @@ cli_client_go_on(struct cli_client *c)
 	if (rest != NULL)
 		cli_run_line(c, rest, SL_STR_NULL);
 	if (line_done(c))
-		process(c);
+		process_charged(c);
 }
 
 /* Whatever a client says during its capture, and its end of file, means that it has enough. */
@@ -290,25 +307,18 @@ enough(struct cli_client *c)
 	cli_capture_stop(c->capture);
 }
 
-static void
-on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
+void
+cli_client_turn(struct cli_client *c)
 {
-	struct cli_client *c = io->data;
+	want(c, EV_READ);
+	process(c);
+}
+
+static void
+readable(struct cli_client *c)
+{
 	ssize_t n;
 
-	if ((events & EV_WRITE) != 0) {
-		if (!flush(c) || c->out.len > 0)
-			return;
-		if (c->job != NULL)
-			cli_job_drained(c->job);
-		else if (c->events != NULL)
-			cli_events_drained(c);
-		else if (c->capture != NULL)
-			cli_capture_drained(c->capture);
-		else
-			process(c);
-		return;
-	}
 	if (c->capture != NULL) {
 		enough(c);
 		return;
@@ -330,10 +340,36 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
 }
 
 static void
+on_io(struct ev_loop *ev sl_unused, struct ev_io *io, int events)
+{
+	struct cli_client *c = io->data;
+	struct cli *cli = c->cli;
+
+	if ((events & EV_WRITE) == 0) {
+		cli_turn_begin(cli);
+		readable(c);
+		cli_turn_end(cli);
+		return;
+	}
+	if (!flush(c) || c->out.len > 0)
+		return;
+	if (c->job != NULL)
+		cli_job_drained(c->job);
+	else if (c->events != NULL)
+		cli_events_drained(c);
+	else if (c->capture != NULL)
+		cli_capture_drained(c->capture);
+	else
+		process_charged(c);
+}
+
+static void
 on_timer(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 {
 	struct cli_client *c = t->data;
 
+	if (cli_turn_waits(c))
+		return; // it is ours to go on
 	if (!cli_client_waits(c) || c->out.len > 0)
 		cli_client_free(c); // silent, or does not read; a command that waits is neither
 }
@@ -356,9 +392,12 @@ cli_accept(struct cli *cli, int fd, const struct cli_bind *b)
 	c->io.data = c;
 	ev_timer_init(&c->timer, on_timer, 0., 0.);
 	c->timer.data = c;
+	sl_list_init(&c->turn);
 	sl_list_add_tail(&cli->clients, &c->node);
 	cli->stats.clients++;
 	cli->stats.accepted++;
-	ev_io_start(cli->s.ev, &c->io);
 	restart_timer(c);
+	// most have said what they want by now: a turn of the loop less
+	want(c, EV_READ);
+	readable(c);
 }

@@ -6,6 +6,8 @@
  */
 #include "control/cli/cli_priv.h"
 
+#include <inttypes.h>
+
 SL_KW_SECTION(cli_cmd);
 
 static struct registry commands;
@@ -203,6 +205,16 @@ do_sockets(struct cli_ctx *x)
 }
 
 static void
+do_counters(struct cli_ctx *x)
+{
+	const struct cli_stats *s = &x->cli->stats;
+
+	cli_msg(x, "# clients accepted commands denied cut waited");
+	cli_printf(x, "%u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		s->clients, s->accepted, s->commands, s->denied, s->cut, s->waited);
+}
+
+static void
 do_timeout(struct cli_ctx *x)
 {
 	struct sl_str w = x->n > 1 ? x->arg[1] : SL_STR("");
@@ -237,6 +249,8 @@ SL_CLI_COMMANDS(
 	{ "show cli level", CLI_USER, 0, 0, do_level, "",
 		"display the level of the current CLI session" },
 	{ "show cli sockets", CLI_OPER, 0, 0, do_sockets, "", "dump list of cli sockets" },
+	{ "show cli counters", CLI_OPER, 0, 0, do_counters, "",
+		"clients and commands, and how often one waited for its turn" },
 	{ "set timeout", CLI_USER, 0, 2, do_timeout, "[cli] <delay>", "change a timeout setting" },
 );
 // clang-format on

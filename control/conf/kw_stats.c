@@ -261,6 +261,17 @@ kw_maxconn(struct conf *c, const struct conf_args *a)
 	return 0;
 }
 
+static int
+kw_share(struct conf *c, const struct conf_args *a)
+{
+	uint64_t n;
+
+	if (conf_number(c, a->kw, a->word[0], 1, 100, &n) < 0)
+		return -EINVAL;
+	c->m->global.cli_share = (uint32_t)n;
+	return 0;
+}
+
 // clang-format off
 SL_CFG_GLOBAL(
 	{ "stats socket", CONF_GLOBAL, 1, CONF_MANY, kw_socket,
@@ -270,5 +281,7 @@ SL_CFG_GLOBAL(
 		"how long a client of the runtime API may be silent" },
 	{ "stats maxconn", CONF_GLOBAL, 1, 1, kw_maxconn, "<number>",
 		"clients of the runtime API at a time" },
+	{ "tune.cli.cpu-share", CONF_GLOBAL, 1, 1, kw_share, "<percent>",
+		"share of one CPU for commands of the runtime API; 100: no limit" },
 );
 // clang-format on

@@ -373,6 +373,7 @@ struct global_conf {
 	uint32_t ncli_binds;
 	uint32_t cli_timeout_ms;    // "stats timeout"
 	uint32_t cli_maxconn;       // "stats maxconn"
+	uint32_t cli_share;         // "tune.cli.cpu-share": per cent
 	const struct tcp_conf *tcp; // "tune.tcp.*" (tcp/tcp.h); NULL: all as it is by default
 };
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/cli/cli_priv.h"
@@ -81,6 +82,7 @@ open_env(struct env *e, enum cli_level level)
 	*e = (struct env){ .cli = { .maxconn = 10, .timeout_ms = 10000 } };
 	e->cli.s.ev = ev_loop_new(EVFLAG_AUTO);
 	sl_list_init(&e->cli.clients);
+	cli_turns_init(&e->cli, 100);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
 	(void)fcntl(p[0], F_SETFL, O_NONBLOCK);
 	(void)fcntl(p[1], F_SETFL, O_NONBLOCK);
@@ -94,6 +96,7 @@ close_env(struct env *e)
 	close(e->fd);
 	while (!sl_list_is_empty(&e->cli.clients))
 		cli_client_free(sl_list_first(&e->cli.clients, struct cli_client, node));
+	cli_turns_fini(&e->cli);
 	ev_loop_destroy(e->cli.s.ev);
 }
 
@@ -290,6 +293,120 @@ test_master(void **state sl_unused)
 	}
 }
 
+/* ---- turns ---- */
+
+/* So little in all that it is burnt within a slice of the kernel's, however busy the machine is. */
+#define BURN_S  0.0002
+#define BURST_S 0.0005
+#define SHARE   1
+
+static double
+cpu_s(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void
+do_burn(struct cli_ctx *x)
+{
+	double end = cpu_s(CLOCK_THREAD_CPUTIME_ID) + BURN_S;
+
+	while (cpu_s(CLOCK_THREAD_CPUTIME_ID) < end)
+		;
+	cli_msg(x, "ash");
+}
+
+static uint32_t
+count_of(const char *text, const char *word)
+{
+	uint32_t n = 0;
+
+	while ((text = strstr(text, word)) != NULL) {
+		n++;
+		text++;
+	}
+	return n;
+}
+
+/*
+ * One that asks too much gets the share of the CPU and no more; whoever asks beside it is answered
+ * before it is done; without a limit nobody waits.
+ */
+static void
+test_turns(void **state sl_unused)
+{
+	enum { N = 20 };
+
+	for (int limited = 0; limited < 2; limited++) {
+		char out[4096] = "", text[512] = "prompt\n", beside[64] = "";
+		double began = cpu_s(CLOCK_MONOTONIC), wall, least;
+		uint32_t when = 0;
+		struct env e;
+		size_t n = 0;
+		int p[2];
+
+		open_env(&e, CLI_ADMIN);
+		if (limited) {
+			cli_turns_set(&e.cli, SHARE);
+			e.cli.turns.burst = e.cli.turns.credit = BURST_S;
+		}
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p), 0);
+		cli_accept(&e.cli, p[0], &(struct cli_bind){ .level = CLI_OPER });
+		for (size_t i = 0, at = strlen(text); i < N; i++)
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "burn\n");
+		assert_int_equal(write(e.fd, text, strlen(text)), strlen(text));
+		while (count_of(out, "ash") < N && cpu_s(CLOCK_MONOTONIC) < began + 30.) {
+			ssize_t r;
+
+			ev_run(e.cli.s.ev, EVRUN_NOWAIT);
+			r = read(e.fd, out + n, sizeof(out) - 1 - n);
+			if (r <= 0)
+				continue;
+			if (n == 0)
+				assert_int_equal(write(p[1], "show cli level\n", 15), 15);
+			out[n += (size_t)r] = '\0';
+			if (beside[0] == '\0' && read(p[1], beside, sizeof(beside) - 1) > 0)
+				when = count_of(out, "ash");
+		}
+		wall = cpu_s(CLOCK_MONOTONIC) - began;
+		least = (N * BURN_S - 2 * BURST_S - BURN_S) * 100 / SHARE;
+		assert_int_equal(count_of(out, "ash"), N);
+		assert_true((e.cli.stats.waited > 0) == (limited != 0));
+		if (limited && (wall < least || when == 0 || when >= N))
+			fail_msg("%.3f s, at least %.3f; answered beside after %u", wall, least,
+				when);
+		assert_true(!limited || strcmp(beside, "operator\n\n") == 0);
+		close(p[1]);
+		close_env(&e);
+	}
+}
+
+/* Who leaves while waiting is forgotten. */
+static void
+test_turn_leaves(void **state sl_unused)
+{
+	struct env e;
+
+	open_env(&e, CLI_ADMIN);
+	cli_turns_set(&e.cli, 1);
+	e.cli.turns.credit = -0.001;
+	assert_string_equal(talk(&e, "show cli level\n", 100), "");
+	assert_false(sl_list_is_empty(&e.cli.turns.waiting));
+	cli_client_free(sl_list_first(&e.cli.clients, struct cli_client, node));
+	assert_true(sl_list_is_empty(&e.cli.turns.waiting));
+	ev_run(e.cli.s.ev, 0); // the timer finds nobody
+	close_env(&e);
+}
+
+// clang-format off
+SL_CLI_COMMANDS(
+	{ "burn", CLI_ADMIN, 0, 0, do_burn, "", "takes main's time" },
+);
+// clang-format on
+
 int
 main(void)
 {
@@ -301,6 +418,8 @@ main(void)
 		cmocka_unit_test(test_generations),
 		cmocka_unit_test(test_master),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_turn_leaves),
 	};
 
 	signal(SIGPIPE, SIG_IGN); // as the daemon
