@@ -200,7 +200,7 @@ expand(struct lexer *lx, uint32_t at)
 			def.len = (uint32_t)(s.p + i - def.p);
 		}
 		if (i >= s.len || s.p[i] != '}')
-			return fail(lx, "unmatched brace in environment variable name", begin);
+			return fail(lx, "unmatched brace in environment variable name", begin - 1);
 		i++;
 	}
 	v = variable(lx, name, buf);

@@ -345,7 +345,8 @@ lex_failed(struct conf *c, int rc, struct sl_str line, const struct lex_err *err
 	}
 	while (skip < err->at && (line.p[skip] == ' ' || line.p[skip] == '\t'))
 		skip++;
-	conf_error(c, "%s at position %u:\n  %.*s\n  %*s", err->what, err->at - skip + 1,
+	// as HAProxy: the position in the line, which is shown without its indentation
+	conf_error(c, "%s at position %u:\n  %.*s\n  %*s", err->what, err->at + 1,
 		(int)sl_min(line.len - skip, 400u), line.p + skip, (int)(err->at - skip + 1), "^");
 }
 

@@ -417,7 +417,7 @@ static const struct text_case errors[] = {
 	{ __LINE__, ".if nope\n.endif\n", "unparsable conditional expression 'nope'" },
 	{ __LINE__, ".alert \"no way\"\n", "'no way'" },
 	{ __LINE__, ".foo\n", "unknown keyword '.foo'" },
-	{ __LINE__, "global\n node \"a\n", "unmatched quote at position 6:\n  node \"a\n       ^" },
+	{ __LINE__, "global\n node \"a\n", "unmatched quote at position 7:\n  node \"a\n       ^" },
 	{ __LINE__, "global\n zero-warning\n" DEFAULTS "frontend f\n", "'zero-warning' is set" },
 };
 

@@ -71,9 +71,9 @@ static const struct {
 	{ __LINE__, "\"$\"", NULL, "forbidden first char in environment variable name", 2 },
 	{ __LINE__, "\"$", NULL, "forbidden first char in environment variable name", 2 },
 	{ __LINE__, "\"${}\"", NULL, "forbidden first char in environment variable name", 3 },
-	{ __LINE__, "\"${A\"", NULL, "unmatched brace in environment variable name", 3 },
-	{ __LINE__, "\"${A-x\"", NULL, "unmatched brace in environment variable name", 3 },
-	{ __LINE__, "\"${A[*]", NULL, "unmatched brace in environment variable name", 3 },
+	{ __LINE__, "\"${A\"", NULL, "unmatched brace in environment variable name", 2 },
+	{ __LINE__, "\"${A-x\"", NULL, "unmatched brace in environment variable name", 2 },
+	{ __LINE__, "\"${A[*]", NULL, "unmatched brace in environment variable name", 2 },
 };
 
 static int
