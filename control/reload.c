@@ -97,6 +97,7 @@ free_next(struct reload *r)
 	checks_next_free(r->checks);
 	r->checks = NULL;
 	log_abandon(r->d->log);
+	cli_abandon(r->d->cli);
 	conf_free(r->next);
 	r->next = NULL;
 }
@@ -244,7 +245,7 @@ switch_main(struct daemon *d, struct model *m)
 	d->stats_spec.model = m;
 	stats_publish(m);
 	stats_set_model(d->stats, m);
-	cli_set_model(d->cli, m);
+	cli_commit(d->cli, m);
 }
 
 /* What commands said of a frontend that is another one now; one that was shut down is back. */
@@ -376,6 +377,8 @@ prepare(struct reload *r)
 	if (rc < 0)
 		return rc;
 	rc = log_prepare(d->log, &lc, e->text, sizeof(e->text));
+	if (rc == 0)
+		rc = cli_prepare(d->cli, r->next, e->text, sizeof(e->text));
 	if (rc < 0)
 		return rc;
 	r->checks = checks_prepare(r->next);
@@ -404,7 +407,11 @@ on_loaded(void *ctx, struct model *m, struct sl_str text)
 		memcpy(r->text, text.p, text.len);
 	say_messages(r, text);
 	if (m == NULL) {
-		refuse(r, NULL);
+		// the loader is a thread of this process
+		refuse(r,
+			r->d->model->global.chroot.len > 0
+				? "'chroot': the files were looked for inside of it, by the same names"
+				: NULL);
 		return;
 	}
 	if (atomic_load_explicit(&r->d->lc[0]->asked_stop_accept, memory_order_relaxed)) {
@@ -459,11 +466,6 @@ begin(struct reload *r)
 	daemon_tell_systemd(d, text);
 	daemon_say(d, SL_NOTICE, "reloading: generation %u is being loaded", s.generation);
 	r->step = STEP_LOADING;
-	if (g->chroot.len > 0) { // the loader is a thread of this process
-		refuse(r, "'chroot' keeps the files of the configuration out of reach: restart, or "
-			  "leave 'chroot' out");
-		return;
-	}
 	rc = loader_start(&s, &r->loader);
 	if (rc < 0)
 		refuse(r, "no memory for the loader's thread");

@@ -68,21 +68,6 @@ numbers_differ(const struct global_conf *a, const struct global_conf *b, char *e
 }
 
 static bool
-same_sockets(const struct global_conf *a, const struct global_conf *b)
-{
-	if (a->ncli_binds != b->ncli_binds)
-		return false;
-	for (uint32_t i = 0; i < a->ncli_binds; i++) {
-		const struct cli_bind *x = &a->cli_binds[i], *y = &b->cli_binds[i];
-
-		if (!sl_str_eq(x->text, y->text) || x->mode != y->mode || x->uid != y->uid ||
-			x->gid != y->gid || x->level != y->level)
-			return false;
-	}
-	return true;
-}
-
-static bool
 same_tcp(const struct global_conf *a, const struct global_conf *b)
 {
 	struct tcp_conf x, y;
@@ -258,8 +243,6 @@ reload_fixed(const struct model *now, const struct model *next, uint32_t maxconn
 		return differs(err, size, "pidfile", "");
 	if (!same_tcp(a, b))
 		return differs(err, size, "tune.tcp.*", "");
-	if (!same_sockets(a, b))
-		return differs(err, size, "stats socket", "");
 	if (b->maxconn <= maxconn)
 		return false;
 	snprintf(err, size,

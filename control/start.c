@@ -359,8 +359,7 @@ cli_up(struct daemon *d)
 	rc = cli_init(&dup);
 	if (rc < 0)
 		return daemon_fail(d, rc, dup != NULL ? dup : "no memory for the runtime API");
-	rc = cli_new(&s, &d->cli, d->err.text, sizeof(d->err.text));
-	return rc == -ENOENT ? 0 : rc;
+	return cli_new(&s, &d->cli, d->err.text, sizeof(d->err.text));
 }
 
 static void

@@ -65,8 +65,8 @@ struct cli_spec {
 };
 
 /*
- * Opens the sockets of s->model and serves them. 0 and *out; -ENOENT: no socket is configured (*out
- * NULL, not an error); -Exxx with a sentence in err that names the socket.
+ * Opens the sockets of s->model, if there are any, and serves them. 0 and *out; -Exxx with a sentence in
+ * err that names the socket.
  */
 int cli_new(const struct cli_spec *s, struct cli **out, char *err, size_t size);
 /*
@@ -78,8 +78,14 @@ void cli_free(struct cli *c);
 /* Checks and sorts the table of commands, once; -EEXIST as registry_open(). */
 int cli_init(const char **dup);
 
-/* Another generation is served. Its "stats socket" lines are those of before. */
-void cli_set_model(struct cli *c, const struct model *m);
+/*
+ * Another generation is to be served: opens the sockets that only m has. 0, or -Exxx with a sentence in
+ * err. Either cli_commit() or cli_abandon() follows, in any case.
+ */
+int cli_prepare(struct cli *c, const struct model *m, char *err, size_t size);
+void cli_abandon(struct cli *c); // NULL, and twice, is fine
+/* m is served: its sockets are. Clients stay, with the level that they have. */
+void cli_commit(struct cli *c, const struct model *m);
 /* Reload `run` has ended: its messages, and whether it is served now, to those who asked. */
 void cli_reload_done(struct cli *c, uint32_t run, bool ok, struct sl_str messages);
 

@@ -52,6 +52,7 @@ struct cli_client {
 };
 
 struct cli_listener {
+	struct sl_list node;
 	struct cli *cli;
 	const struct cli_bind *bind;
 	struct ev_io io;
@@ -67,8 +68,8 @@ struct cli {
 	struct cli_turns turns;
 	struct capturing *capture; // the one that runs, or ends; NULL: none
 	uint32_t maxconn, timeout_ms;
-	uint32_t nlisteners;
-	struct cli_listener *listener;
+	struct sl_list listeners; // in the order of the lines
+	struct sl_list fresh;     // opened for the next model
 };
 
 /* What a command gets. */
@@ -137,6 +138,13 @@ void cli_job_leave(struct cli_job *j);
 void cli_jobs_free(struct cli *c);
 /* io_message_fn of XMSG_SURVEYED; ctx: struct cli. */
 void cli_surveyed(void *ctx, uint16_t worker, const struct xmsg *m);
+
+/* ---- listen.c ---- */
+/* Starts or stops accepting, by whether there is room for a client. */
+void cli_listen_go(struct cli *c);
+/* After cli_prepare() of m. */
+void cli_listen_follow(struct cli *c, const struct model *m);
+void cli_listen_end(struct cli *c);
 
 /* ---- turn.c ---- */
 /* share: per cent, "tune.cli.cpu-share". */

@@ -37,7 +37,6 @@ void
 cli_client_free(struct cli_client *c)
 {
 	struct cli *cli = c->cli;
-	bool was_full = cli->stats.clients >= cli->maxconn;
 
 	ev_io_stop(cli->s.ev, &c->io);
 	ev_timer_stop(cli->s.ev, &c->timer);
@@ -52,8 +51,8 @@ cli_client_free(struct cli_client *c)
 	free(c->out.p);
 	free(c);
 	cli->stats.clients--;
-	for (uint32_t i = 0; was_full && i < cli->nlisteners; i++)
-		ev_io_start(cli->s.ev, &cli->listener[i].io);
+	if (cli->stats.clients + 1 == cli->maxconn)
+		cli_listen_go(cli);
 }
 
 /* false: the client is gone. */

@@ -195,8 +195,8 @@ static void
 do_sockets(struct cli_ctx *x)
 {
 	cli_msg(x, "# socket lvl processes");
-	for (uint32_t i = 0; i < x->cli->nlisteners; i++) {
-		const struct cli_bind *b = x->cli->listener[i].bind;
+	sl_list_foreach(n, &x->cli->listeners) {
+		const struct cli_bind *b = sl_list_entry(n, struct cli_listener, node)->bind;
 		bool bare = b->kind == CLI_BIND_UNIX && b->text.len > 0 && b->text.p[0] == '/';
 
 		cli_printf(x, "%s%.*s %s all\n", bare ? "unix@" : "", SL_STR_ARG(b->text),

@@ -334,7 +334,6 @@ def test_fixed(net):
         ("global\n", "global\n gid 7\n", "'group' or 'gid' is fixed at start"),
         ("global\n", "global\n chroot /tmp\n", "'chroot' is fixed at start"),
         ("global\n", "global\n tune.tcp.delack 20ms\n", "'tune.tcp.*' is fixed at start"),
-        ("level admin", "level operator", "'stats socket' is fixed at start"),
         ("global\n", "global\n maxconn 10000000\n", "'maxconn 10000000' is more than"),
         ("global\n", "global\n setenv RELOAD_TEST 1\n", "the environment is fixed at start"),
         ("--file-prefix=", "--no-pci --file-prefix=", "'dpdk-eal' is fixed at start"),
@@ -608,3 +607,68 @@ def test_binds(net):
     out = cli(sock, "reload")
     check(out.startswith("Success=0") and "'v4v6' and 'v6only' of a 'bind' that stays are fixed" in out, out)
     net.stop_sluice(p)
+
+
+def test_stats_sockets(net):
+    """'stats socket' lines come, go and change by reload; clients stay, and what fails changes nothing."""
+    one, two = net.file("one.sock"), net.file("two.sock")
+    text = ("global\n%s    stats socket %s level admin mode 600\ndefaults\n    mode http\n"
+            "    timeout client 5s\nfrontend f\n    bind 127.0.0.1:80\n    http-request return status 200\n")
+
+    def reload(sock, extra, path, **change):
+        conf = text % (extra, path)
+        for was, now in change.items():
+            conf = conf.replace("mode 600" if was == "mode" else "level admin", now)
+        net.write("sluice.cfg", conf)
+        return cli(sock, "reload")
+
+    def sockets(sock):
+        return [x.rsplit(" ", 1)[0] for x in cli(sock, "show cli sockets").splitlines()[1:] if x]
+
+    def connects(path):
+        s = socket.socket(socket.AF_UNIX)
+        with s:
+            return s.connect_ex(path) == 0
+
+    p = net.sluice(text % ("", one))
+    stays = socket.socket(socket.AF_UNIX)
+    stays.connect(one)
+    stays.sendall(b"prompt\n")
+    stays.settimeout(10)
+    check(stays.recv(100) == b"\n> ", "no prompt")
+    # another one, and one of TCP: both there before the answer of the reload
+    out = reload(one, "    stats socket 127.0.0.1:9999 level user\n", two)
+    check(out.startswith("Success=1"), out)
+    check(sockets(two) == ["127.0.0.1:9999 user", "unix@%s admin" % two], sockets(two))
+    check(not os.path.exists(one) and connects(two), "the first one is left")
+    _, tcp = sh(["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9999; echo show cli level >&3; cat <&3"], ns=net.d)
+    check(tcp == "user\n\n", tcp)
+    stays.sendall(b"show cli level\n")
+    check(stays.recv(100) == b"admin\n\n> ", "who was connected is not served any more")
+    stays.close()
+    # rights and level of one that stays
+    check(os.stat(two).st_mode & 0o777 == 0o600, oct(os.stat(two).st_mode))
+    inode = os.stat(two).st_ino
+    out = reload(two, "", two, mode="mode 660 user nobody")
+    check(out.startswith("Success=1"), out)
+    st = os.stat(two)
+    check((st.st_mode & 0o777, st.st_uid, st.st_ino) == (0o660, 65534, inode), "%s" % (st,))
+    check(sockets(two) == ["unix@%s admin" % two], sockets(two))
+    # what cannot be opened is said, and all is as before; nothing of the attempt is left
+    out = reload(two, "    stats socket %s\n" % one, net.file("none/x.sock"))
+    check(out.startswith("Success=0") and "stats socket '%s': cannot listen: No such file or directory"
+          % net.file("none/x.sock") in out, out)
+    check(sockets(two) == ["unix@%s admin" % two] and not os.path.exists(one), sockets(two))
+    # the level last: then nobody may reload by command any more
+    check(reload(two, "", two, level="level operator").startswith("Success=1"), "refused")
+    check(cli(two, "reload") == "Permission denied\n\n", "still admin")
+    # without any, and back by signal
+    net.write("sluice.cfg", (text % ("", two)).replace("    stats socket", "    # stats socket"))
+    p.send(signal.SIGHUP)
+    wait_for("the socket's end", lambda: not os.path.exists(two))
+    net.write("sluice.cfg", text % ("", one))
+    p.send(signal.SIGHUP)
+    wait_for("the socket", lambda: os.path.exists(one))
+    check(sockets(one) == ["unix@%s admin" % one], sockets(one))
+    net.stop_sluice(p)
+    check(not os.path.exists(one), "the file is left")

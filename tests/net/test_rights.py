@@ -130,17 +130,27 @@ def test_reload(net):
 
 
 def test_chroot(net):
-    """With another root: it serves, and systemd still hears of it."""
+    """With another root: it serves, and loads again what is in there by the same names."""
     empty = net.file("empty")
     os.mkdir(empty)
+    os.chmod(empty, 0o755)
     # LeakSanitizer looks into /proc, which is not in there
     no_leaks = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
-    p = net.sluice(conf(net, "af_packet", "    chroot %s\n" % empty), env=no_leaks)
+    text = conf(net, "af_packet", "    chroot %s\n" % empty)
+    p = net.sluice(text, env=no_leaks)
     check(", in %s" % empty in p.log(), p.log())
     check(os.path.samefile("/proc/%d/root" % daemon(p), empty), "root")
     os.kill(p.pid, signal.SIGUSR2)
-    wait_for("the refusal", lambda: "'chroot' keeps the files" in p.log(), 10)
+    wait_for("the refusal", lambda: "'chroot': the files were looked for inside of it" in p.log(), 10)
     check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
+    for path, content in ((net.file("sluice.cfg"), text.replace('"own"', '"other"')),
+                          ("/etc/passwd", "nobody:x:65534:65534:::\n"), ("/etc/group", "nogroup:x:65534:\n")):
+        os.makedirs(empty + os.path.dirname(path), exist_ok=True)
+        with open(empty + path, "w") as f:
+            f.write(content)
+        os.chmod(empty + path, 0o644)
+    os.kill(p.pid, signal.SIGUSR2)
+    wait_for("the other answer", lambda: net.curl("http://%s/own" % VIP4)[1] == "other", 20)
     net.stop_sluice(p)
     check(not os.path.exists(net.file("web.sock")), "a socket is left")
     p = net.sluice(conf(net, "af_packet", "    chroot %s/none\n" % empty), ready=False)

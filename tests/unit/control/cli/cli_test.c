@@ -82,6 +82,7 @@ open_env(struct env *e, enum cli_level level)
 	*e = (struct env){ .cli = { .maxconn = 10, .timeout_ms = 10000 } };
 	e->cli.s.ev = ev_loop_new(EVFLAG_AUTO);
 	sl_list_init(&e->cli.clients);
+	sl_list_init(&e->cli.listeners);
 	cli_turns_init(&e->cli, 100);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
 	(void)fcntl(p[0], F_SETFL, O_NONBLOCK);
