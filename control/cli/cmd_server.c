@@ -207,7 +207,7 @@ do_health(struct cli_ctx *x)
 
 	if (srv != NULL && servers_enable_checks(checks_of(x), srv, x->priv != 0) < 0 &&
 		x->priv != 0)
-		cli_msg(x, "Health checks are not configured on this server, cannot enable.");
+		cli_msg(x, "Health check was not configured on this server, cannot enable.");
 }
 
 /* There are none to switch. */

@@ -142,7 +142,9 @@ state_line(struct cli_ctx *x, const struct server *srv)
 	servers_view(x->cli->s.checks, srv, &v);
 	op = v.state == SRV_DOWN || v.state == SRV_MAINT ? 0 : v.stopping ? 3 : 2;
 	if ((v.admin & SRV_ADM_MAINT) != 0)
-		admin |= srv->disabled ? 0x04 : 0x01;
+		admin |= 0x01;
+	if (srv->disabled) // in the configuration; it stays so
+		admin |= 0x04;
 	if ((v.admin & SRV_ADM_DRAIN) != 0)
 		admin |= 0x08;
 	result = !v.has_result ? 0 : v.check_ok ? 3 : 2;
@@ -151,7 +153,8 @@ state_line(struct cli_ctx *x, const struct server *srv)
 	cli_printf(x, "%u %.*s %u %.*s %s %u %u %u %u %u %u %u %u %u 0 0 0 - %u - 0 0 - - 0\n",
 		srv->be->id, SL_STR_ARG(srv->be->name), srv->id, SL_STR_ARG(srv->name), ip, op,
 		admin, v.weight, v.iweight, v.lastchg_s, servers_check_code(&v), result,
-		v.checked ? v.health : 0, v.checked ? (v.paused ? 0x1au : 0x6u) : 0u,
+		v.checked ? v.health : 0,
+		v.checked ? (v.paused ? 0x1au : 0x6u) : srv->disabled ? 0x8u : 0u,
 		v.addr.port);
 }
 
@@ -227,9 +230,9 @@ SL_CLI_COMMANDS(
 		"report counters for each proxy and server" },
 	{ "show schema json", CLI_USER, 0, CLI_MANY, do_schema, "",
 		"report schema used for stats" },
-	{ "show backend", CLI_USER, 0, 0, do_backend, "",
+	{ "show backend", CLI_USER, 0, CLI_MANY, do_backend, "",
 		"list backends in the current running config" },
-	{ "show version", CLI_USER, 0, 0, do_version, "",
+	{ "show version", CLI_USER, 0, CLI_MANY, do_version, "",
 		"show version of the current process" },
 	{ "show env", CLI_OPER, 0, 1, do_env, "[var]",
 		"dump environment variables known to the process" },

@@ -42,6 +42,20 @@ matches(const struct cli_cmd *cmd, const struct sl_str *word, uint32_t n)
 	return true;
 }
 
+static bool
+has_match(const struct cli_ctx *x, const struct sl_str *word, uint32_t n)
+{
+	const struct registry *r = cli_registry();
+
+	for (uint32_t i = 0; i < r->count && n > 0; i++) {
+		const struct cli_cmd *cmd = r->rows[i];
+
+		if (cmd->level <= x->client->level && matches(cmd, word, n))
+			return true;
+	}
+	return false;
+}
+
 static void
 line(struct cli_ctx *x, const struct cli_cmd *cmd)
 {
@@ -55,13 +69,10 @@ void
 cli_help(struct cli_ctx *x, const struct sl_str *word, uint32_t n, bool unknown)
 {
 	const struct registry *r = cli_registry();
-	bool any = false;
+	bool any = has_match(x, word, n);
 
-	for (uint32_t i = 0; i < r->count && !any; i++) {
-		const struct cli_cmd *cmd = r->rows[i];
-
-		any = n > 0 && cmd->level <= x->client->level && matches(cmd, word, n);
-	}
+	while (!any && n > 1) // by as many words as there are commands for
+		any = has_match(x, word, --n);
 	if (unknown && !any)
 		cli_msg(x, "Unknown command. Please enter one of the following commands only :");
 	else if (unknown)

@@ -397,7 +397,6 @@ row_typed(const struct field *f, const struct field_out *o, bool desc)
 			field_printf(o, ":\"%s\"", columns[i].help);
 		field_puts(o, "\n");
 	}
-	field_puts(o, "\n");
 }
 
 static void
