@@ -101,6 +101,10 @@ emit(struct log *l, const struct log_set *s, const struct line *x)
 
 		if ((x->mask >> i & 1) == 0 || x->level > t->level)
 			continue;
+		if (r == NULL && sink_is_stuck(s->out[i]->sink)) {
+			sink_lose(s->out[i]->sink);
+			continue;
+		}
 		sl_buf_init(&b, mem, sizeof(mem));
 		h.level = sl_max(x->level, (enum sl_level)t->min_level);
 		log_head(&b, t, &h);
@@ -115,6 +119,26 @@ emit(struct log *l, const struct log_set *s, const struct line *x)
 		one_line(&b);
 		ring_push(r, b.p, b.len);
 	}
+}
+
+/*
+ * Nobody takes a line now: it is lost for each of those whom it was for, without being written. A target
+ * that does not read must not cost more than one that does.
+ */
+static bool
+all_stuck(const struct log_set *s, uint32_t mask, enum sl_level level)
+{
+	for (int lose = 0; lose < 2; lose++) {
+		for (uint32_t i = 0; i < s->ntargets; i++) {
+			if ((mask >> i & 1) == 0 || level > s->target[i].level)
+				continue;
+			if (lose)
+				sink_lose(s->out[i]->sink);
+			else if (s->out[i]->ring != NULL || !sink_is_stuck(s->out[i]->sink))
+				return false;
+		}
+	}
+	return true;
 }
 
 /* What waits in streams, and who waits for rings. */
@@ -224,13 +248,16 @@ emit_record(struct log *l, const struct model *m, const struct logrec *r)
 	struct line x = { .mask = fe != NULL ? fe->log_mask : UINT32_MAX,
 		.level = (enum sl_level)r->level,
 		.tag = fe != NULL ? fe->log_tag : SL_STR_NULL };
+	const struct log_set *set = set_of(l, r->generation);
 	char text[LOG_LINE], sd[LOG_LINE];
 
+	if (all_stuck(set, x.mask, x.level))
+		return;
 	x.text = sl_str_make(text, log_format(&e, r, text, sizeof(text)));
 	if (x.text.len == 0) // as HAProxy: a format may give nothing
 		return;
 	x.sd = sl_str_make(sd, log_structured(&e, r, sd, sizeof(sd)));
-	emit(l, set_of(l, r->generation), &x);
+	emit(l, set, &x);
 }
 
 uint32_t

@@ -19,6 +19,9 @@ struct sink {
 	bool sock;  // send() instead of write()
 	bool dead;  // the reader is gone
 	bool dgram; // one datagram per line, to `to`
+	bool full;  // of bytes: a line found no room, and none has left since
+	uint32_t refused;     // datagrams in a row
+	uint64_t rests_until; // of the monotonic clock, in ns: is not asked before
 	struct sockaddr_storage to;
 	socklen_t to_len;
 	uint32_t head, len;
@@ -33,6 +36,9 @@ int sink_open_dgram(struct sink *s, const struct ip_port *to);
 void sink_close(struct sink *s);
 /* A whole line, newline included: taken whole or dropped whole. */
 void sink_line(struct sink *s, const char *line, uint32_t len);
+/* It would take no line now: one need not be written. Whoever does not calls sink_lose(). */
+bool sink_is_stuck(const struct sink *s);
+void sink_lose(struct sink *s);
 /* Writes what it takes now; true when nothing is left. */
 bool sink_flush(struct sink *s);
 

@@ -5,16 +5,21 @@
  * Runs on: main. O_NONBLOCK belongs to the open file, which the shell and other processes share, so
  * pipes and terminals are opened again for ourselves; sockets are written with MSG_DONTWAIT;
  * regular files never block. What the reader does not take waits in 64 KiB, then whole lines are
- * dropped and counted. A datagram that the kernel does not take at once is dropped and counted.
+ * dropped and counted. A datagram that the kernel does not take at once is dropped and counted; where
+ * that happened REFUSED_MAX times in a row nobody reads, and the kernel is asked again after REST_NS.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/io/io.h"
 #include "control/log/log_priv.h"
+
+#define REFUSED_MAX 256u      // a burst of lines may find the queue of a reader full so often
+#define REST_NS     20000000u // less than a person who starts the reader again notices
 
 static ssize_t
 put(struct sink *s, const char *p, size_t n)
@@ -42,6 +47,7 @@ sink_flush(struct sink *s)
 			s->len = 0;
 			break;
 		}
+		s->full = false;
 		s->head += (uint32_t)w;
 		s->len -= (uint32_t)w;
 	}
@@ -58,10 +64,41 @@ on_writable(struct ev_loop *ev sl_unused, struct ev_io *w, int events sl_unused)
 	sink_flush(w->data);
 }
 
-static void
-lost(struct sink *s)
+static uint64_t
+coarse_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+void
+sink_lose(struct sink *s)
 {
 	atomic_fetch_add_explicit(&s->lost, 1, memory_order_relaxed);
+}
+
+bool
+sink_is_stuck(const struct sink *s)
+{
+	return s->dead || s->full || (s->refused >= REFUSED_MAX && coarse_ns() < s->rests_until);
+}
+
+static void
+datagram(struct sink *s, const char *line, uint32_t len)
+{
+	if (sendto(s->fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&s->to,
+		    s->to_len) >= 0) {
+		s->refused = 0;
+		atomic_fetch_add_explicit(&s->lines, 1, memory_order_relaxed);
+		return;
+	}
+	sink_lose(s);
+	if (++s->refused >= REFUSED_MAX) {
+		s->refused = REFUSED_MAX;
+		s->rests_until = coarse_ns() + REST_NS;
+	}
 }
 
 void
@@ -69,17 +106,17 @@ sink_line(struct sink *s, const char *line, uint32_t len)
 {
 	uint32_t at, n;
 
-	if (s->dgram) {
-		if (s->dead ||
-			sendto(s->fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL,
-				(struct sockaddr *)&s->to, s->to_len) < 0)
-			lost(s);
-		else
-			atomic_fetch_add_explicit(&s->lines, 1, memory_order_relaxed);
+	if (sink_is_stuck(s)) {
+		sink_lose(s);
 		return;
 	}
-	if (s->dead || len > SINK_BUF - s->len) {
-		lost(s);
+	if (s->dgram) {
+		datagram(s, line, len);
+		return;
+	}
+	if (len > SINK_BUF - s->len) {
+		s->full = true;
+		sink_lose(s);
 		return;
 	}
 	at = (s->head + s->len) % SINK_BUF;

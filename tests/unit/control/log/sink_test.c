@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/log/log_priv.h"
@@ -201,11 +202,65 @@ test_datagrams(void **state)
 	close(fd);
 }
 
+/* Who does not read is not asked for each line, and is found again soon after. */
+static void
+test_rest(void **state)
+{
+	static struct host_sock hs = { .fd = -1, .name = "\0sluice-sink-rest", .len = 17 };
+	struct ip_port to = { .ip.family = ADDR_UNIX, .host = true };
+	const struct timespec rest = { .tv_nsec = 40000000 };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	struct sink *s = calloc(2, sizeof(*s));
+	struct fix *f = *state;
+	char line[1024] = "";
+	uint64_t lost;
+
+	memcpy(un.sun_path, hs.name, hs.len);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un,
+				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + hs.len)),
+		0);
+	to.ip.q[0] = (uintptr_t)&hs;
+	assert_int_equal(sink_open_dgram(&s[0], &to), 0);
+	assert_false(sink_is_stuck(&s[0]));
+	for (int i = 0; i < 10000 && !sink_is_stuck(&s[0]); i++)
+		sink_line(&s[0], line, 10);
+	assert_true(sink_is_stuck(&s[0]));
+	lost = s[0].lost;
+	assert_true(lost >= 100);
+	while (recv(fd, line, sizeof(line), 0) >= 0)
+		;
+	sink_line(&s[0], line, 10); // not even tried
+	assert_int_equal(s[0].lost, lost + 1);
+	nanosleep(&rest, NULL);
+	assert_false(sink_is_stuck(&s[0]));
+	sink_line(&s[0], line, 10);
+	assert_int_equal(s[0].lost, lost + 1);
+	assert_int_equal(recv(fd, line, sizeof(line), 0), 10);
+	assert_false(sink_is_stuck(&s[0]));
+	sink_close(&s[0]);
+	close(fd);
+	// bytes: until some have left
+	assert_int_equal(sink_open(&s[1], f->ev, f->pipe[1]), 0);
+	for (int i = 0; i < 10000 && !sink_is_stuck(&s[1]); i++) {
+		sink_line(&s[1], line, sizeof(line));
+		sink_flush(&s[1]);
+	}
+	assert_int_equal(s[1].lost, 1);
+	assert_true(sink_is_stuck(&s[1]));
+	assert_true(read_all(f->pipe[0]) > 0);
+	sink_flush(&s[1]);
+	assert_false(sink_is_stuck(&s[1]));
+	sink_close(&s[1]);
+	free(s);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_datagrams, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_pipe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounded_posts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
