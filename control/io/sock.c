@@ -68,28 +68,26 @@ io_sock_open(struct io_socks *all, const struct io_target *to, const struct io_s
 {
 	size_t head = SL_ALIGN_UP(sizeof(struct io_sock), (size_t)SL_CACHE_LINE);
 	size_t user = SL_ALIGN_UP(u->size, (size_t)SL_CACHE_LINE);
-	struct io_sock *s;
+	struct io_sock *s = poll != NULL ? poll_spare(poll, head + user) : NULL;
 	bool room;
 
+	if (s == NULL)
+		s = aligned_alloc(SL_CACHE_LINE, head + user + 2 * IO_SOCK_BUF);
+	if (s == NULL)
+		return -ENOMEM;
+	memset(s, 0, head + user);
 	pthread_mutex_lock(&all->lock);
 	room = all->open < all->max;
-	all->open += room;
+	if (room) {
+		all->open++;
+		sl_list_add_tail(&all->list, &s->node);
+	}
 	pthread_mutex_unlock(&all->lock);
 	if (!room) {
+		free(s);
 		atomic_fetch_add_explicit(&all->refused, 1, memory_order_relaxed);
 		return -EMFILE;
 	}
-	s = aligned_alloc(SL_CACHE_LINE, head + user + 2 * IO_SOCK_BUF);
-	if (s != NULL)
-		memset(s, 0, head + user);
-	pthread_mutex_lock(&all->lock);
-	if (s != NULL)
-		sl_list_add_tail(&all->list, &s->node);
-	else
-		all->open--;
-	pthread_mutex_unlock(&all->lock);
-	if (s == NULL)
-		return -ENOMEM;
 	s->all = all;
 	s->to = *to;
 	s->u = *u;
@@ -156,7 +154,9 @@ io_sock_free(struct io_sock *s)
 	sl_list_del(&s->node);
 	all->open--;
 	pthread_mutex_unlock(&all->lock);
-	free(s);
+	// after the threads ended there is no poll of theirs any more
+	if (all->stopped || s->poll == NULL || !poll_keep(s))
+		free(s);
 }
 
 /* ---- state ---- */

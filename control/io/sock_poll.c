@@ -19,6 +19,18 @@
 #define EVENTS      64 // of one look
 #define SMALL_WRITE 512
 #define NEVER       UINT64_MAX
+#define SPARES      64 // closed sockets whose memory is kept: 2 MiB
+
+#ifdef __SANITIZE_ADDRESS__
+#define KEEPS false // a socket that is used after it was freed shall be seen
+#else
+#define KEEPS true
+#endif
+
+/* Lies in the memory of a socket that was freed. */
+struct spare {
+	struct spare *next;
+};
 
 struct io_poll {
 	int fd;
@@ -26,6 +38,9 @@ struct io_poll {
 	struct sl_list parked; // io_sock.park
 	uint64_t due_us;       // when the first of them may be over
 	uint32_t waiting;      // sockets for which something is to come
+	struct spare *spare;
+	uint32_t nspare;
+	size_t spare_size; // what io_sock_open() asks for: the same for all of a thread's
 };
 
 static uint64_t
@@ -62,11 +77,50 @@ io_poll_new(struct waker *w, struct io_poll **out)
 void
 io_poll_free(struct io_poll *p)
 {
+	void *s;
+
 	if (p == NULL)
 		return;
 	if (p->fd >= 0)
 		close(p->fd);
+	while ((s = poll_spare(p, p->spare_size)) != NULL)
+		free(s);
 	free(p);
+}
+
+/* ---- memory ---- */
+
+/*
+ * A connection per request takes and drops 34 kB each time, of which it touches little. The C library
+ * would give the pages back and fetch them again.
+ */
+void *
+poll_spare(struct io_poll *p, size_t size)
+{
+	struct spare *s = p->spare;
+
+	if (s == NULL || size != p->spare_size) {
+		p->spare_size = s == NULL ? size : p->spare_size;
+		return NULL;
+	}
+	p->spare = s->next;
+	p->nspare--;
+	return s;
+}
+
+bool
+poll_keep(struct io_sock *s)
+{
+	size_t size = (size_t)(s->rx - (uint8_t *)s);
+	struct io_poll *p = s->poll;
+	struct spare *mem = (struct spare *)s;
+
+	if (!KEEPS || p->nspare >= SPARES || size != p->spare_size)
+		return false;
+	*mem = (struct spare){ .next = p->spare };
+	p->spare = mem;
+	p->nspare++;
+	return true;
 }
 
 /* ---- one socket ---- */

@@ -111,6 +111,10 @@ void sock_kernel_close(struct io_sock *s, bool abort);
 /* ---- sock_poll.c: the user's thread, for sockets that are `own` ---- */
 /* Makes it own and starts to connect; false: only io can do that. */
 bool poll_start(struct io_sock *s);
+/* Memory of a socket that was closed, or NULL; size: of all before its buffers. */
+void *poll_spare(struct io_poll *p, size_t size);
+/* false: it has to be freed. */
+bool poll_keep(struct io_sock *s);
 /* Before a write of n bytes. */
 void poll_nodelay(struct io_sock *s, uint32_t n);
 /* There is something in tx that waits for the kernel. */
