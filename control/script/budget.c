@@ -7,6 +7,8 @@
  * and deterministic: the same script ends at the same count whatever the machine does.
  * A limit that was hit sticks: the hook then fires at every instruction, so pcall gets nowhere
  * (HAProxy lets pcall swallow it, and its watchdog ends the process).
+ * Without such a limit, calls of functions that were quick so far are counted only if they run for long
+ * (tick.c).
  * Not here: the deadline of the waiting request (dataplane/proxy/call.c).
  */
 #include <time.h>
@@ -14,6 +16,7 @@
 #include "control/script/script_priv.h"
 
 #define JOIN_PARTS 10
+#define QUICK      32 // calls in a row from which on a function counts as quick
 
 static uint64_t
 clock_us(clockid_t id)
@@ -114,9 +117,13 @@ budget_hook(lua_State *L, lua_Debug *ar sl_unused)
 
 	if (r == NULL)
 		return; // a coroutine of a call, resumed by code outside of calls
+	bool late = !r->counted;
 	if (r->kill == KILL_NONE) {
 		uint32_t n = (uint32_t)lua_gethookcount(L);
 
+		if (n == 1 && slice_of(st->gen) > 1) // budget_count()'s: in slices from now on
+			lua_sethook(L, budget_hook, LUA_MASKCOUNT, (int)slice_of(st->gen));
+		r->counted = true;
 		r->instr += n;
 		r->slice_instr += n;
 		counter_add(&st->thread->cnt->instructions, n);
@@ -127,7 +134,7 @@ budget_hook(lua_State *L, lua_Debug *ar sl_unused)
 		budget_raise(r, L, r->kill);
 		return;
 	}
-	if (r->preempt && r->slice_instr >= slice_of(st->gen) && st->blocked == 0 &&
+	if (r->preempt && (late || r->slice_instr >= slice_of(st->gen)) && st->blocked == 0 &&
 		lua_isyieldable(L)) {
 		st->chain = true;
 		lua_yield(L, 0);
@@ -143,6 +150,22 @@ budget_raise(struct script_run *r, lua_State *L, enum script_kill why)
 	return lua_error(L);
 }
 
+/* Its function's place; NULL: a task. */
+static uint8_t *
+quick_of(const struct script_run *r)
+{
+	return r->call.slot != NULL ? &r->st->quick[r->call.slot->fn & ~CALL_FN_PER_THREAD] : NULL;
+}
+
+static bool
+is_quick(const struct script_run *r)
+{
+	const uint8_t *quick = quick_of(r);
+
+	return quick != NULL && *quick >= QUICK && r->st->gen->max_instr == 0 &&
+		r->st->thread->ticks;
+}
+
 void
 budget_start(struct script_run *r)
 {
@@ -151,12 +174,38 @@ budget_start(struct script_run *r)
 	r->cpu_us = 0;
 	r->since_us = 0;
 	r->cpu = false;
-	lua_sethook(r->co, budget_hook, LUA_MASKCOUNT, (int)slice_of(r->st->gen));
+	r->counted = !is_quick(r);
+	if (r->counted)
+		lua_sethook(r->co, budget_hook, LUA_MASKCOUNT, (int)slice_of(r->st->gen));
+	else
+		lua_sethook(r->co, NULL, 0, 0);
+}
+
+void
+budget_end(struct script_run *r)
+{
+	uint8_t *quick = quick_of(r);
+
+	if (quick == NULL || !r->counted)
+		return;
+	*quick = r->instr == 0 ? (uint8_t)sl_min(*quick + 1, QUICK) : 0;
+}
+
+void
+budget_count(lua_State *L)
+{
+	if (lua_gethook(L) != budget_hook)
+		lua_sethook(L, budget_hook, LUA_MASKCOUNT, 1);
 }
 
 void
 budget_join(struct script_state *st, lua_State *co)
 {
+	if (st->running != NULL && !st->running->counted) {
+		if (lua_gethook(co) != NULL)
+			lua_sethook(co, NULL, 0, 0);
+		return;
+	}
 	// an own count that runs on is kept: many short resumes add up. It is finer than a slice, so
 	// that many short coroutines count too
 	if (st->running != NULL && (lua_gethook(co) != budget_hook || lua_gethookcount(co) == 1))

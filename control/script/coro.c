@@ -19,12 +19,18 @@ static int
 step(lua_State *L, lua_State *co, int narg)
 {
 	struct script_state *st = script_state_of(L);
+	struct script_thread *t = st->thread;
+	lua_State *outer = t != NULL ? t->on : NULL;
 	uint32_t blocked = st->blocked;
 
 	if (!lua_isyieldable(L))
 		st->blocked++;
 	budget_join(st, co);
+	if (t != NULL)
+		t->on = co;
 	int rc = lua_resume(co, L, narg);
+	if (t != NULL)
+		t->on = outer;
 	st->blocked = blocked;
 	/* A limit was hit inside: it must not be taken for an ordinary error. */
 	if (rc > LUA_YIELD && st->running != NULL && st->running->kill != KILL_NONE)

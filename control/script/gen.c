@@ -205,6 +205,11 @@ set_ref(lua_State *L, struct script_state *st, uint32_t i, int fn)
 		for (uint32_t k = st->nref; k <= i; k++)
 			ref[k] = LUA_NOREF;
 		st->ref = ref;
+		uint8_t *quick = realloc(st->quick, i + 1);
+		if (quick == NULL)
+			return -ENOMEM;
+		memset(quick + st->nref, 0, i + 1 - st->nref);
+		st->quick = quick;
 		st->nref = i + 1;
 	}
 	luaL_unref(L, LUA_REGISTRYINDEX, st->ref[i]);

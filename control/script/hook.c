@@ -403,7 +403,9 @@ run_slice(struct script_run *r)
 	st->chain = false;
 	st->wait = false;
 	budget_slice_begin(r);
+	st->thread->on = r->co;
 	int rc = lua_resume(r->co, NULL, r->narg);
+	st->thread->on = NULL;
 	budget_slice_end(r);
 	st->running = NULL;
 	r->narg = 0;
@@ -416,6 +418,7 @@ run_slice(struct script_run *r)
 		r->since_us = r->waiting ? 0 : r->since_us;
 		return false;
 	}
+	budget_end(r);
 	take_cost(r);
 	if (rc != LUA_OK) {
 		fail(r, rc);

@@ -415,6 +415,7 @@ thread_main(void *arg)
 	pthread_setname_np(pthread_self(), name);
 	prctl(PR_SET_TIMERSLACK, 1000ul); // ns; the default of 50 us doubles a nap
 	weight_begin(t);
+	tick_begin(t);
 	atomic_store(&t->stat_fd, open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
 	t->last_us = script_now_us();
 	if (t->boot != NULL && gen_remake(t->boot, t->id))
@@ -431,6 +432,7 @@ thread_main(void *arg)
 	}
 	if (t->gone)
 		leave(t);
+	tick_end(t);
 	atomic_store_explicit(&t->exited, true, memory_order_release);
 	return NULL;
 }
@@ -553,6 +555,7 @@ script_start(const struct script_spec *s)
 		return -EINVAL;
 	sched.spec = *s;
 	weight_allow(&sched.spec);
+	tick_allow();
 	sched.count = aligned_alloc(SL_CACHE_LINE, SCRIPT_MAX * sizeof(*sched.count));
 	if (sched.count == NULL)
 		return -ENOMEM;

@@ -36,6 +36,7 @@ struct script_state {
 	size_t used, max; // bytes; max 0: no cap
 	struct script_mem mem;
 	int *ref;         // registry reference by function number
+	uint8_t *quick;   // calls in a row that ended within a slice, by function number
 	uint32_t nref;
 	int *init; // registry references of core.register_init
 	uint32_t ninit;
@@ -145,6 +146,7 @@ struct script_run {
 	uint64_t start_us;    // of this slice, in the clock that `cpu` says
 	bool cpu;             // the thread's CPU clock; before the first full slice: monotonic
 	bool burst_seen;
+	bool counted; // its instructions are: else it runs without a count (tick.c)
 };
 
 /* What a worker's slot is doing here. */
@@ -164,6 +166,9 @@ struct script_thread {
 	struct script_thread *next; // abandoned ones
 	struct waker waker;
 	struct io_poll *poll; // where it sleeps, and its sockets
+	lua_State *volatile on; // the coroutine that runs; on_tick() reads
+	timer_t timer;          // if `ticks`
+	bool ticks;
 	uint32_t unpolled;    // rounds since it looked there
 	_Atomic(bool) stop;
 	_Atomic(struct script_note *) inbox; // the latest first
@@ -240,6 +245,10 @@ void coro_open(lua_State *L);
 /* ---- budget.c ---- */
 /* A new call on this coroutine. */
 void budget_start(struct script_run *r);
+/* After its last instruction: was it quick? */
+void budget_end(struct script_run *r);
+/* In a signal handler: what runs on L is counted from now on, if it is not. */
+void budget_count(lua_State *L);
 /* Around each slice. */
 void budget_slice_begin(struct script_run *r);
 void budget_slice_end(struct script_run *r);
@@ -288,6 +297,13 @@ void weight_begin(struct script_thread *t);
 void weight_used(struct script_thread *t, const struct script_run *r);
 /* Now and then, while light_us is set. */
 void weight_rest(struct script_thread *t);
+
+/* ---- tick.c ---- */
+/* Before the threads run. */
+void tick_allow(void);
+/* On the thread, at its begin and end. */
+void tick_begin(struct script_thread *t);
+void tick_end(struct script_thread *t);
 
 /* ---- task.c ---- */
 /* Tells a thread that the states of a generation are its own: their tasks start. */

@@ -122,6 +122,7 @@ vm_free(struct script_state *st)
 		run_free(sl_list_entry(n, struct script_run, all));
 	mem_fini(&st->mem);
 	free(st->ref);
+	free(st->quick);
 	free(st->init);
 	free(st);
 }

@@ -53,6 +53,11 @@ static const char scripts[] =
 	/* check-then-set of a global: right only because fetches are not preempted */
 	FETCH("count", "local v = g for i = 1, 50000 do end g = v + 1 return g")
 	ACTION("hog", "for i = 1, 2000000 do end return act.STOP")
+	/* quick for long enough that it is not counted any more, then in each way that does not end */
+	"moods = 0\n"
+	ACTION("moody", "moods = moods + 1 if moods <= 50 then return act.STOP end"
+		" local loop = function() while true do pcall(function() while true do end end) end end"
+		" if moods % 2 == 0 then coroutine.wrap(loop)() else loop() end")
 	"core.register_converters('up', function(s, a) return s:upper() .. (a or '') end)\n";
 // clang-format on
 
@@ -322,6 +327,42 @@ test_limits(void **state sl_unused)
 	}
 }
 
+/*
+ * A function that was always quick is not counted from its first instruction on. When it is not quick any
+ * more it gets its limits all the same, and others their turn.
+ */
+static void
+test_moods(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_session_timeout_ms = 20 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+	struct script_stats st[2];
+
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(br_call(b, 'a', "moody", false)->act, 1);
+	for (int i = 0; i < 4; i++) {
+		struct call_slot *s = br_call(b, 'a', "moody", false);
+
+		assert_int_equal(s->end, CALL_EXHAUSTED);
+		assert_non_null(strstr(s->error, "execution timeout"));
+		assert_int_equal(br_call(b, 'a', "deny", false)->act, 5);
+	}
+	br_free(b);
+
+	b = br_new(scripts, NULL, 1);
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(br_call(b, 'a', "moody", false)->act, 1);
+	b->next = 0;
+	push(b, 'a', "moody"); // has no limit here
+	script_get_stats(0, &st[0]);
+	b->next = 1;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(br_call(b, 'a', "deny", false)->act, 5);
+	script_get_stats(0, &st[1]);
+	assert_true(st[1].instructions > st[0].instructions);
+	br_free(b);
+}
+
 /* Only what cannot yield has a burst: an action that loops is sliced and goes on. */
 static void
 test_burst(void **state sl_unused)
@@ -543,6 +584,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_sleep),
 		cmocka_unit_test(test_late_cancel),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_moods),
 		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_fetches_are_whole),
