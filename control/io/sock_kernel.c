@@ -77,6 +77,14 @@ sock_kernel_nodelay(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
+void
+sock_kernel_ack(int fd, bool now)
+{
+	const int on = now;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 int
 sock_kernel_open(const struct io_sock *s, const struct ip_port *to, int *fd)
 {
@@ -87,7 +95,9 @@ sock_kernel_open(const struct io_sock *s, const struct ip_port *to, int *fd)
 	*fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (*fd < 0)
 		return -errno;
-	if (!local && !sock_is_own(s))
+	if (!local && sock_is_own(s))
+		sock_kernel_ack(*fd, false);
+	else if (!local)
 		sock_kernel_nodelay(*fd);
 	if (connect(*fd, (struct sockaddr *)&sa, len) == 0)
 		return 0;

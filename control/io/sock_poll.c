@@ -305,10 +305,15 @@ poll_want(struct io_sock *s, uint32_t what)
 	waits(s, true);
 	if ((what & IO_SOCK_WANT_RX) == 0)
 		return;
-	if (s->readable)
+	if (s->readable) {
 		receive(s);
-	else
-		arm(s, ARM_RX);
+		return;
+	}
+	// who reads first waits for a server that may still wait for the end of the handshake
+	if (!s->written && s->to.kind == IO_TARGET_IP)
+		sock_kernel_ack(s->kfd, true);
+	s->written = true;
+	arm(s, ARM_RX);
 }
 
 /* What had no room before: no event will tell of it again. */

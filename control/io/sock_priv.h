@@ -105,6 +105,11 @@ bool sock_is_ours(const struct io_sock *s, const struct ip_addr *a);
 int sock_kernel_open(const struct io_sock *s, const struct ip_port *to, int *fd);
 int sock_kernel_error(int fd);
 void sock_kernel_nodelay(int fd);
+/*
+ * Acknowledgements with the next data, or as far as they are due at once. The handshake's, too, if it is said
+ * before: the server then sees a client with its first bytes, or a tick later.
+ */
+void sock_kernel_ack(int fd, bool now);
 /* abort: with a reset. */
 void sock_kernel_close(struct io_sock *s, bool abort);
 

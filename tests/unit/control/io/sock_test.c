@@ -5,6 +5,7 @@
  * queued bytes at the end, the bound: all of it served by the io thread, and by the user's own io_poll.
  */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -287,6 +288,37 @@ test_shutdown(void **state)
 	close(peer);
 }
 
+/* The end of the handshake comes with the first bytes, but at once for who waits for a server's word. */
+static void
+test_server_first(void **state)
+{
+	struct fix *f = *state;
+	const uint8_t *p;
+	struct io_sock *s;
+	int peer;
+
+	assert_int_equal(fcntl(f->listener, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(io_sock_open(f->all, &f->to, &user, own, &s), 0);
+	io_sock_start(s);
+	AWAIT(io_sock_state(s) == IO_SOCK_CONNECTED);
+	io_sock_want(s, IO_SOCK_WANT_RX);
+	peer = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(peer >= 0);
+	assert_int_equal(send(peer, "hi", 2, 0), 2);
+	AWAIT(io_sock_peek(s, &p) == 2);
+	close_one(s, false);
+	close(peer);
+
+	assert_int_equal(io_sock_open(f->all, &f->to, &user, own, &s), 0);
+	io_sock_start(s);
+	AWAIT(io_sock_state(s) == IO_SOCK_CONNECTED);
+	assert_int_equal(io_sock_write(s, "abc", 3), 3);
+	peer = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(peer >= 0);
+	close_one(s, false);
+	close(peer);
+}
+
 /* The peer speaks, or closes, while the io thread is held up by this: what does the kernel say? */
 struct spoken {
 	struct io_sock *s;
@@ -535,6 +567,7 @@ main(void)
 		BOTH(test_errors),
 		BOTH(test_stop_first),
 		cmocka_unit_test_setup_teardown(test_at_once, setup_own, teardown),
+		cmocka_unit_test_setup_teardown(test_server_first, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_sleep, setup_own, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
