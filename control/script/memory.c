@@ -4,8 +4,9 @@
  *
  * Runs on: whoever has the state; nothing is shared between states.
  * A request makes and drops the same objects as the one before; a library's object of some hundred
- * fields takes nine tables of doubling size. Freed blocks lie in lists by size, at most KEEP bytes of a
- * state; the C library, which would split and join them each time, has the rest.
+ * fields takes nine tables of doubling size, and the collector frees those of a hundred requests at once.
+ * Freed blocks lie in lists by size, at most KEEP bytes of a state; the C library, which would split and
+ * join them each time, has the rest.
  * Lua names the size of what it frees, so that a block needs no head.
  */
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 #include "control/script/script_priv.h"
 
-#define KEEP (256u << 10)
+#define KEEP (2u << 20)
 
 #ifdef __SANITIZE_ADDRESS__
 #define KEEPS false // a block that is used after it was freed shall be seen
