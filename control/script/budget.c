@@ -33,6 +33,12 @@ script_now_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
+uint64_t
+script_cpu_us(void)
+{
+	return clock_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /*
  * The CPU clock is a system call, the monotonic one is not. Most calls end before their first full
  * slice and never pay for it; from then on (budget_hook) the CPU clock counts.

@@ -236,14 +236,14 @@ run_one(struct script_thread *t, struct sl_list *from)
 	struct script_state *st = r->st;
 	struct call_slot *s = r->call.slot;
 	bool ended, runaway = r->runaway;
-	uint64_t begin = runaway ? script_now_us() : 0;
+	uint64_t begin = runaway ? script_cpu_us() : 0;
 
 	sl_list_del(&r->node);
 	counter_inc(&t->cnt->slices);
 	if (!slice(t, r, &ended))
 		return;
 	if (runaway)
-		counter_add(&t->cnt->runaway_us, script_now_us() - begin);
+		counter_add(&t->cnt->runaway_us, script_cpu_us() - begin);
 	if (runaway && (ended || r->waiting)) {
 		counter_dec(&t->cnt->runaways);
 		if (!ended)
@@ -263,24 +263,26 @@ run_one(struct script_thread *t, struct sl_list *from)
 		sched_reap(st);
 }
 
-/* One of those that run on and on, if their share of the time allows it. */
+/*
+ * One of those that run on and on, if their share of the time allows it. In time of the CPU: where others
+ * have it most of the time, the share of what is left must not become next to nothing.
+ */
 static void
 run_runaway(struct script_thread *t)
 {
 	struct script_run *r;
-	uint64_t from, to;
+	uint64_t from;
 	uint32_t share;
 
 	if (sl_list_is_empty(&t->runaway))
 		return;
-	from = script_now_us();
-	if (from < t->runaway_us)
+	if (script_now_us() < t->runaway_us)
 		return;
+	from = script_cpu_us();
 	r = sl_list_first(&t->runaway, struct script_run, node);
 	share = r->st->gen->share;
 	run_one(t, &t->runaway);
-	to = script_now_us();
-	t->runaway_us = to + (to - from) * (100 - share) / share;
+	t->runaway_us = script_now_us() + (script_cpu_us() - from) * (100 - share) / share;
 }
 
 static void

@@ -107,7 +107,7 @@ uint32_t script_stuck(void);
 	X(wakeups, "times it was woken")                                  \
 	X(cpu_us, "CPU time of ended calls, microseconds")                \
 	X(abandoned, "times it was stuck in C and replaced")              \
-	X(runaway_us, "time that runaways had the thread, microseconds")                           \
+	X(runaway_us, "CPU time of runaways, microseconds")               \
 	X(running, "calls under way now")                                 \
 	X(tasks, "tasks that live now")                                   \
 	X(runaways, "calls and tasks now over their share of the thread") \

@@ -259,6 +259,7 @@ int budget_raise(struct script_run *r, lua_State *L, enum script_kill why);
 /* Text of the reason, as HAProxy words it. */
 const char *budget_why(enum script_kill why);
 uint64_t script_now_us(void);
+uint64_t script_cpu_us(void); // of this thread; a system call
 
 /* ---- gen.c, on a script thread ---- */
 /* A successor's states. false after a message. */
