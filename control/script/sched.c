@@ -5,12 +5,16 @@
  * Runs on: one thread per script thread; start, stop and statistics on main.
  * New calls run before those that used up a slice, and one of the latter runs per round: a script
  * that loops delays a short one by one slice at most.
- * Idle: spins 50 us, then naps while calls came within 10 ms, then blocks. A wake-up costs the
- * packet worker a system call (13-17 us), so the thread stays awake while there is traffic; but not on a
- * CPU that others want, such as those for whom scripts wait: there it blocks at once.
+ * Idle: lets others on its CPU go first, such as those for whom scripts wait, then spins 50 us, then naps
+ * while calls came within 10 ms, then blocks. A wake-up costs the packet worker a system call (13-17 us), so
+ * the thread stays awake while there is traffic; but not on a CPU that others want all the time: there it
+ * blocks at once.
+ * A server that answers wakes nobody and interrupts nobody as long as this thread is only behind it in the
+ * kernel's queue: it serves what all scripts asked, and then all its answers are here.
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -21,6 +25,7 @@
 #include "control/io/sock.h"
 #include "control/script/script_priv.h"
 
+#define YIELDS   8
 #define SPIN_US  50
 #define NAP_US   50
 #define AWAKE_US 10000 // naps instead of blocking after the last call
@@ -369,9 +374,18 @@ is_wanted(struct script_thread *t, uint64_t now, uint64_t us)
 static void
 idle(struct script_thread *t)
 {
-	uint64_t now = script_now_us(), quiet = now - t->last_us;
-	bool wanted = is_wanted(t, now, 0);
+	uint64_t now, quiet;
+	bool wanted;
 
+	if (t->yields < YIELDS) {
+		t->yields++;
+		t->idle_us = 0; // what others take is given
+		sched_yield();
+		return;
+	}
+	now = script_now_us();
+	quiet = now - t->last_us;
+	wanted = is_wanted(t, now, 0);
 	if (quiet < SPIN_US && !wanted) {
 		rte_pause();
 		return;
@@ -428,6 +442,7 @@ thread_main(void *arg)
 		if (round_once(t)) {
 			t->last_us = script_now_us();
 			t->idle_us = 0;
+			t->yields = 0;
 		} else if (!t->gone) {
 			idle(t);
 		}

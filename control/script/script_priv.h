@@ -178,6 +178,7 @@ struct script_thread {
 	struct place *place[LCORE_MAX];
 	bool dirty[LCORE_MAX]; // answered since the last wake
 	uint64_t last_us;      // of the last call
+	uint32_t yields;       // since there was something to do
 	uint64_t idle_us;      // of the last idle moment; 0: there was none since
 	uint64_t wanted_us;    // until when its CPU counts as wanted by others
 	uint64_t light_us;     // until when it has the lower weight; 0: it has the usual one
