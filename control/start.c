@@ -372,10 +372,17 @@ cli_down(struct daemon *d)
 }
 
 static int
+run_worker(void *lc)
+{
+	thread_short_turns();
+	return worker_main(lc);
+}
+
+static int
 launch_up(struct daemon *d)
 {
 	for (uint16_t w = 0; w < d->nlc; w++) {
-		int rc = rte_eal_remote_launch(worker_main, d->lc[w], w + 1u);
+		int rc = rte_eal_remote_launch(run_worker, d->lc[w], w + 1u);
 
 		if (rc < 0)
 			return daemon_fail(d, rc, "cannot start a worker on its CPU");

@@ -32,3 +32,9 @@ int threads_place(struct daemon *d);
 /* The calling thread from now on; threads it starts inherit it. 0 or -Exxx. */
 int thread_pin(uint16_t cpu);
 int thread_pin_set(const cpu_set_t *cpus);
+/*
+ * The calling thread takes many short turns in place of few long ones: who shares a CPU and wants little
+ * of it then gets it when it wants it. As far as the kernel does that (Linux from 6.12 on), else nothing
+ * changes.
+ */
+void thread_short_turns(void);
