@@ -2,14 +2,17 @@
 /*
  * What a worker does when there is nothing to do: spin, then pause, then nap.
  *
- * Runs on: the worker. The nap is one of the two places of the data plane with a system call (the
+ * Runs on: the worker. This is one of the two places of the data plane with a system call (the
  * other is lcore/wake.c): on soft ports the kernel needs the CPU to produce the next packet, and on
  * a small machine the other threads do. A nap ends by itself before the next timer, and by any
  * push into one of the worker's rings; while napping the worker is offline for generations.
- * Not with `busy-polling`; late while scripts work for requests of this worker, whose answers end the
- * nap by a system call of theirs; early on a CPU that others want (worker_priv.h).
+ * Not with `busy-polling`; early on a CPU that others want (worker_priv.h). While scripts work for requests
+ * of this worker it stays awake for longer, because their answers would have to end the nap by a system call;
+ * in place of pauses it lets others go first, who may be those for whom the scripts wait.
  */
 #include "dataplane/worker/worker_priv.h"
+
+#include <sched.h>
 
 #include <rte_pause.h>
 
@@ -64,9 +67,17 @@ patience(struct lcore *lc, uint32_t empty)
 	if (empty > 1 && lc->idle_us != 0 && lc->now_us - lc->idle_us > PREEMPTED_US)
 		lc->contended_us = lc->now_us + CONTENDED_US;
 	lc->idle_us = lc->now_us;
-	if (lc->now_us < lc->contended_us)
-		return IDLE_CONTENDED;
-	return lc->calls_out > 0 ? IDLE_CALLS : IDLE_PAUSE;
+	return lc->now_us < lc->contended_us ? IDLE_CONTENDED : IDLE_PAUSE;
+}
+
+/* Scripts work for this worker. Nobody else on this CPU: it comes back at once. */
+static void
+stay(struct lcore *lc, uint32_t empty)
+{
+	if (empty < IDLE_YIELD)
+		return;
+	sched_yield();
+	lc->idle_us = 0; // what others took was given
 }
 
 void
@@ -76,6 +87,10 @@ worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling)
 
 	if (busy_polling)
 		return;
+	if (lc->calls_out > 0 && *empty + 1 < IDLE_CALLS) {
+		stay(lc, ++*empty);
+		return;
+	}
 	naps = patience(lc, ++*empty);
 	if (*empty < naps) {
 		if (*empty >= IDLE_SPIN)

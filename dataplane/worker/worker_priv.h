@@ -12,7 +12,9 @@
 /* Idle ramp: empty iterations before the next step. */
 #define IDLE_SPIN 2000u  // poll on
 #define IDLE_PAUSE 4000u // with pauses
-#define IDLE_CALLS 50000u // while scripts work for requests of this worker: some milliseconds
+/* While scripts work for requests of this worker: others go first from here, naps come from there on. */
+#define IDLE_YIELD     64u
+#define IDLE_CALLS     50000u // some milliseconds
 /*
  * An empty iteration that took so long did not have the CPU: others want it. Then spinning takes from
  * those for whom the worker waits (scripts, servers and clients on the same machine), and for a while it
