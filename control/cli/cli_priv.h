@@ -33,6 +33,7 @@ struct cli_client {
 	int fd;
 	enum cli_level level;
 	uint32_t timeout_ms;
+	bool experimental; // "experimental-mode on"
 	bool prompt;  // interactive: "> "
 	bool master;  // of a "-S" socket: "@1 ..." and HAProxy's prompt
 	bool worker;  // "@1": what follows is the worker's, until "@"

@@ -6,6 +6,7 @@
  */
 #include "control/conf/conf_priv.h"
 #include "dataplane/expr/patset.h"
+#include "dataplane/expr/procvar.h"
 
 #include <stdlib.h>
 
@@ -93,6 +94,7 @@ context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count
 {
 	struct arena_map *map = arena_map_new();
 	struct pat_set *pats = NULL;
+	struct proc_vars *procs = NULL;
 
 	*c = (struct conf){ .spec = s, .count = count, .what = "", .section_name = "" };
 	c->px_last = &c->proxies;
@@ -108,9 +110,12 @@ context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count
 	c->tmp.fail_in = s->fail_tmp;
 	c->m = arena_zalloc(&c->mem, sizeof(*c->m));
 	pats = pat_set_new();
-	if (c->m == NULL || pats == NULL || script_gen_new(&c->lua) < 0)
+	procs = proc_vars_new();
+	if (c->m == NULL || pats == NULL || procs == NULL || script_gen_new(&c->lua) < 0)
 		goto fail;
 	c->m->pats = pats;
+	c->m->procs = procs;
+	script_gen_procs(c->lua, procs);
 	script_gen_pats(c->lua, pats);
 	c->m->generation = s->generation;
 	c->m->mem = map;
@@ -120,6 +125,7 @@ context_init(struct conf *c, const struct conf_spec *s, struct conf_count *count
 	return 0;
 fail:
 	pat_set_free(pats);
+	proc_vars_free(procs);
 	arena_map_free(map);
 	arena_map_free(c->tmp_map);
 	return -ENOMEM;
@@ -193,6 +199,7 @@ conf_free(struct model *m)
 	if (m->lua != NULL)
 		script_gen_free(m->lua);
 	pat_set_free(m->pats);
+	proc_vars_free(m->procs);
 	arena_map_free(m->mem); // the model lies in it
 }
 

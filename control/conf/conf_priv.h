@@ -332,6 +332,8 @@ const struct conf_errors *conf_errors_find(const struct conf *c, struct sl_str n
 void conf_errors_build(struct conf *c, struct conf_px *px);
 
 /* ---- rules.c ---- */
+/* Where errors of expressions go. */
+struct expr_diag conf_diag(struct conf *c);
 /* What expressions of a proxy are compiled with; programs go to mem. */
 struct expr_comp conf_comp(
 	struct conf *c, struct conf_px *px, struct arena *mem, enum eval_point point);

@@ -22,6 +22,12 @@ absent(void *ctx sl_unused, char kind, struct sl_str name)
 	return u != NULL ? u->why : NULL;
 }
 
+struct expr_diag
+conf_diag(struct conf *c)
+{
+	return (struct expr_diag){ .error = conf_expr_error, .ctx = c, .absent = absent };
+}
+
 /* ---- files that rules answer with ---- */
 
 static const char *
@@ -60,14 +66,14 @@ rule_pages(void *ctx, struct sl_str group)
 struct expr_comp
 conf_comp(struct conf *c, struct conf_px *px, struct arena *mem, enum eval_point point)
 {
-	c->diag = (struct expr_diag){ .error = conf_expr_error, .ctx = c, .absent = absent };
+	c->diag = conf_diag(c);
 	c->ext = (struct expr_extern){
 		.lookup = script_lookup, .nargs = script_action_nargs, .ctx = c->lua,
 		.file = rule_file, .page = rule_page, .pages = rule_pages, .file_ctx = c
 	};
 	return (struct expr_comp){
 		.mem = mem, .ext = &c->ext, .diag = &c->diag, .acls = px->acls, .pats = c->m->pats,
-		.point = point,
+		.procs = c->m->procs, .point = point,
 		.mode = px->p->mode == PX_HTTP ? EXPR_HTTP : EXPR_TCP
 	};
 }

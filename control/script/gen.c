@@ -63,6 +63,18 @@ script_pats(struct lua_State *L)
 }
 
 void
+script_gen_procs(struct script_gen *g, struct proc_vars *procs)
+{
+	g->procs = procs;
+}
+
+struct proc_vars *
+script_procs(struct lua_State *L)
+{
+	return script_state_of(L)->gen->procs;
+}
+
+void
 script_gen_cancel(struct script_gen *g, const _Atomic(bool) *flag)
 {
 	g->cancel = flag;

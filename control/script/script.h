@@ -35,6 +35,8 @@ int script_gen_new(struct script_gen **out);
 void script_gen_conf(struct script_gen *g, const struct global_conf *conf);
 /* The files of patterns that the generation's scripts share with its configuration. */
 void script_gen_pats(struct script_gen *g, struct pat_set *pats);
+/* Their variables of the process. */
+void script_gen_procs(struct script_gen *g, struct proc_vars *procs);
 /*
  * While bodies and init functions run: when *flag is set (by another thread) they end with an error.
  * NULL: nobody does. Until script_gen_ready() returns.
@@ -154,6 +156,8 @@ struct script_call *script_current(struct lua_State *L);
 struct script_gen *script_gen_of(struct lua_State *L);
 /* NULL: there are none. */
 struct pat_set *script_pats(struct lua_State *L);
+/* Variables of the process, of its generation. */
+struct proc_vars *script_procs(struct lua_State *L);
 /* Does a call or task run? */
 bool script_in_call(struct lua_State *L);
 /* tune.lua.socket-compat haproxy */

@@ -82,6 +82,7 @@ struct script_gen {
 	uint32_t nfiles;
 	char *prepend, *prepend_c; // package.path, package.cpath
 	struct pat_set *pats;
+	struct proc_vars *procs;
 	struct global_conf conf; // its strings live in the model
 	/* limits */
 	uint32_t slice;

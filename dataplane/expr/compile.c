@@ -62,6 +62,16 @@ unknown(const struct piece *p, const struct registry *reg)
 		SL_STR_ARG(p->name), guess);
 }
 
+int
+expr_declare(const struct expr_comp *e, enum var_scope scope, struct sl_str name)
+{
+	if (scope != VAR_PROC || e->procs == NULL || proc_var_declare(e->procs, name) == 0)
+		return 0;
+	return expr_error(e, name,
+		"no room for variable 'proc.%.*s': there may be %u of %u bytes each",
+		SL_STR_ARG(name), PROC_VARS_NAMES, PROC_VAR_NAME);
+}
+
 /* Texts to a freshly allocated row + arguments; both kinds start with the row's pointer. */
 static void *
 with_args(const struct piece *p, const void *row, const struct arg_spec *spec,
@@ -88,8 +98,11 @@ with_args(const struct piece *p, const void *row, const struct arg_spec *spec,
 		expr_error(e, p->name, "%s '%.*s': %s", p->what, SL_STR_ARG(p->name), wrong);
 		return NULL;
 	}
-	while (n < EXPR_MAX_ARGS && spec->type[n] != ARG_END)
+	while (n < EXPR_MAX_ARGS && spec->type[n] != ARG_END) {
+		if (all[n].type == ARG_VAR && expr_declare(e, all[n].scope, all[n].s) < 0)
+			return NULL;
 		n++;
+	}
 	static_assert(offsetof(struct expr_fetch, args) == offsetof(struct expr_conv, args),
 		"allocated alike");
 	struct expr_fetch *f = arena_alloc(e->mem, sizeof(*f) + (n + 1) * sizeof(all[0]));
@@ -119,6 +132,7 @@ expr_want(struct prog_builder *b, struct sl_str text, enum sample_type have, enu
 
 static const char *const point_names[EVAL_NR] = {
 	[EVAL_NONE] = "this place",
+	[EVAL_CONF] = "the global section and the runtime API",
 	[EVAL_TCP_CONN] = "tcp-request connection rules",
 	[EVAL_TCP_CONTENT] = "tcp-request content rules",
 	[EVAL_HTTP_REQ] = "http-request rules",

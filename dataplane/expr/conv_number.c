@@ -12,22 +12,19 @@
 enum { N_ADD, N_SUB, N_MUL, N_DIV, N_MOD, N_AND, N_OR, N_XOR };
 
 static bool
-operand(const struct txn_view *v, const struct arg *a, int64_t *out)
+operand(const struct txn_view *v, const struct arg *a, int64_t *out, struct arena *mem)
 {
-	const struct sample *var;
-	struct sample copy;
+	struct sample var;
 
 	if (a->type == ARG_SINT) {
 		*out = a->i;
 		return true;
 	}
-	var = v != NULL ? var_get(v->vars, a->scope, a->s) : NULL;
-	if (var == NULL)
+	if (v == NULL || !var_read(v->vars, a->scope, a->s, &var, mem))
 		return false;
-	copy = *var;
-	if (!sample_cast(&copy, T_SINT, NULL)) // to a number needs no memory
+	if (!sample_cast(&var, T_SINT, NULL)) // to a number needs no memory
 		return false;
-	*out = copy.i;
+	*out = var.i;
 	return true;
 }
 
@@ -76,12 +73,12 @@ remainder_of(int64_t a, int64_t b)
 }
 
 static bool
-conv_binary(const struct txn_view *v, struct sample *s, const struct arg *args,
-	struct arena *mem sl_unused, uintptr_t priv)
+conv_binary(const struct txn_view *v, struct sample *s, const struct arg *args, struct arena *mem,
+	uintptr_t priv)
 {
 	int64_t b;
 
-	if (!operand(v, &args[0], &b))
+	if (!operand(v, &args[0], &b, mem))
 		return false;
 	switch (priv) {
 	case N_ADD:

@@ -155,18 +155,14 @@ conv_concat(const struct txn_view *v, struct sample *s, const struct arg *args, 
 	uintptr_t priv sl_unused)
 {
 	struct sample var = { .type = T_STR, .s = SL_STR("") };
-	const struct sample *found = NULL;
 	struct sl_str first = args[0].type == ARG_STR ? args[0].s : SL_STR("");
 	struct sl_str last = args[2].type == ARG_STR ? args[2].s : SL_STR("");
 	struct sl_buf b;
 
-	if (args[1].type == ARG_VAR && v != NULL)
-		found = var_get(v->vars, args[1].scope, args[1].s);
-	if (found != NULL) {
-		var = *found;
-		if (!sample_cast(&var, T_STR, mem))
-			return false;
-	}
+	if (args[1].type == ARG_VAR && v != NULL &&
+		var_read(v->vars, args[1].scope, args[1].s, &var, mem) &&
+		!sample_cast(&var, T_STR, mem))
+		return false;
 	size_t size = (size_t)s->s.len + first.len + var.s.len + last.len + 1;
 	char *p = size < UINT32_MAX ? arena_alloc(mem, size) : NULL;
 	if (p == NULL)
@@ -197,13 +193,10 @@ static bool
 conv_strcmp(const struct txn_view *v, struct sample *s, const struct arg *args, struct arena *mem,
 	uintptr_t priv sl_unused)
 {
-	const struct sample *found = v != NULL ? var_get(v->vars, args[0].scope, args[0].s) : NULL;
 	struct sample var;
 
-	if (found == NULL)
-		return false;
-	var = *found;
-	if (!sample_cast(&var, T_STR, mem))
+	if (v == NULL || !var_read(v->vars, args[0].scope, args[0].s, &var, mem) ||
+		!sample_cast(&var, T_STR, mem))
 		return false;
 	int64_t d = sl_str_cmp(s->s, var.s);
 	s->type = T_SINT;

@@ -15,42 +15,8 @@
 #include "dataplane/base/registry.h"
 #include "dataplane/base/str.h"
 #include "dataplane/base/tick.h"
+#include "dataplane/expr/value.h"
 #include "dataplane/http/http.h"
-
-/* ---- samples ---- */
-
-enum sample_type {
-	T_ANY, // as an in-type: anything; as a value: not set
-	T_BOOL,
-	T_SINT,
-	T_ADDR, // IPv4 or IPv6, as ip.family says
-	T_STR,
-	T_BIN,
-	T_METH,
-	T_NR
-};
-
-struct sample {
-	enum sample_type type;
-	union {
-		int64_t i; // T_BOOL, T_SINT
-		struct ip_addr ip;
-		struct sl_str s; // T_STR, T_BIN; T_METH as text
-	};
-	enum http_method meth; // T_METH
-};
-
-/* Is the value in s->s? */
-static inline bool
-sample_has_text(const struct sample *s)
-{
-	return s->type == T_STR || s->type == T_BIN || s->type == T_METH;
-}
-const char *sample_type_name(enum sample_type t);
-/* Converts in place as HAProxy's cast matrix; text that must be made comes from `mem`. */
-bool sample_cast(struct sample *s, enum sample_type to, struct arena *mem);
-/* Can `from` ever become `to`? */
-bool sample_can_cast(enum sample_type from, enum sample_type to);
 
 /* ---- what an expression may look at ---- */
 
@@ -60,29 +26,10 @@ struct regex; // regex.h
 struct server;
 struct stream; // proxy.h; only OWNER rows may follow it
 
-/* One variable; names are interned at load, run-time names are hashed. */
-enum var_scope { VAR_PROC, VAR_SESS, VAR_TXN, VAR_REQ, VAR_RES, VAR_NR };
-struct var {
-	struct var *next;
-	uint32_t name_hash;
-	uint8_t scope; // enum var_scope
-	struct sl_str name; // without the scope
-	struct sample value;
-};
-struct vars {
-	struct var *head[VAR_NR];
-};
-/* Splits "txn.name"; 0 or -EINVAL. */
-int var_parse_name(struct sl_str full, enum var_scope *scope, struct sl_str *name);
-const struct sample *var_get(const struct vars *v, enum var_scope scope, struct sl_str name);
-/* Copies name and value into mem; 0 or -ENOMEM. */
-int var_set(struct vars *v, struct arena *mem, enum var_scope scope, struct sl_str name,
-	const struct sample *value);
-void var_unset(struct vars *v, enum var_scope scope, struct sl_str name);
-
 /* When an expression runs; also which messages exist. */
 enum eval_point {
 	EVAL_NONE,
+	EVAL_CONF, // while loading, and in the runtime API: nothing but what the process knows
 	EVAL_TCP_CONN,
 	EVAL_TCP_CONTENT,
 	EVAL_HTTP_REQ,
@@ -100,7 +47,8 @@ enum eval_point {
 #define EVAL_ANY_RES  (EVAL_BIT(EVAL_HTTP_RES) | EVAL_BIT(EVAL_HTTP_AFTER))
 #define EVAL_REQ_LOG (EVAL_ANY_REQ | EVAL_BIT(EVAL_LOG))
 #define EVAL_RES_LOG (EVAL_ANY_RES | EVAL_BIT(EVAL_LOG))
-#define EVAL_ANY (~0u)
+#define EVAL_ANY    (~0u)
+#define EVAL_STREAM (~EVAL_BIT(EVAL_CONF)) // needs a connection
 
 /*
  * Read-only view of a transaction: what fetches read. A live one hangs from the stream; a copied
@@ -268,6 +216,7 @@ struct expr_comp {
 	const struct expr_diag *diag;
 	const struct acl_scope *acls; // may be NULL
 	struct pat_set *pats;         // files of patterns (patset.h); NULL: there can be none
+	struct proc_vars *procs;      // where names of scope proc are declared; NULL: nowhere
 	enum eval_point point;
 	enum { EXPR_TCP, EXPR_HTTP, EXPR_ANY } mode; // of the proxy, for EVAL_TCP_CONTENT: in mode
 						     // http a request's head is there
@@ -390,6 +339,9 @@ void prog_patch(struct prog_builder *b, uint32_t at);
 const struct prog *prog_end(struct prog_builder *b);
 /* Human-readable listing, for -dK and tests. */
 void prog_dump(const struct prog *p, struct sl_buf *out);
+
+/* A rule names a variable: one of the process is declared. 0, or -EINVAL after e->diag. */
+int expr_declare(const struct expr_comp *e, enum var_scope scope, struct sl_str name);
 
 /* ---- ACLs ---- */
 

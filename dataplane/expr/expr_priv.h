@@ -7,6 +7,7 @@
 
 #include "dataplane/expr/expr.h"
 #include "dataplane/expr/patset.h"
+#include "dataplane/expr/procvar.h"
 
 /* Behind OP_FETCH and OP_EACH. */
 struct expr_fetch {

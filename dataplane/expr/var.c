@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Variables of a session, transaction, request or response.
+ * Variables of a session, transaction, request or response; those of the process are in var_proc.c.
  *
  * Runs on: the thread that owns the list. Names are found by hash, then compared.
  * Follows: HAProxy's scopes and names (manual, "set-var").
@@ -68,6 +68,20 @@ var_get(const struct vars *v, enum var_scope scope, struct sl_str name)
 	return x != NULL && x->value.type != T_ANY ? &x->value : NULL;
 }
 
+bool
+var_read(const struct vars *v, enum var_scope scope, struct sl_str name, struct sample *out,
+	struct arena *mem)
+{
+	const struct sample *x;
+
+	if (scope == VAR_PROC)
+		return v != NULL && v->procs != NULL && proc_var_get(v->procs, name, out, mem);
+	x = var_get(v, scope, name);
+	if (x != NULL)
+		*out = *x;
+	return x != NULL;
+}
+
 /* Not into the old value's bytes: samples on a program's stack may still point at them. */
 static int
 copy_value(struct sample *out, const struct sample *in, struct arena *mem)
@@ -90,9 +104,13 @@ int
 var_set(struct vars *v, struct arena *mem, enum var_scope scope, struct sl_str name,
 	const struct sample *value)
 {
-	uint32_t hash = hash_fnv(name);
-	struct var *x = find(v, scope, name, hash);
+	uint32_t hash;
+	struct var *x;
 
+	if (scope == VAR_PROC)
+		return v->procs != NULL ? proc_var_set(v->procs, name, value, false) : -ENOSPC;
+	hash = hash_fnv(name);
+	x = find(v, scope, name, hash);
 	if (x != NULL)
 		return copy_value(&x->value, value, mem);
 	x = arena_alloc(mem, sizeof(*x) + name.len);
@@ -115,6 +133,8 @@ var_unset(struct vars *v, enum var_scope scope, struct sl_str name)
 {
 	uint32_t hash = hash_fnv(name);
 
+	if (scope == VAR_PROC && v->procs != NULL)
+		proc_var_unset(v->procs, name);
 	for (struct var **at = &v->head[scope]; *at != NULL; at = &(*at)->next) {
 		if ((*at)->name_hash == hash && sl_str_eq((*at)->name, name)) {
 			*at = (*at)->next;

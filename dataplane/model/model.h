@@ -392,6 +392,7 @@ struct model {
 	uint32_t nservers; // server slots in use
 	void *lua;         // opaque to workers: the states of this generation (control/script)
 	struct pat_set *pats; // files of patterns (expr/patset.h)
+	struct proc_vars *procs; // variables of scope proc (expr/expr.h)
 	struct arena_map *mem;
 };
 

@@ -243,11 +243,14 @@ run_flow(struct stream *s, const struct act *a, struct sample *args, uint32_t n)
 			r.ctype = f->ctype;
 		}
 		for (uint32_t i = 0; i < f->nhdr; i++) {
-			hdr[2 * i] = f->hdr[i];
-			hdr[2 * i + 1] = args[f->hdr_arg[i]].s;
+			struct sl_str value = args[f->hdr_arg[i]].s;
+
+			if (value.len == 0)
+				continue; // HAProxy leaves it out
+			hdr[2 * r.nhdr] = f->hdr[i];
+			hdr[2 * r.nhdr++ + 1] = value;
 		}
 		r.hdr = hdr;
-		r.nhdr = f->nhdr;
 	}
 	if (deny)
 		stream_count_denied(s);

@@ -90,6 +90,7 @@ call_snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 	slot->view.stream = NULL;
 	slot->view.rand = NULL; // the script thread's own
 	slot->view.vars = &slot->vars;
+	slot->vars.procs = s->vars.procs;
 	slot->first = slot->last = NULL;
 	slot->used = 0;
 	slot->chan = (struct call_chan){ .p = NULL };

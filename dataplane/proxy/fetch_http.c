@@ -231,7 +231,7 @@ SL_FETCHES(
 		"res.ver", DIR_RES },
 	{ "status",    fetch_status, SL_NOARGS, T_SINT, EVAL_RES_LOG, WHERE_PURE,
 		"status of the response" },
-	{ "req.proto_http", fetch_is_http, SL_NOARGS, T_BOOL, EVAL_ANY, WHERE_PURE,
+	{ "req.proto_http", fetch_is_http, SL_NOARGS, T_BOOL, EVAL_STREAM, WHERE_PURE,
 		"true if a request was parsed" },
 	{ "internal.url_abs", fetch_is_abs, SL_NOARGS, T_BOOL, EVAL_ANY_REQ, WHERE_PURE,
 		"true if the target has a scheme" },

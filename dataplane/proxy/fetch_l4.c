@@ -45,13 +45,13 @@ fetch_port(const struct txn_view *v, const struct arg *args sl_unused, struct sa
 
 // clang-format off
 SL_FETCHES(
-	{ "src",      fetch_addr, SL_NOARGS, T_ADDR, EVAL_ANY, WHERE_PURE,
+	{ "src",      fetch_addr, SL_NOARGS, T_ADDR, EVAL_STREAM, WHERE_PURE,
 		"address of the client", L4_SRC },
-	{ "src_port", fetch_port, SL_NOARGS, T_SINT, EVAL_ANY, WHERE_PURE,
+	{ "src_port", fetch_port, SL_NOARGS, T_SINT, EVAL_STREAM, WHERE_PURE,
 		"port of the client", L4_SRC },
-	{ "dst",      fetch_addr, SL_NOARGS, T_ADDR, EVAL_ANY, WHERE_PURE,
+	{ "dst",      fetch_addr, SL_NOARGS, T_ADDR, EVAL_STREAM, WHERE_PURE,
 		"address that the client connected to", L4_DST },
-	{ "dst_port", fetch_port, SL_NOARGS, T_SINT, EVAL_ANY, WHERE_PURE,
+	{ "dst_port", fetch_port, SL_NOARGS, T_SINT, EVAL_STREAM, WHERE_PURE,
 		"port that the client connected to", L4_DST },
 );
 // clang-format on

@@ -142,14 +142,10 @@ fetch_hostname(const struct txn_view *v sl_unused, const struct arg *args sl_unu
 
 static bool
 fetch_var(const struct txn_view *v, const struct arg *args, struct sample *out,
-	struct arena *mem sl_unused, uintptr_t priv sl_unused)
+	struct arena *mem, uintptr_t priv sl_unused)
 {
-	const struct sample *var = var_get(v->vars, args[0].scope, args[0].s);
-
-	if (var != NULL) {
-		*out = *var;
+	if (var_read(v->vars, args[0].scope, args[0].s, out, mem))
 		return true;
-	}
 	return args[1].type == ARG_STR && give_str(out, args[1].s);
 }
 
@@ -273,13 +269,13 @@ SL_FETCHES(
 		"time since the epoch plus an offset, in s, ms or us", .check = check_date },
 	{ "date_us",  fetch_date_us, SL_NOARGS, T_SINT, EVAL_ANY, WHERE_PURE,
 		"microseconds within the second" },
-	{ "fe_name",  fetch_px_name, SL_NOARGS, T_STR, EVAL_ANY, WHERE_PURE,
+	{ "fe_name",  fetch_px_name, SL_NOARGS, T_STR, EVAL_STREAM, WHERE_PURE,
 		"name of the frontend", PX_FE },
-	{ "fe_id",    fetch_px_id,   SL_NOARGS, T_SINT, EVAL_ANY, WHERE_PURE,
+	{ "fe_id",    fetch_px_id,   SL_NOARGS, T_SINT, EVAL_STREAM, WHERE_PURE,
 		"number of the frontend", PX_FE },
-	{ "be_name",  fetch_px_name, SL_NOARGS, T_STR, EVAL_ANY, WHERE_PURE,
+	{ "be_name",  fetch_px_name, SL_NOARGS, T_STR, EVAL_STREAM, WHERE_PURE,
 		"name of the backend", PX_BE },
-	{ "be_id",    fetch_px_id,   SL_NOARGS, T_SINT, EVAL_ANY, WHERE_PURE,
+	{ "be_id",    fetch_px_id,   SL_NOARGS, T_SINT, EVAL_STREAM, WHERE_PURE,
 		"number of the backend", PX_BE },
 	{ "srv_name", fetch_srv_name, SL_NOARGS, T_STR, EVAL_RES_LOG, WHERE_PURE,
 		"name of the server" },

@@ -32,6 +32,7 @@ stream_new(struct lcore *lc, struct session *ses)
 	sl_list_init(&s->wait.node);
 	sl_list_init(&s->call.node);
 	s->vars.head[VAR_SESS] = ses->vars;
+	s->vars.procs = s->model->procs;
 	s->view = (struct txn_view){
 		.src = ses->src,
 		.dst = ses->dst,

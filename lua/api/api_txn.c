@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The TXN object: variables, private data, log, the objects f, sf, c, sc and http.
+ * The TXN object: private data, log, the objects f, sf, c, sc and http. Variables are in api_var.c.
  *
  * Runs on: script threads. Reads the slot's snapshot; writes take effect on the slot's copy at once
  * and on the transaction when the worker gets the slot back.
@@ -75,83 +75,6 @@ push_txn(lua_State *L, struct script_call *c)
 	api_push_ud(L, c);
 	api_object(L, API_TXN, -1);
 	lua_replace(L, -2);
-}
-
-/* ---- variables ---- */
-
-/* As HAProxy: `req` exists while the request is worked on, `res` while the response is. */
-static bool
-var_name(lua_State *L, const struct script_call *c, enum var_scope *scope, struct sl_str *name)
-{
-	bool res = c->slot->point == EVAL_HTTP_RES || c->slot->point == EVAL_HTTP_AFTER;
-
-	return var_parse_name(api_check_str(L, 2), scope, name) == 0 &&
-		*scope != (res ? VAR_REQ : VAR_RES);
-}
-
-int
-api_get_var(lua_State *L)
-{
-	api_nargs(L, 2, "get_var");
-	struct script_call *c = api_call(L, 1);
-	enum var_scope scope;
-	struct call_arena mem;
-	struct sl_str name;
-
-	const struct sample *v =
-		var_name(L, c, &scope, &name) ? var_get(&c->slot->vars, scope, name) : NULL;
-	if (v == NULL) {
-		lua_pushnil(L);
-		return 1;
-	}
-	struct sample s = *v;
-	uint32_t mark = c->slot->used;
-	call_arena_init(&mem, c->slot);
-	api_push_sample(L, &s, &mem.arena, false);
-	c->slot->used = mark;
-	return 1;
-}
-
-/* txn:set_var(name, value[, ifexist]); false: no such scope here. ifexist is about proc only. */
-int
-api_set_var(lua_State *L)
-{
-	api_nargs2(L, 3, 4, "set_var");
-	struct script_call *c = api_call(L, 1);
-	enum var_scope scope;
-	struct call_arena mem;
-	struct sl_str name;
-	struct sample v;
-	bool ok;
-
-	ok = var_name(L, c, &scope, &name) && scope != VAR_PROC; // proc: shared, not built
-	if (ok) {
-		api_to_sample(L, 3, &v);
-		call_arena_init(&mem, c->slot);
-		if (var_set(&c->slot->vars, &mem.arena, scope, name, &v) < 0 ||
-			call_add_write(c->slot, CW_SET_VAR, scope, name, &v) < 0)
-			return luaL_error(L, "set_var: no room for the value");
-	}
-	lua_pushboolean(L, ok);
-	return 1;
-}
-
-int
-api_unset_var(lua_State *L)
-{
-	api_nargs(L, 2, "unset_var");
-	struct script_call *c = api_call(L, 1);
-	enum var_scope scope;
-	struct sl_str name;
-	bool ok = var_name(L, c, &scope, &name) && scope != VAR_PROC;
-
-	if (ok) {
-		var_unset(&c->slot->vars, scope, name);
-		if (call_add_write(c->slot, CW_UNSET_VAR, scope, name, NULL) < 0)
-			return luaL_error(L, "unset_var: no room");
-	}
-	lua_pushboolean(L, ok);
-	return 1;
 }
 
 /* ---- private data: any Lua value, shared by all calls of a transaction in this state ---- */

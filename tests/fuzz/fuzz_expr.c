@@ -90,7 +90,7 @@ run(const struct prog *p, bool wait, struct arena *mem, struct prog_cursor *c, s
 	struct http_field hdr[HTTP_MAX_HDR];
 	struct http_msg req;
 	struct h1_parser h1 = { 0 };
-	struct vars vars = { { NULL } };
+	struct vars vars = { 0 };
 	struct sl_rand rand;
 	struct txn_view view = { .req = &req, .vars = &vars, .rand = &rand };
 	struct prog_env e = { .view = &view, .mem = mem, .owner = w, .call = call };

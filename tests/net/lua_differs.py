@@ -45,7 +45,6 @@ DIFFERS = [
      "HAProxy puts values into lists, and keys without a value into maps"),
     (r"./core-patterns-bad-del_none", r"unknown map file", "HAProxy says 'acl file'"),
     (r"./txn-c-map.*", r"cannot load map at runtime; use Map.new", "better words"),
-    (r"./txn-var-scopes", r"proc=falsenil", "proc comes later"),
     (r"[BI]/core-m?sleep-early", r"cannot wait here: not in a call or a task", "HAProxy does nothing"),
     # services
     (r"v/applet-http-(error|length-none|length-two|nothing|send-early)", r"^HTTP/1.1 500 ",

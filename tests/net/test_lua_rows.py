@@ -23,6 +23,7 @@ defaults
 frontend f
     bind %(vip)s:80
     http-request set-var(txn.path) path
+    http-request set-var(proc.named) int(1) if FALSE
 %(fe)s
     http-request lua.row-A if { path_beg /A/ }
     http-request lua.row-D if { path_beg /D/ }
@@ -38,6 +39,13 @@ frontend f
 backend echo
     server s %(srv)s:8001
 %(more)s
+"""
+
+
+GLOBAL = """
+    set-var proc.text str("a b")
+    set-var proc.sum int(200),add(2)
+    set-var-fmt proc.format "%[var(proc.text)] is %[var(proc.sum)]"
 """
 
 
@@ -67,7 +75,7 @@ def config(have):
 def loads():
     first = [os.path.join(DIR, f) for f in ("driver.lua", "cover.lua")]
     files = first + sorted(f for f in glob.glob(DIR + "/*.lua") if f not in first)
-    return "".join("    lua-load %s\n" % f for f in files), files
+    return GLOBAL + "".join("    lua-load %s\n" % f for f in files), files
 
 
 def ask(net, requests):

@@ -4,6 +4,7 @@ import os
 import re
 
 from lib import FULL, SRV4, SRV6, VIP4, VIP6, check, random_file, sh, sha256, wait_for
+from test_cli import ask
 
 PMDS = ("af_xdp", "af_packet")
 EACH = [{"pmd": p, "nbthread": n} for p in PMDS for n in (1, 2)]
@@ -202,6 +203,71 @@ end, 1)
 test_lua.cases = [{"nbthread": n} for n in (1, 2)]
 test_lua.net = queues
 
+
+def test_proc_vars(net):
+    """A variable of the process is the same for both workers, for the states of both script threads and for
+    the runtime API, whoever wrote it last, and never a mixture of two values."""
+    lua = net.write("v.lua", """
+core.register_action("put", { "http-req" }, function(txn)
+    txn:set_var("proc.v", txn.f:url_param("v"))
+end)
+core.register_fetches("get", function(txn)
+    return core.thread .. "=" .. txn:get_var("proc.v") .. "=" .. core.get_var("proc.v")
+end)
+""")
+    cli = net.file("cli")
+    head = ("    script-threads 2\n    set-var proc.v str(start)\n    lua-load-per-thread %s\n"
+            "    stats socket %s level admin\n" % (lua, cli))
+    p = net.sluice(net.sluice_head("af_packet", 2, head) + """
+defaults
+    mode http
+    timeout client 10s
+frontend web
+    bind %s:80
+    http-request set-var(proc.v) url_param(v) if { path /rule }
+    http-request lua.put if { path /lua }
+    http-request return status 200 content-type text/plain lf-string "%%[lua.get] %%[var(proc.v)]\\n"
+""" % VIP4)
+
+    def seen(want):
+        urls = ["http://%s/get?n=%d" % (VIP4, i) for i in range(24)]
+        _, out = net.curl("-H", "Connection: close", *urls)
+        lines = set(out.split("\n")) - {""}
+        check(lines == {"%d=%s=%s %s" % (t, want, want, want) for t in (1, 2)}, out)
+        out = ask(cli, "get var proc.v")
+        check(out.strip() == "proc.v: type=str value=<%s>" % want, out)
+
+    seen("start")
+    net.curl("http://%s/rule?v=by-rule" % VIP4)
+    seen("by-rule")
+    net.curl("http://%s/lua?v=by-lua" % VIP4)
+    seen("by-lua")
+    ask(cli, "experimental-mode on; set var proc.v str(by-command)")
+    seen("by-command")
+    both = [w["h1_requests"] for w in net.telemetry("/sluice/workers").values()]
+    check(min(both) > 0, "requests of the workers: %r" % both)
+    # Two long values, written by turns through rules and scripts while all read.
+    script = net.write("turns.lua", """
+local words = { ("a"):rep(900), ("b"):rep(901) }
+local n, bad = 0, 0
+request = function()
+    n = n + 1
+    return wrk.format("GET", (n % 3 == 0 and "/rule" or n % 3 == 1 and "/lua" or "/get") .. "?v=" .. words[n % 2 + 1])
+end
+response = function(status, headers, body)
+    for v in body:gmatch("[ab-]+[^ab-]") do
+        v = v:sub(1, -2)
+        if v ~= words[1] and v ~= words[2] and v ~= "by-command" then bad = bad + 1 end
+    end
+    if bad > 0 then print("MIXED " .. body) wrk.thread:stop() end
+end
+""")
+    r = net.wrk("http://%s/" % VIP4, seconds=3, conns=16, extra=("-s", script))
+    check("MIXED" not in r["text"] and r["requests"] > 100 and r["bad"] + r["non2xx"] == 0, r["text"][:3000])
+    net.stop_sluice(p)
+
+
+test_proc_vars.net = {"queues": 2}
 
 def test_small_writes(net):
     """A server that sends head and body apart must not wait for a delayed acknowledgement."""

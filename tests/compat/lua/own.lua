@@ -84,3 +84,7 @@ for _, name in ipairs({ "action", "fetches", "converters", "service", "init" }) 
 		return why:match(fn .. ".*")
 	end)
 end
+own("get_var", EVERY, '"a b" 202 "a b is 202" nil nil nil', function()
+	return core.get_var("proc.text"), core.get_var("proc.sum"), core.get_var("proc.format"),
+		core.get_var("proc.nobody"), core.get_var("txn.out"), core.get_var("none")
+end)

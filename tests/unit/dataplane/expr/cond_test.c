@@ -481,7 +481,7 @@ many_nets(void **state sl_unused)
 		for (uint32_t k = first; k < last; k++)
 			want |= addr_in_net(&s.ip, &net[k]);
 		arena_reset(&e.txn);
-		e.vars = (struct vars){ { NULL } };
+		e.vars = (struct vars){ 0 };
 		assert_int_equal(var_set(&e.vars, &e.txn, VAR_TXN, SL_STR("ip"), &s), 0);
 		assert_int_equal(env_run(&e, p, &c), PROG_END);
 		if (c.flag != want)

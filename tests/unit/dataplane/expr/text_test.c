@@ -98,7 +98,7 @@ format_encodes(void **state sl_unused)
 			}
 			v.s = sl_str_make(in, sizeof(in));
 			arena_reset(&e.txn);
-			e.vars = (struct vars){ { NULL } };
+			e.vars = (struct vars){ 0 };
 			assert_int_equal(var_set(&e.vars, &e.txn, VAR_TXN, SL_STR("v"), &v), 0);
 			assert_int_equal(env_run(&e, p, &c), PROG_END);
 			if (!sl_str_eq(c.stack[0].s, sl_str_make(want, len)))

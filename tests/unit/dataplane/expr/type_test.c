@@ -211,7 +211,7 @@ var_names(void **state sl_unused)
 static void
 var_life(void **state sl_unused)
 {
-	struct vars v = { { NULL } };
+	struct vars v = { 0 };
 	struct env e;
 	char name[8] = "abc", value[8] = "one";
 	struct sample s = { .type = T_STR, .s = { value, 3 } };
@@ -242,14 +242,15 @@ var_life(void **state sl_unused)
 		snprintf(key, sizeof(key), "k%d", i);
 		n.i = i;
 		assert_int_equal(
-			var_set(&v, &e.txn, (enum var_scope)(i % VAR_NR), sl_str_c(key), &n), 0);
+			var_set(&v, &e.txn, (enum var_scope)(VAR_SESS + i % 4), sl_str_c(key), &n),
+			0);
 	}
-	var_unset(&v, VAR_PROC, SL_STR("k95"));
-	var_unset(&v, VAR_PROC, SL_STR("k0"));
-	var_unset(&v, VAR_PROC, SL_STR("none"));
-	assert_null(var_get(&v, VAR_PROC, SL_STR("k95")));
-	assert_null(var_get(&v, VAR_PROC, SL_STR("k0")));
-	assert_int_equal(var_get(&v, VAR_PROC, SL_STR("k50"))->i, 50);
+	var_unset(&v, VAR_SESS, SL_STR("k96"));
+	var_unset(&v, VAR_SESS, SL_STR("k0"));
+	var_unset(&v, VAR_SESS, SL_STR("none"));
+	assert_null(var_get(&v, VAR_SESS, SL_STR("k96")));
+	assert_null(var_get(&v, VAR_SESS, SL_STR("k0")));
+	assert_int_equal(var_get(&v, VAR_SESS, SL_STR("k52"))->i, 52);
 	assert_int_equal(var_get(&v, VAR_RES, SL_STR("k99"))->i, 99);
 	assert_int_equal(var_set(&v, &e.txn, VAR_RES, SL_STR("k99"), &none), 0);
 	assert_null(var_get(&v, VAR_RES, SL_STR("k99"))); // set to nothing

@@ -277,7 +277,7 @@ fetch_all_rows(void **state sl_unused)
 	struct arg args[EXPR_MAX_ARGS + 1] = { { .type = ARG_STR, .s = SL_STR("1") } };
 	struct env e;
 	struct txn_view bare = { .fe = NULL };
-	struct vars vars = { { NULL } };
+	struct vars vars = { 0 };
 	struct sample out;
 
 	bare.vars = &vars;
