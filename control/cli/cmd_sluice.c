@@ -99,6 +99,20 @@ do_lua(struct cli_ctx *x)
 		SCRIPT_COUNTERS(X)
 #undef X
 	}
+	cli_str(x, SL_STR("\n\n# function kind"));
+#define X(sym, help) cli_printf(x, " %s", #sym);
+	SCRIPT_FN_COUNTERS(X)
+#undef X
+	for (uint32_t i = 0;; i++) {
+		struct script_fn_stats s;
+
+		if (!script_fn_stats(x->cli->s.model->lua, i, &s))
+			break;
+		cli_printf(x, "\n%s %c", s.name, s.kind);
+#define X(sym, help) cli_printf(x, " %" PRIu64, s.sym);
+		SCRIPT_FN_COUNTERS(X)
+#undef X
+	}
 	cli_str(x, SL_STR("\n"));
 }
 
@@ -108,6 +122,6 @@ SL_CLI_COMMANDS(
 	{ "show workers", CLI_OPER, 0, 0, do_workers, "", "counters of each worker" },
 	{ "show drops", CLI_OPER, 0, 0, do_drops, "", "dropped packets by reason" },
 	{ "show memory", CLI_OPER, 0, 0, do_memory, "", "packet buffers and what holds them" },
-	{ "show lua", CLI_OPER, 0, 0, do_lua, "", "script threads" },
+	{ "show lua", CLI_OPER, 0, 0, do_lua, "", "script threads, and functions of scripts" },
 );
 // clang-format on

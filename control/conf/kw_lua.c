@@ -200,6 +200,7 @@ conf_lua_ready(struct conf *c)
 	script_gen_conf(c->lua, &c->m->global);
 	if (script_gen_ready(c->lua, c->m->global.script_threads, &err) < 0)
 		conf_error_at(c, NULL, "%s", err.text);
+	c->m->lua_fn = script_fn_counts(c->lua);
 }
 
 #define AT(field) offsetof(struct global_conf, field)

@@ -325,7 +325,8 @@ make_counters(struct script_gen *g, uint32_t nthreads)
 		if (g->count[i] == NULL)
 			return false;
 	}
-	return true;
+	g->worker_count = calloc(g->nfn + 1, sizeof(*g->worker_count));
+	return g->worker_count != NULL;
 }
 
 bool
@@ -396,6 +397,7 @@ script_gen_free(struct script_gen *g)
 	}
 	for (uint32_t i = 0; i < SCRIPT_MAX; i++)
 		free(g->count[i]);
+	free(g->worker_count);
 	free(g->fn);
 	free(g->file);
 	free(g->prepend);
@@ -420,10 +422,22 @@ script_fn_stats(const struct script_gen *g, uint32_t i, struct script_fn_stats *
 	for (uint16_t t = 0; t < g->nthreads; t++) {
 		const struct script_fn_count *c = &g->count[t][i];
 #define X(sym, help) out->sym += counter_get(&c->sym);
-		SCRIPT_FN_COUNTERS(X)
+		SCRIPT_FN_OWN(X)
 #undef X
 	}
+	if (g->worker_count == NULL)
+		return true;
+#define X(sym, help) \
+	out->sym = atomic_load_explicit(&g->worker_count[i].sym, memory_order_relaxed);
+	SCRIPT_FN_WORKERS(X)
+#undef X
 	return true;
+}
+
+struct call_fn_count *
+script_fn_counts(struct script_gen *g)
+{
+	return g->worker_count;
 }
 
 bool

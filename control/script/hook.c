@@ -272,11 +272,15 @@ add_request(struct sl_buf *b, const struct call_slot *s)
 	sl_buf_char(b, ')');
 }
 
+/* A line that targets take whole by default, with its head. Its end says whose it is, so `why` is cut. */
+#define REPORT 960u
+
 static void
 report(struct call_slot *s, const struct script_gen *g, struct sl_str why)
 {
-	char text[1024];
-	struct sl_buf b;
+	char text[REPORT], whose[256];
+	struct sl_buf b, t;
+	const char *name;
 
 	if (s == NULL) {
 		sl_buf_init(&b, text, sizeof(text));
@@ -286,11 +290,14 @@ report(struct call_slot *s, const struct script_gen *g, struct sl_str why)
 	}
 	sl_buf_init(&b, s->error, sizeof(s->error));
 	sl_buf_add(&b, why);
+	sl_buf_init(&t, whose, sizeof(whose));
+	add_request(&t, s);
+	name = g->fn[s->fn & ~CALL_FN_PER_THREAD].name;
 	sl_buf_init(&b, text, sizeof(text));
-	sl_buf_printf(&b,
-		script_is_service(s->kind) ? "Lua %s '<lua.%s>': %.*s." : "Lua %s '%s': %.*s.",
-		kind_name(s->kind), g->fn[s->fn & ~CALL_FN_PER_THREAD].name, SL_STR_ARG(why));
-	add_request(&b, s);
+	sl_buf_printf(&b, script_is_service(s->kind) ? "Lua %s '<lua.%.200s>': " : "Lua %s '%.200s': ",
+		kind_name(s->kind), name);
+	why.len = sl_min(why.len, REPORT - 2 - b.len - t.len);
+	sl_buf_printf(&b, "%.*s.%.*s", SL_STR_ARG(why), SL_STR_ARG(sl_buf_str(&t)));
 	script_emit(SL_ALERT, sl_buf_str(&b));
 }
 

@@ -122,8 +122,8 @@ struct script_stats {
 uint16_t script_count(void);
 void script_get_stats(uint16_t thread, struct script_stats *out);
 
-/* Of one registered function, over all threads. */
-#define SCRIPT_FN_COUNTERS(X)                                           \
+/* Of one registered function, over all threads: what script threads count, and what workers do. */
+#define SCRIPT_FN_OWN(X)                                                \
 	X(calls, "calls that ended")                                    \
 	X(errors, "of these, with an error or by a limit of their own") \
 	X(instructions, "Lua instructions, in whole slices")            \
@@ -134,6 +134,10 @@ void script_get_stats(uint16_t thread, struct script_stats *out);
 	X(ms_10, "calls of up to 10 ms")                                \
 	X(ms_100, "calls of up to 100 ms")                              \
 	X(longer, "calls of more")
+#define SCRIPT_FN_WORKERS(X)                                \
+	X(waits, "calls that found no slot, and waited for one") \
+	X(overloads, "calls that on-overload decided: no slot, or the deadline passed")
+#define SCRIPT_FN_COUNTERS(X) SCRIPT_FN_OWN(X) SCRIPT_FN_WORKERS(X)
 struct script_fn_stats {
 	const char *name;
 	char kind;
@@ -141,6 +145,8 @@ struct script_fn_stats {
 	SCRIPT_FN_COUNTERS(X)
 #undef X
 };
+/* Where workers count, for the model; from script_gen_ready() on, while g lives. */
+struct call_fn_count *script_fn_counts(struct script_gen *g);
 /* By number from 0; false behind the last. Any thread, while g lives. */
 bool script_fn_stats(const struct script_gen *g, uint32_t i, struct script_fn_stats *out);
 

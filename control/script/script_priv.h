@@ -94,6 +94,7 @@ struct script_gen {
 	const _Atomic(bool) *cancel; // of loading; NULL: none
 	uint32_t share;                            // per cent of a thread for what runs on and on
 	struct script_fn_count *count[SCRIPT_MAX]; // by thread, then by function; from ready on
+	struct call_fn_count *worker_count;        // by function; workers write
 	uint16_t nthreads;
 	_Atomic(uint16_t) closed; // threads that have none of its states any more
 	struct script_adopt {
@@ -106,7 +107,7 @@ struct script_gen {
 /* The script thread writes. */
 struct script_fn_count {
 #define X(sym, help) counter sym;
-	SCRIPT_FN_COUNTERS(X)
+	SCRIPT_FN_OWN(X)
 #undef X
 };
 

@@ -391,6 +391,7 @@ struct model {
 	uint32_t nbinds;
 	uint32_t nservers; // server slots in use
 	void *lua;         // opaque to workers: the states of this generation (control/script)
+	struct call_fn_count *lua_fn; // counters by function (proxy/call.h); NULL: none
 	struct pat_set *pats; // files of patterns (expr/patset.h)
 	struct proc_vars *procs; // variables of scope proc (expr/expr.h)
 	struct arena_map *mem;

@@ -125,7 +125,7 @@ send_call(struct stream *s, struct call_result *r)
 
 	if (unlikely(p == NULL)) {
 		stat_inc(lc, STAT_LUA_NO_SLOT);
-		*r = call_by_policy(call_overload_policy(s));
+		*r = call_overloaded(s, call_overload_policy(s));
 		return false;
 	}
 	// who waits longer is served first
@@ -139,9 +139,10 @@ send_call(struct stream *s, struct call_result *r)
 		struct call_choice op = call_overload_policy(s);
 		stat_inc(lc, STAT_LUA_NO_SLOT);
 		if (op.kind != CALL_POLICY_WAIT) {
-			*r = call_by_policy(op);
+			*r = call_overloaded(s, op);
 			return false;
 		}
+		call_count_wait(s);
 		call_enqueue(p, s);
 	}
 	stream_set_call_deadline(s, s->call.exp);
@@ -238,7 +239,7 @@ call_deadline(struct lcore *lc, struct stream *s)
 		return;
 	}
 	s->call.again = false;
-	r = call_by_policy(call_overload_policy(s));
+	r = call_overloaded(s, call_overload_policy(s));
 	stat_inc(lc, STAT_LUA_DEADLINE);
 	let_go(lc, s);
 	stream_call_done(lc, s, &r);

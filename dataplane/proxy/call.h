@@ -43,6 +43,12 @@ struct call_rule {
 	uint16_t error_status, overload_status;
 };
 
+/* Of one function: what workers count, all of them. model->lua_fn, by number without CALL_FN_PER_THREAD. */
+struct call_fn_count {
+	_Atomic(uint64_t) waits;     // found no slot, and waited for one
+	_Atomic(uint64_t) overloads; // on-overload decided: no slot, or the deadline passed
+};
+
 /* Ordered writes, applied by the worker on resume. */
 enum call_write_op {
 	CW_REQ_ADD_HDR,

@@ -48,6 +48,10 @@ struct call_choice {
 };
 struct call_choice call_error_policy(const struct stream *s);
 struct call_choice call_overload_policy(const struct stream *s);
+/* The call found no slot. */
+void call_count_wait(const struct stream *s);
+/* on-overload decides, and that is counted. */
+struct call_result call_overloaded(const struct stream *s, struct call_choice policy);
 /* What a policy answers; WAIT here means that waiting is over. */
 struct call_result call_by_policy(struct call_choice p);
 uint32_t call_deadline_ms(const struct stream *s);

@@ -67,6 +67,33 @@ call_by_policy(struct call_choice p)
 	}
 }
 
+static struct call_fn_count *
+count_of(const struct stream *s)
+{
+	struct call_fn_count *c = s->model->lua_fn;
+
+	return c != NULL ? &c[s->call.call->fn & ~CALL_FN_PER_THREAD] : NULL;
+}
+
+void
+call_count_wait(const struct stream *s)
+{
+	struct call_fn_count *c = count_of(s);
+
+	if (c != NULL)
+		atomic_fetch_add_explicit(&c->waits, 1, memory_order_relaxed);
+}
+
+struct call_result
+call_overloaded(const struct stream *s, struct call_choice policy)
+{
+	struct call_fn_count *c = count_of(s);
+
+	if (c != NULL)
+		atomic_fetch_add_explicit(&c->overloads, 1, memory_order_relaxed);
+	return call_by_policy(policy);
+}
+
 uint16_t
 call_error_status(const struct stream *s)
 {

@@ -60,7 +60,7 @@ give_up(struct lcore *lc, struct call_pair *old, struct call_pair *succ)
 	while (!sl_list_is_empty(&old->waiting)) {
 		struct call_wait *w = sl_list_first(&old->waiting, struct call_wait, node);
 		struct stream *s = sl_container_of(w, struct stream, call);
-		struct call_result r = call_by_policy(call_overload_policy(s));
+		struct call_result r = call_overloaded(s, call_overload_policy(s));
 
 		call_dequeue(s);
 		stream_call_done(lc, s, &r);

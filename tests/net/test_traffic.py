@@ -204,6 +204,53 @@ test_lua.cases = [{"nbthread": n} for n in (1, 2)]
 test_lua.net = queues
 
 
+def test_lua_told(net):
+    """What went wrong in scripts is told: an error's line in the log has the script's place, a traceback and
+    the request's id, which the client got too; requests that were decided for want of time are counted for
+    their function, in telemetry and by command."""
+    lua = net.write("told.lua", """
+local function inner(txn)
+    error("for " .. txn.sf:path())
+end
+core.register_action("fail", { "http-req" }, function(txn) inner(txn) end)
+core.register_action("slow", { "http-req" }, function(txn) core.msleep(400) end)
+""")
+    cli = net.file("cli")
+    p = net.sluice(net.sluice_head("af_packet", 1, "    lua-load %s\n    stats socket %s level admin\n"
+                                   "    log stderr format raw local0\n" % (lua, cli)) + """
+defaults
+    mode http
+    log global
+    timeout client 10s
+frontend web
+    bind %s:80
+    unique-id-format "%%ci-%%cp-%%rt"
+    http-request lua.fail on-error continue if { path_beg /fail }
+    http-request lua.slow deadline 50ms on-overload status 429 if { path /slow }
+    http-request return status 200 hdr x-id "%%[unique-id]"
+""" % VIP4)
+    ids = []
+    for i in range(3):
+        _, out = net.curl("-i", "http://%s/fail%d" % (VIP4, i))
+        ids.append(re.search(r"x-id: (\S+)", out, re.I).group(1))
+    check(len(set(ids)) == 3, repr(ids))
+    for i, name in enumerate(ids):
+        line = (r"Lua function 'fail': \[state-id 0\] runtime error: \S*told.lua:3: for /fail%d from .*told.lua:3: in "
+                r"(upvalue|local|function) 'inner', \S*told.lua:5: in .*\(request of 10\.\S+:\d+, id %s\)\n"
+                % (i, re.escape(name)))
+        wait_for("the line of " + name, lambda line=line: re.search(line, p.log()), 5)
+    for i in range(4):
+        _, out = net.curl("-i", "http://%s/slow" % VIP4)
+        check(out.startswith("HTTP/1.1 429"), out)
+    told = net.telemetry("/sluice/lua")
+    check(int(told["a_slow"]["overloads"]) == 4 and int(told["a_slow"]["waits"]) == 0, repr(told))
+    check(int(told["a_fail"]["overloads"]) == 0 and int(told["a_fail"]["errors"]) == 3, repr(told))
+    head, *rows = ask(cli, "show lua").split("# function kind ")[1].strip().split("\n")
+    rows = {r.split()[0]: dict(zip(head.split(), r.split()[2:])) for r in rows}
+    check(rows["slow"]["overloads"] == "4" and rows["fail"]["errors"] == "3", repr(rows))
+    check(p.stop() in (0, 143), p.log()[-2000:])  # it says "runtime error", as sanitizers do
+
+
 def test_proc_vars(net):
     """A variable of the process is the same for both workers, for the states of both script threads and for
     the runtime API, whoever wrote it last, and never a mixture of two values."""

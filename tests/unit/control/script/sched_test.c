@@ -28,6 +28,7 @@ static const char scripts[] =
 	ACTION("quick", "txn:set_var('txn.q', 1)")
 	ACTION("err", "local x = nil; return x.y")
 	ACTION("errt", "error({})")
+	ACTION("errlong", "error(('long '):rep(1000))")
 	ACTION("deny", "return act.DENY")
 	ACTION("yields", "for i = 1, 5 do core.yield() end return act.STOP")
 	ACTION("coyields", "local w = coroutine.wrap(function()"
@@ -140,6 +141,32 @@ test_error_text(void **state sl_unused)
 		"1:Lua function 'errt': [state-id 0] unknown runtime error from [C]: in global"
 		" 'error', "));
 	assert_null(strstr(b->logged, "C function"));
+	br_free(b);
+}
+
+/* Whose request it was stands in the line, however long the message and the id are. */
+static void
+test_error_id(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	static const char *const fn[] = { "err", "errlong" };
+	static const char end[] = ", id 0a:1b-0007)\n";
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(fn); i++) {
+		struct call_slot *s = br_slot(b, 'a', fn[i], false);
+		const char *line;
+
+		s->id = SL_STR("0a:1b-0007");
+		br_push(b, s, 0);
+		br_wait(b);
+		br_call(b, 'f', "fget", false);
+		line = strstr(b->logged, i == 0 ? "'err': " : "'errlong': ");
+		assert_non_null(line);
+		assert_non_null(strstr(line, "/tmp/sluice-lua-"));
+		assert_non_null(strstr(line, " (request of 192.0.2.1:4711, id 0a:1b-0007)\n"));
+		assert_true(strchr(line, '\n') - line < 1000);
+		assert_memory_equal(strchr(line, '\n') + 2 - sizeof(end), end, sizeof(end) - 1);
+	}
 	br_free(b);
 }
 
@@ -465,6 +492,11 @@ test_fn_stats(void **state sl_unused)
 		assert_int_equal(st.calls, 3);
 		assert_int_equal(st.errors, loop || err ? 3 : 0);
 		assert_int_equal(st.instructions, loop ? 300000 : 0);
+		assert_int_equal(st.waits + st.overloads, 0); // workers count these
+		script_fn_counts(b->gen)[i].overloads = 4;
+		script_fn_counts(b->gen)[i].waits = 5;
+		assert_true(script_fn_stats(b->gen, i, &st));
+		assert_true(st.overloads == 4 && st.waits == 5);
 		assert_int_equal(
 			st.us_10 + st.us_100 + st.ms_1 + st.ms_10 + st.ms_100 + st.longer, 3);
 	}
@@ -589,6 +621,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_fetches_are_whole),
 		cmocka_unit_test(test_runaways),
+		cmocka_unit_test(test_error_id),
 		cmocka_unit_test(test_fn_stats),
 		cmocka_unit_test(test_retire),
 		cmocka_unit_test(test_memory),

@@ -92,7 +92,7 @@ given_back(void **state sl_unused)
 	struct sample v, got;
 	char name[16];
 
-	for (uint32_t i = 0; i < 30000; i++) { // 480 MB of values in 16
+	for (uint32_t i = 0; i < 4000; i++) { // 64 MB of values in 16
 		v = text(big, PROC_VAR_MAX);
 		assert_int_equal(proc_var_set(p, SL_STR("x"), &v, false), 0);
 	}
@@ -181,7 +181,7 @@ ifexist(void **state sl_unused)
 /* ---- threads ---- */
 
 #define WRITERS 3
-#define ROUNDS  60000
+#define ROUNDS  20000
 
 struct racer {
 	struct proc_vars *p;

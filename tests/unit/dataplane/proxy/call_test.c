@@ -25,6 +25,7 @@ static struct world {
 	void *mem;
 	struct arena_map *map;
 	struct model model;
+	struct call_fn_count fn[8];
 	struct proxy fe;
 	struct session ses;
 	/* what the flow was told */
@@ -159,6 +160,7 @@ setup(void **state sl_unused)
 	pool_init(&w.streams, w.mem, NSTREAMS, sizeof(struct stream));
 	w.map = arena_map_new();
 	w.fe.mode = PX_HTTP;
+	w.model.lua_fn = w.fn;
 	assert_int_equal(call_attach(w.lc, &spec), 0);
 	return 0;
 }
@@ -344,6 +346,15 @@ test_overload(void **state sl_unused)
 				w.result.status);
 	}
 	assert_int_equal(w.lc->calls_out, NSLOTS);
+	assert_int_equal(w.fn[3].overloads, SL_ARRAY_SIZE(rows));
+	assert_int_equal(w.fn[3].waits, 0);
+	/* Who waits is counted as that, and for its own function; its number is without the bit. */
+	struct prog_call patient = { .fn = 4 | CALL_FN_PER_THREAD, .kind = 'a' };
+	w.model.global.lua_on_overload = CALL_POLICY_WAIT;
+	assert_int_equal(start(new_stream(0), &patient), ACT_SUSPEND);
+	assert_int_equal(w.fn[4].waits, 1);
+	assert_int_equal(w.fn[4].overloads, 0);
+	assert_int_equal(w.fn[3].overloads, SL_ARRAY_SIZE(rows));
 }
 
 static void
@@ -384,6 +395,8 @@ test_deadline(void **state sl_unused)
 	call_deadline(w.lc, guard);
 	assert_int_equal(w.result.verdict, CALLV_DENY);
 	assert_int_equal(stat(STAT_LUA_DEADLINE), 3);
+	assert_int_equal(w.fn[plain.fn].overloads, 3);
+	assert_int_equal(w.fn[plain.fn].waits, 1);
 	/* its verdict comes too late, also if the stream calls again meanwhile */
 	assert_int_equal(w.lc->calls_out, NSLOTS);
 	w.ntold = 0;

@@ -169,6 +169,7 @@ br_slot(struct bridge *b, uint8_t kind, const char *fn, bool res)
 	s->fn = (uint16_t)id;
 	s->model = &b->model;
 	s->nargs = 0;
+	s->id = SL_STR("");
 	s->point = res ? EVAL_HTTP_RES : EVAL_HTTP_REQ;
 	s->used = 0;
 	s->first = s->last = NULL;
