@@ -76,6 +76,8 @@ io_sock_open(struct io_socks *all, const struct io_target *to, const struct io_s
 	if (s == NULL)
 		return -ENOMEM;
 	memset(s, 0, head + user);
+	s->poll = poll; // the list's readers look at these
+	s->kfd = -1;
 	pthread_mutex_lock(&all->lock);
 	room = all->open < all->max;
 	if (room) {
@@ -91,8 +93,6 @@ io_sock_open(struct io_socks *all, const struct io_target *to, const struct io_s
 	s->all = all;
 	s->to = *to;
 	s->u = *u;
-	s->poll = poll;
-	s->kfd = -1;
 	atomic_init(&s->fd, -1);
 	s->rx = (uint8_t *)s + head + user;
 	s->tx = s->rx + IO_SOCK_BUF;

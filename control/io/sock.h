@@ -34,6 +34,10 @@ void io_socks_mute(struct io_socks *all);
 /* After their threads ended. What a user still holds it may, and must, io_sock_close() later. */
 void io_socks_stop(struct io_socks *all);
 
+/* Main: the thread that this poll belongs to is lost; all its connections end. */
+struct io_poll;
+void io_socks_cut(struct io_socks *all, const struct io_poll *of);
+
 struct io_socks_stats {
 	uint64_t opened;   // sockets ever
 	uint64_t refused;  // over the bound

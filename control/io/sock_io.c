@@ -391,9 +391,10 @@ on_io(struct ev_loop *ev sl_unused, struct ev_io *w, int events)
 static void
 kernel_connect(struct io_sock *s)
 {
-	int rc = sock_kernel_open(s, &s->addr[s->iaddr], &s->kfd);
+	int fd, rc = sock_kernel_open(s, &s->addr[s->iaddr], &fd);
 
-	ev_io_init(&s->io, on_io, s->kfd, 0);
+	s->kfd = fd;
+	ev_io_init(&s->io, on_io, fd, 0);
 	s->io.data = s;
 	s->connecting = true;
 	if (rc == 0)

@@ -112,12 +112,19 @@ void
 sock_kernel_close(struct io_sock *s, bool abort)
 {
 	const struct linger now = { .l_onoff = 1 };
+	bool own = sock_is_own(s); // against sock_cut.c, which finds it by the list
+	int fd;
 
 	atomic_store_explicit(&s->fd, -1, memory_order_release);
-	if (s->kfd < 0)
+	fd = s->kfd;
+	if (fd < 0)
 		return;
 	if (abort)
-		setsockopt(s->kfd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	close(s->kfd);
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	if (own)
+		pthread_mutex_lock(&s->all->lock);
 	s->kfd = -1;
+	close(fd);
+	if (own)
+		pthread_mutex_unlock(&s->all->lock);
 }

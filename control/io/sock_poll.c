@@ -274,14 +274,15 @@ on_event(struct io_sock *s, uint32_t events)
 bool
 poll_start(struct io_sock *s)
 {
-	int rc;
+	int fd, rc;
 
 	if (s->poll == NULL || s->to.tls || s->to.kind == IO_TARGET_NAME ||
 		(s->to.kind == IO_TARGET_IP && sock_is_ours(s, &s->to.ip.ip)))
 		return false;
 	atomic_store_explicit(&s->own, true, memory_order_relaxed);
 	s->nodelay = s->to.kind != IO_TARGET_IP;
-	rc = sock_kernel_open(s, &s->to.ip, &s->kfd);
+	rc = sock_kernel_open(s, &s->to.ip, &fd);
+	s->kfd = fd;
 	if (rc < 0) {
 		fail(s, -rc);
 	} else if (rc == 0) {

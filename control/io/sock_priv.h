@@ -64,7 +64,7 @@ struct io_sock {
 	struct ip_port local, remote;
 	/* ==== io only ==== */
 	alignas(SL_CACHE_LINE) struct ev_io io;
-	int kfd; // kernel socket or -1
+	_Atomic(int) kfd; // kernel socket or -1
 	bool opened, closing, shut_asked, shut_done, paused;
 	bool connecting; // the transport
 	bool eof;        // of the transport

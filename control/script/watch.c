@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/io/sock.h"
 #include "control/script/script_priv.h"
 
 #define sched script_sched
@@ -154,6 +155,7 @@ abandon(struct script_thread *t)
 		if (!sched.spec.tell(sched.spec.tell_ctx, w, &m))
 			script_emit(SL_ALERT, SL_STR("a worker cannot be told of it"));
 	}
+	io_socks_cut(sched.spec.socks, t->poll); // it will not close them
 	say(t, succ != NULL);
 }
 
@@ -177,5 +179,10 @@ script_watch(void)
 	for (uint16_t i = 0; i < sched.n; i++) {
 		if (sched.thread[i] != NULL && is_stuck(sched.thread[i], now))
 			abandon(sched.thread[i]);
+	}
+	// who came back has closed what it had; the io thread's last word of that may come after its end
+	for (struct script_thread *t = sched.abandoned; t != NULL; t = t->next) {
+		if (atomic_load_explicit(&t->exited, memory_order_acquire))
+			notes_run(t);
 	}
 }

@@ -379,6 +379,72 @@ def lua(net):
     return net.telemetry("/sluice/lua")["0"]
 
 
+ABANDON = """
+core.register_action("stick", { "http-req" }, function(txn)
+	local idle, a, b = core.tcp(), core.tcp(), core.tcp()
+	assert(a:connect("127.0.0.1", %(host)d))
+	assert(a:send("kernel\\n"))
+	assert(b:connect("%(srv)s", %(port)d))
+	assert(b:send("port\\n"))
+	assert(idle:connect("127.0.0.1", %(host)d))
+	assert(idle:send("idle\\n"))
+	assert(idle:setkeepalive(60000, 4))
+	core.msleep(200)
+	require("socket").sleep(8) -- in C: no hook of Lua's ends it
+	a:send("late\\n")
+	b:send("late\\n")
+end)
+core.register_action("work", { "http-req" }, function(txn)
+	local s = core.tcp()
+	assert(s:connect("127.0.0.1", %(host)d))
+	assert(s:send("work\\n"))
+	txn:set_var("txn.ok", 1)
+end)
+"""
+
+
+def test_abandoned(net):
+    """Of a script thread that is stuck in C and given up the servers see the end of all connections: those it
+    serves itself, idle ones, and one through a port. Its successor connects; and it may come back."""
+    seen, ended = [], {}
+
+    def until_end(c):
+        name = c.makefile().readline().strip()
+        seen.append(name)
+        with contextlib.suppress(ConnectionResetError):
+            while c.recv(100):
+                name += "+"
+        ended[name] = time.monotonic()
+
+    host = Peer(net.d, ("127.0.0.1", 0), until_end)
+    port = Peer(net.s, (SRV4, 0), until_end)
+    text = ABANDON % {"host": host.port, "port": port.port, "srv": SRV4}
+    p = start(net, script(net, "stick.lua", text) + "    tune.lua.stuck-timeout 500ms\n",
+              "    http-request lua.stick deadline 500ms on-error status 502 on-overload status 504 if { path /stick }\n"
+              "    http-request lua.work on-error status 502 if { path /work }\n"
+              "    http-request return status 200\n")
+    begun = time.monotonic()
+    code, _ = get(net, "/stick")
+    check(code in (502, 504), code)
+    until = begun + 7 * SLOW
+    while len(ended) < 3 and time.monotonic() < until:
+        time.sleep(0.05)
+    check(sorted(ended) == ["idle", "kernel", "port"],
+          "begun %s, ended %r\n%s" % (seen, ended, p.log()[-2000:]))
+    # long before it comes back; how long after the loss depends on the machine
+    check(max(ended.values()) - begun < 7, repr(ended))
+    check("is abandoned" in p.log(), p.log()[-2000:])
+    check(get(net, "/work")[0] == 200, p.log()[-2000:])
+    wait_for("the work's end", lambda: "work" in ended, 10)
+    time.sleep(max(0.0, begun + 9.5 - time.monotonic()))  # it has come back
+    check(get(net, "/work")[0] == 200, p.log()[-2000:])
+    wait_for("all sockets to be freed", lambda: net.telemetry("/sluice/sockets")["open"] == 0, 15)
+    check(not [n for n in ended if "+" in n], repr(ended))
+    host.close()
+    port.close()
+    net.stop_sluice(p)
+
+
 def nothing_left(net, daemon, fds):
     """Descriptors, sockets, calls: all given back."""
     wait_for("calls to end", lambda: lua(net)["running"] == 0, 10)

@@ -552,6 +552,67 @@ test_stop_first(void **state)
 	io_sock_close(a, false);
 }
 
+static bool
+has_ended(int peer)
+{
+	char c;
+	ssize_t n = recv(peer, &c, 1, MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+/*
+ * The user's thread is lost: the peers of all its sockets see their end, whoever serves them, and those of
+ * others do not. When it comes back it may use and close them as if nothing had happened.
+ */
+static void
+test_cut(void **state)
+{
+	struct fix *f = *state;
+	struct io_target name = f->to;
+	struct io_sock *s[3], *other;
+	int peer[3], theirs;
+	const uint8_t *p;
+
+	name.kind = IO_TARGET_NAME; // the io thread's
+	snprintf(name.name, sizeof(name.name), "127.0.0.1");
+	for (int i = 0; i < 2; i++)
+		s[i] = open_one(f, &peer[i]);
+	io_sock_want(s[1], IO_SOCK_WANT_RX); // in the epoll
+	assert_int_equal(io_sock_open(f->all, &name, &user, own, &s[2]), 0);
+	io_sock_start(s[2]);
+	AWAIT(io_sock_state(s[2]) == IO_SOCK_CONNECTED);
+	peer[2] = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_int_equal(io_sock_open(f->all, &f->to, &user, NULL, &other), 0);
+	io_sock_start(other);
+	AWAIT(io_sock_state(other) == IO_SOCK_CONNECTED);
+	theirs = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	io_socks_cut(f->all, own);
+	for (int i = 0; i < 3; i++) {
+		AWAIT(has_ended(peer[i]));
+		close(peer[i]);
+	}
+	assert_false(has_ended(theirs));
+	assert_int_equal(io_sock_write(other, "x", 1), 1);
+	io_socks_cut(f->all, own); // again: nothing is left
+	io_socks_cut(NULL, own);
+	/* back again */
+	assert_true(io_sock_write(s[0], "late", 4) < 0);
+	assert_true(io_sock_write(s[2], "late", 4) < 0);
+	io_sock_want(s[0], IO_SOCK_WANT_RX);
+	assert_int_equal(io_sock_peek(s[0], &p), 0);
+	for (int i = 0; i < 3; i++) {
+		io_sock_close(s[i], false);
+		AWAIT(((struct user *)io_sock_user(s[i]))->gone == 1);
+		io_sock_free(s[i]);
+	}
+	io_sock_close(other, false);
+	AWAIT(((struct user *)io_sock_user(other))->gone == 1);
+	io_sock_free(other);
+	close(theirs);
+}
+
 int
 main(void)
 {
@@ -569,6 +630,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_at_once, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_server_first, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_sleep, setup_own, teardown),
+		cmocka_unit_test_setup_teardown(test_cut, setup_own, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
