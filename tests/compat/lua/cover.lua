@@ -89,7 +89,7 @@ end
 local registry = debug.getregistry()
 for key, meta in pairs(registry) do
 	local class = type(key) == "string" and key:match("^sl%.([%u]%w+)$") or key == "sl.txn" and "TXN"
-		or key == "sl.http" and "HTTP"
+		or key == "sl.http" and "HTTP" or key == "sl.socket" and "Socket"
 	if class and type(meta) == "table" and meta.__index then
 		local t = meta.__index
 		if type(t) == "function" then

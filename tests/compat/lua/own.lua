@@ -8,7 +8,7 @@ end
 
 local EVERY = "BITARFCVW"
 
-local function own(name, where, want, fn)
+function own(name, where, want, fn)
 	row("own-" .. name, where, function(...)
 		local got = table.pack(fn(...))
 		for i = 1, got.n do
