@@ -227,7 +227,7 @@ flag(struct options *o, const char *opt)
 	}
 	if (strncmp(opt, "-dK", 3) == 0)
 		o->dump = true;
-	else if (strcmp(opt, "-v") == 0 || strcmp(opt, "-vv") == 0) {
+	else if (opt[1] == 'v') { // whatever follows
 		print_version(stdout);
 		if (opt[2] == 'v')
 			print_build();
@@ -248,17 +248,31 @@ takes_value(const char *opt)
 		(strchr("fpCLSnNm", opt[1]) != NULL && opt[1] != '\0' && opt[2] == '\0');
 }
 
-/* The numbers behind -sf and -st; returns the place of the last one. */
+/* The numbers behind -sf and -st; *i: the place of the last one. Returns as options_parse(). */
 static int
-old_pids(struct options *o, int argc, char **argv, int i)
+old_pids(struct options *o, int argc, char **argv, int *i)
 {
+	const char *opt = argv[*i];
 	uint64_t pid;
 
-	o->old_finish = argv[i][2] == 'f';
-	while (i + 1 < argc && sl_str_u64(sl_str_c(argv[i + 1]), &pid) == 0 && pid > 0 &&
-		pid <= INT32_MAX)
-		o->old_pid[o->nold++] = argv[++i];
-	return i;
+	o->old_finish = opt[2] == 'f';
+	while (*i + 1 < argc && argv[*i + 1][0] != '-') {
+		const char *text = argv[++*i];
+
+		if (sl_str_u64(sl_str_c(text), &pid) < 0 || pid == 0 || pid > INT32_MAX) {
+			char msg[200];
+			struct sl_buf b;
+
+			sl_buf_init(&b, msg, sizeof(msg));
+			sl_buf_printf(
+				&b, "option '%s' expects process ids, got '%.100s'.", opt, text);
+			options_print(SL_ALERT, "", msg);
+			o->status = 1;
+			return 1;
+		}
+		o->old_pid[o->nold++] = text;
+	}
+	return 0;
 }
 
 int
@@ -278,7 +292,7 @@ options_parse(int argc, char **argv, struct options *o)
 		} else if (argv[i][0] != '-' || argv[i][1] == '\0') {
 			rc = usage(o);
 		} else if (strcmp(argv[i], "-sf") == 0 || strcmp(argv[i], "-st") == 0) {
-			i = old_pids(o, argc, argv, i);
+			rc = old_pids(o, argc, argv, &i);
 		} else if (takes_value(argv[i])) {
 			rc = i + 1 < argc ? valued(o, argv[i], argv[i + 1]) : usage(o);
 			i++;
@@ -395,13 +409,13 @@ static bool
 is_bad(const struct options *o, const struct options_sink *sink, int rc,
 	const struct conf_count *n)
 {
-	if (rc < 0)
+	if (rc < 0 && n->unread < n->errors) // what cannot be opened has been told
 		complain(sink, "config", "Fatal errors found in configuration.");
-	else if (o->warn_fatal && n->warnings > 0)
-		complain(sink, "config",
-			"Some warnings were found and 'zero-warning' is set. Aborting.");
-	else
+	if (rc < 0)
+		return true;
+	if (!o->warn_fatal || n->warnings == 0)
 		return false;
+	complain(sink, "config", "Some warnings were found and 'zero-warning' is set. Aborting.");
 	return true;
 }
 
@@ -422,6 +436,8 @@ judge(struct options *o, const struct options_sink *sink, int rc, const struct c
 	FILE *out = is_quiet(o) ? NULL : stdout;
 
 	o->status = 1;
+	if (rc == 0 && n->files == 0) // empty directories
+		return usage(o);
 	if (is_bad(o, sink, rc, n))
 		return 1;
 	if (o->check) {

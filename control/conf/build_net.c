@@ -52,7 +52,8 @@ text_of(const struct ip_port *a, char *buf, uint32_t size)
 
 /* What the port speaks to directly: a next hop or a neighbour. */
 static void
-check_on_link(struct conf *c, const struct conf_port *p, const struct ip_addr *a, const char *what)
+check_on_link(struct conf *c, const struct conf_port *p, const struct ip_addr *a,
+	const struct src_pos *pos, const char *what)
 {
 	char text[64];
 	struct sl_buf b;
@@ -65,7 +66,7 @@ check_on_link(struct conf *c, const struct conf_port *p, const struct ip_addr *a
 	}
 	sl_buf_init(&b, text, sizeof(text));
 	addr_format(&b, a);
-	conf_error_at(c, &p->p.pos, "port '%.*s': %s '%s' is on none of the port's networks.",
+	conf_error_at(c, pos, "port '%.*s': %s '%s' is on none of the port's networks.",
 		SL_STR_ARG(p->p.name), what, text);
 }
 
@@ -76,22 +77,22 @@ check_ports(struct conf *c)
 		if (p->p.naddrs == 0)
 			conf_error_at(c, &p->p.pos, "port '%.*s' has no 'address'.",
 				SL_STR_ARG(p->p.name));
-		check_on_link(c, p, &p->p.gateway4, "gateway");
-		check_on_link(c, p, &p->p.gateway6, "gateway");
+		check_on_link(c, p, &p->p.gateway4, &p->gateway4_pos, "gateway");
+		check_on_link(c, p, &p->p.gateway6, &p->gateway6_pos, "gateway");
 		for (uint32_t i = 0; i < p->p.nroutes; i++) {
 			const struct ip_route *r = &p->route[i];
 
-			check_on_link(c, p, &r->via, "router");
+			check_on_link(c, p, &r->via, &p->route_pos[i], "router");
 			if (r->dst.prefix == 0 &&
 				(r->dst.ip.family == ADDR_V4 ? &p->p.gateway4 : &p->p.gateway6)
 						->family != ADDR_NONE)
-				conf_error_at(c, &p->p.pos,
+				conf_error_at(c, &p->route_pos[i],
 					"port '%.*s' has both a 'gateway' and a 'route' of length "
 					"0: they say the same, keep one.",
 					SL_STR_ARG(p->p.name));
 		}
 		for (uint32_t i = 0; i < p->p.nneighs; i++)
-			check_on_link(c, p, &p->neigh[i].ip, "neighbour");
+			check_on_link(c, p, &p->neigh[i].ip, &p->neigh_pos[i], "neighbour");
 	}
 }
 

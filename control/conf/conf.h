@@ -26,6 +26,7 @@ struct conf_spec {
 };
 struct conf_count {
 	uint32_t errors, warnings, listeners;
+	uint32_t files, unread; // that were read; that could not be (which is among the errors)
 };
 /*
  * Opens the keyword tables, also those of expr and proxy. Main thread, before threads start; again

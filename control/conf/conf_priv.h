@@ -195,6 +195,7 @@ struct conf_port {
 	struct ip_net addr[32];
 	struct ip_route route[32];
 	struct ip_neigh neigh[32];
+	struct src_pos addr_pos[32], route_pos[32], neigh_pos[32], gateway4_pos, gateway6_pos;
 };
 
 struct conf_lua {

@@ -17,6 +17,7 @@ struct lex_in {
 struct lex_err {
 	const char *what; // "unmatched quote"
 	uint32_t at;      // byte of the line
+	struct sl_str word; // the first that is one too many
 };
 /*
  * Cuts a line into words; quotes, escapes and variables are resolved. Words are NUL-terminated in
@@ -38,8 +39,8 @@ int unit_size(struct sl_str s, uint64_t *out);
 int conf_number(
 	struct conf *c, const char *kw, struct sl_str s, uint64_t min, uint64_t max, uint64_t *out);
 int conf_time(struct conf *c, const char *kw, struct sl_str s, uint32_t *ms);
-/* A name of a proxy, server, ACL: letters, digits, - _ . : */
-bool conf_name_ok(struct sl_str s, char *bad);
+/* A name of a proxy, server, ACL: letters, digits, - _ . : Reports on its own; what: "server". */
+int conf_name(struct conf *c, const char *what, struct sl_str s);
 struct sl_str conf_copy(struct conf *c, struct sl_str s);
 /* The array of words in c->tmp (the bytes live anyway); NULL: no memory. */
 const struct sl_str *conf_words(struct conf *c, const struct sl_str *word, uint32_t n);

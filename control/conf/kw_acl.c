@@ -11,15 +11,12 @@ kw_acl(struct conf *c, const struct conf_args *a)
 {
 	struct expr_comp comp = conf_comp(c, c->px, &c->mem, EVAL_NONE);
 	struct sl_str name = a->word[0];
-	char what[160], bad = '\0';
+	char what[160];
 	struct sl_buf b;
 	int rc;
 
-	if (!conf_name_ok(name, &bad)) {
-		conf_error(c, "character '%c' is not permitted in acl name '%.*s'.", bad,
-			SL_STR_ARG(name));
+	if (conf_name(c, "acl", name) < 0)
 		return -EINVAL;
-	}
 	if (sl_str_ieq(name, SL_STR("or"))) {
 		conf_error(c,
 			"acl name 'or' will never match: it is the disjunction within a "

@@ -107,7 +107,6 @@ conf_errors_begin(struct conf *c, const struct sl_str *word, uint32_t n)
 {
 	struct conf_errors *e = arena_zalloc(&c->mem, sizeof(*e));
 	const struct conf_errors *o;
-	char bad = '\0';
 
 	if (e == NULL) {
 		(void)conf_nomem(c);
@@ -116,9 +115,8 @@ conf_errors_begin(struct conf *c, const struct sl_str *word, uint32_t n)
 	e->pos = c->pos;
 	if (n < 2)
 		conf_error(c, "'http-errors' expects a name as argument.");
-	else if (!conf_name_ok(word[1], &bad))
-		conf_error(c, "character '%c' is not permitted in 'http-errors' name '%.*s'.", bad,
-			SL_STR_ARG(word[1]));
+	else
+		(void)conf_name(c, "'http-errors'", word[1]);
 	if (n > 2)
 		conf_error(c, "'http-errors' cannot handle unexpected argument '%.*s'.",
 			SL_STR_ARG(word[2]));

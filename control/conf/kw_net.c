@@ -30,12 +30,56 @@ kw_device(struct conf *c, const struct conf_args *a)
 	return 0;
 }
 
+/* What no host may have as its own (RFC 1122 3.2.1.3, RFC 4291 2.5 to 2.7); NULL: it may. */
+static const char *
+not_of_a_host(const struct ip_net *net)
+{
+	uint32_t host, mask;
+
+	if (addr_is_any(&net->ip))
+		return "no address";
+	if (addr_is_multicast(&net->ip))
+		return "a group or a broadcast";
+	if (addr_is_loopback(&net->ip))
+		return "loopback, which never leaves a host";
+	if (net->ip.family != ADDR_V4 || net->prefix > 30) // RFC 3021: two hosts share a /31
+		return NULL;
+	host = (uint32_t)net->ip.b[0] << 24 | (uint32_t)net->ip.b[1] << 16 |
+		(uint32_t)net->ip.b[2] << 8 | net->ip.b[3];
+	mask = UINT32_MAX >> net->prefix;
+	if ((host & mask) == 0)
+		return "the network itself";
+	return (host & mask) == mask ? "the network's broadcast" : NULL;
+}
+
+/* A network on two ports: which of them leads to a neighbour is then a matter of the order. */
+static void
+warn_overlap(struct conf *c, struct sl_str s, const struct ip_net *net)
+{
+	if (addr_is_linklocal(&net->ip))
+		return;
+	for (const struct conf_port *o = c->ports; o != c->port && o != NULL; o = o->next) {
+		for (uint32_t i = 0; i < o->p.naddrs; i++) {
+			if (!addr_in_net(&net->ip, &o->addr[i]) &&
+				!addr_in_net(&o->addr[i].ip, net))
+				continue;
+			conf_warning(c,
+				"network of 'address %.*s' overlaps one of port '%.*s' (%s:%u): what "
+				"both have is reached through the longer prefix, or through '%.*s'.",
+				SL_STR_ARG(s), SL_STR_ARG(o->p.name), o->addr_pos[i].file,
+				o->addr_pos[i].line, SL_STR_ARG(o->p.name));
+			return;
+		}
+	}
+}
+
 static int
 kw_address(struct conf *c, const struct conf_args *a)
 {
 	struct port_conf *p = &c->port->p;
 	struct sl_str s = a->word[0];
 	struct ip_net net;
+	const char *why;
 
 	if (sl_str_chr(s, '/') < 0 || addr_parse_net(s, &net) < 0 || net.prefix == 0) {
 		conf_error(c,
@@ -44,16 +88,19 @@ kw_address(struct conf *c, const struct conf_args *a)
 			SL_STR_ARG(s));
 		return -EINVAL;
 	}
-	if (addr_is_any(&net.ip) || addr_is_multicast(&net.ip)) {
-		conf_error(c, "'address' : '%.*s' cannot be an address of a port.", SL_STR_ARG(s));
+	why = not_of_a_host(&net);
+	if (why != NULL) {
+		conf_error(c, "'address' : '%.*s' cannot be an address of a port: it is %s.",
+			SL_STR_ARG(s), why);
 		return -EINVAL;
 	}
 	for (const struct conf_port *o = c->ports; o != NULL; o = o->next) {
 		for (uint32_t i = 0; i < o->p.naddrs; i++) {
 			if (!addr_eq(&o->addr[i].ip, &net.ip))
 				continue;
-			conf_error(c, "address '%.*s' already belongs to port '%.*s'.",
-				SL_STR_ARG(s), SL_STR_ARG(o->p.name));
+			conf_error(c, "address '%.*s' already belongs to port '%.*s' (%s:%u).",
+				SL_STR_ARG(s), SL_STR_ARG(o->p.name), o->addr_pos[i].file,
+				o->addr_pos[i].line);
 			return -EINVAL;
 		}
 	}
@@ -62,6 +109,8 @@ kw_address(struct conf *c, const struct conf_args *a)
 			(uint32_t)SL_ARRAY_SIZE(c->port->addr), SL_STR_ARG(s));
 		return -EINVAL;
 	}
+	warn_overlap(c, s, &net);
+	c->port->addr_pos[p->naddrs] = c->pos;
 	p->addrs[p->naddrs++] = net;
 	return 0;
 }
@@ -83,6 +132,7 @@ kw_gateway(struct conf *c, const struct conf_args *a)
 		return -EINVAL;
 	}
 	*slot = ip;
+	*(ip.family == ADDR_V4 ? &c->port->gateway4_pos : &c->port->gateway6_pos) = c->pos;
 	return 0;
 }
 
@@ -128,6 +178,7 @@ kw_route(struct conf *c, const struct conf_args *a)
 			(uint32_t)SL_ARRAY_SIZE(c->port->route), SL_STR_ARG(s));
 		return -EINVAL;
 	}
+	c->port->route_pos[p->nroutes] = c->pos;
 	p->routes[p->nroutes++] = r;
 	return 0;
 }
@@ -162,6 +213,7 @@ kw_neighbour(struct conf *c, const struct conf_args *a)
 			(uint32_t)SL_ARRAY_SIZE(c->port->neigh), SL_STR_ARG(a->word[0]));
 		return -EINVAL;
 	}
+	c->port->neigh_pos[p->nneighs] = c->pos;
 	p->neighs[p->nneighs++] = n;
 	return 0;
 }

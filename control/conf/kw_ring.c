@@ -39,7 +39,6 @@ void
 conf_ring_begin(struct conf *c, const struct sl_str *word, uint32_t n)
 {
 	struct conf_ring *r = arena_zalloc(&c->tmp, sizeof(*r));
-	char bad = '\0';
 
 	if (r == NULL) {
 		(void)conf_nomem(c);
@@ -47,10 +46,7 @@ conf_ring_begin(struct conf *c, const struct sl_str *word, uint32_t n)
 	}
 	if (n < 2)
 		conf_error(c, "missing ring name.");
-	else if (!conf_name_ok(word[1], &bad))
-		conf_error(c, "invalid ring name '%.*s' (character '%c' is not permitted).",
-			SL_STR_ARG(word[1]), bad);
-	else if (is_taken(c, word[1]))
+	else if (conf_name(c, "ring", word[1]) == 0 && is_taken(c, word[1]))
 		conf_error(c, "sink named '%.*s' already exists.", SL_STR_ARG(word[1]));
 	if (n > 2)
 		conf_error(
@@ -234,13 +230,9 @@ kw_server(struct conf *c, const struct conf_args *a)
 {
 	struct conf_ring *r = c->ring;
 	struct ring_server s = { .pos = c->pos, .name = conf_copy(c, a->word[0]) };
-	char bad = '\0';
 
-	if (!conf_name_ok(s.name, &bad)) {
-		conf_error(c, "character '%c' is not permitted in server name '%.*s'.", bad,
-			SL_STR_ARG(s.name));
+	if (conf_name(c, "server", s.name) < 0)
 		return -EINVAL;
-	}
 	for (uint32_t i = 0; i < r->r.nservers; i++) {
 		if (!sl_str_eq(r->server[i].name, s.name))
 			continue;

@@ -200,11 +200,7 @@ parse_options(
 static void
 check_name(struct conf *c, struct sl_str name)
 {
-	char bad = '\0';
-
-	if (!conf_name_ok(name, &bad))
-		conf_error(c, "character '%c' is not permitted in server name '%.*s'.", bad,
-			SL_STR_ARG(name));
+	(void)conf_name(c, "server", name);
 	for (const struct conf_srv *o = c->px->srvs; o != NULL; o = o->next) {
 		if (!sl_str_eq(o->s.name, name))
 			continue;

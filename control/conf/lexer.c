@@ -60,6 +60,7 @@ word_end(struct lexer *lx)
 		return;
 	if (lx->n == lx->max) {
 		lx->toomany = true;
+		lx->err->word = sl_str_make(o->p, o->len);
 		return;
 	}
 	if (o->p == NULL) { // an empty pair of quotes

@@ -19,6 +19,7 @@
 #define FILE_MAX     (64u << 20) // nobody writes more by hand; protects from a device or a pipe
 #define NAME_WORDS   4           // the longest keyword has so many words
 #define NAME_MAX_LEN 160
+#define SHOWN        200u // of a line that has a mistake in its quotes
 
 /* One level of ".if". */
 struct block {
@@ -340,14 +341,18 @@ lex_failed(struct conf *c, int rc, struct sl_str line, const struct lex_err *err
 		return;
 	}
 	if (rc == -E2BIG) {
-		conf_error(c, "too many words on one line (more than %u).", CONF_MAX_WORDS);
+		conf_error(c,
+			"too many words on one line: '%.*s' is one more than %u, use several lines.",
+			SL_STR_ARG(err->word), CONF_MAX_WORDS);
 		return;
 	}
 	while (skip < err->at && (line.p[skip] == ' ' || line.p[skip] == '\t'))
 		skip++;
+	if (err->at - skip > SHOWN / 2) // of a long line, what is around it
+		skip = err->at - SHOWN / 2;
 	// as HAProxy: the position in the line, which is shown without its indentation
 	conf_error(c, "%s at position %u:\n  %.*s\n  %*s", err->what, err->at + 1,
-		(int)sl_min(line.len - skip, 400u), line.p + skip, (int)(err->at - skip + 1), "^");
+		(int)sl_min(line.len - skip, SHOWN), line.p + skip, (int)(err->at - skip + 1), "^");
 }
 
 static void
@@ -442,6 +447,13 @@ read_all(int fd, struct sl_str *out)
 	return -ENOMEM;
 }
 
+static void
+cannot(struct conf *c, const char *what, const char *path, int err)
+{
+	c->count->unread++;
+	conf_error_at(c, NULL, "Cannot %s %s : %s", what, path, strerror(err));
+}
+
 static int
 parse_file(struct conf *c, const char *path, int fd)
 {
@@ -452,10 +464,10 @@ parse_file(struct conf *c, const char *path, int fd)
 	if (rc == -ENOMEM)
 		(void)conf_nomem(c);
 	else if (rc < 0)
-		conf_error_at(
-			c, NULL, "Cannot read configuration file %s : %s", path, strerror(-rc));
+		cannot(c, "read configuration file", path, -rc);
 	else
 		rc = conf_parse_text(c, path, text);
+	c->count->files++;
 	free((char *)(uintptr_t)text.p);
 	return rc;
 }
@@ -474,8 +486,7 @@ parse_dir(struct conf *c, const char *path)
 	int n = scandir(path, &entry, is_cfg, alphasort), rc = 0;
 
 	if (n < 0) {
-		conf_error_at(c, NULL, "Cannot open configuration file/directory %s : %s", path,
-			strerror(errno));
+		cannot(c, "open configuration file/directory", path, errno);
 		return -EINVAL;
 	}
 	for (int i = 0; i < n; i++) {
@@ -499,8 +510,7 @@ conf_parse_path(struct conf *c, const char *path)
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		conf_error_at(c, NULL, "Cannot open configuration file/directory %s : %s", path,
-			strerror(errno));
+		cannot(c, "open configuration file/directory", path, errno);
 		if (fd >= 0)
 			close(fd);
 		return -EINVAL;

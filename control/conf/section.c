@@ -152,15 +152,15 @@ begin_px(struct conf *c, uint32_t head, const struct sl_str *word, uint32_t n)
 	struct sl_str name = SL_STR("");
 	struct conf_px *px;
 	uint32_t i = 1;
-	char bad = '\0';
+	char what[32];
 
 	if (i < n && !(is_defaults && sl_str_eq(word[i], SL_STR("from"))))
 		name = word[i++];
 	if (name.len == 0 && !is_defaults)
 		conf_error(c, "'%s' expects an <id> argument", heads[head].name);
-	else if (name.len > 0 && !conf_name_ok(name, &bad))
-		conf_error(c, "character '%c' is not permitted in '%s' name '%.*s'.", bad,
-			heads[head].name, SL_STR_ARG(name));
+	snprintf(what, sizeof(what), "'%s'", heads[head].name);
+	if (name.len > 0)
+		(void)conf_name(c, what, name);
 	if (i < n && sl_str_eq(word[i], SL_STR("from"))) {
 		if (i + 1 < n)
 			from = find_defaults(c, word[i + 1], heads[head].name, name);
@@ -194,7 +194,6 @@ static void
 begin_port(struct conf *c, const struct sl_str *word, uint32_t n)
 {
 	struct conf_port *p = arena_zalloc(&c->tmp, sizeof(*p));
-	char bad = '\0';
 
 	if (p == NULL) {
 		(void)conf_nomem(c);
@@ -202,9 +201,8 @@ begin_port(struct conf *c, const struct sl_str *word, uint32_t n)
 	}
 	if (n < 2)
 		conf_error(c, "'port' expects a name as argument.");
-	else if (!conf_name_ok(word[1], &bad))
-		conf_error(c, "character '%c' is not permitted in 'port' name '%.*s'.", bad,
-			SL_STR_ARG(word[1]));
+	else
+		(void)conf_name(c, "'port'", word[1]);
 	if (n > 2)
 		conf_error(
 			c, "'port' cannot handle unexpected argument '%.*s'.", SL_STR_ARG(word[2]));

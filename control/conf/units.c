@@ -109,20 +109,34 @@ conf_time(struct conf *c, const char *kw, struct sl_str s, uint32_t *ms)
 	return rc;
 }
 
-bool
-conf_name_ok(struct sl_str s, char *bad)
+static bool
+is_name_char(char ch)
 {
+	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+		ch == '-' || ch == '_' || ch == '.' || ch == ':';
+}
+
+int
+conf_name(struct conf *c, const char *what, struct sl_str s)
+{
+	if (s.len == 0) {
+		conf_error(c, "an empty word is no %s name.", what);
+		return -EINVAL;
+	}
 	for (uint32_t i = 0; i < s.len; i++) {
 		char ch = s.p[i];
 
-		if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-			    (ch >= '0' && ch <= '9') || ch == '-' || ch == '_' || ch == '.' ||
-			    ch == ':')) {
-			*bad = ch;
-			return false;
-		}
+		if (is_name_char(ch))
+			continue;
+		if (ch >= ' ' && ch < 0x7f)
+			conf_error(c, "character '%c' is not permitted in %s name '%.*s'.", ch,
+				what, SL_STR_ARG(s));
+		else // of a longer sequence: a part of it would not be text
+			conf_error(c, "character '\\x%02x' is not permitted in %s name '%.*s'.",
+				(uint8_t)ch, what, SL_STR_ARG(s));
+		return -EINVAL;
 	}
-	return s.len > 0;
+	return 0;
 }
 
 struct sl_str

@@ -200,6 +200,16 @@ load_file(lua_State *L)
 	return 0;
 }
 
+/* An error value need not say where it comes from. */
+static void
+add_file(struct script_err *err, const char *file)
+{
+	size_t len = strlen(err->text);
+
+	if (strstr(err->text, file) == NULL)
+		snprintf(err->text + len, sizeof(err->text) - len, " (in '%s')", file);
+}
+
 int
 vm_load(struct script_state *st, const char *file, char *const *args, uint32_t nargs,
 	struct script_err *err)
@@ -223,6 +233,8 @@ vm_load(struct script_state *st, const char *file, char *const *args, uint32_t n
 			text != NULL ? text : "unknown error");
 	} else {
 		say_status(L, rc, "Lua", err);
+		if (rc == LUA_ERRRUN)
+			add_file(err, file);
 	}
 	lua_settop(L, 0);
 	return -EINVAL;

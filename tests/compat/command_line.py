@@ -74,10 +74,20 @@ LINES = """-c -f d
 -cc !0
 -cc version_atleast(2.4)
 -cc feature(LUA)
--c -cc 1 -f d"""
+-c -cc 1 -f d
+-c -f empty -f d
+-c -f nosuch.cfg
+-c -q -f nosuch.cfg
+-c -C empty -f nosuch.cfg"""
 # The same code; the last line is the program's own (usage, version).
-CODES = """-c -f nosuch.cfg
--cc nope
+CODES = """-cc nope
+-c -f empty
+-q -f empty -c
+-vq
+-vc -f bad.cfg
+-c -f d -sf x
+-c -f d -st 1 2x
+-c -f d -sf 0
 -v
 -vv
 -h
@@ -120,7 +130,8 @@ def main():
                     continue  # the sanitizer's own memory is more than any limit
                 ran += 1
                 ha = run([haproxy] + args, tmp)
-                ports = ["-f", "ports.cfg"] if "-f" in args[:-1] else []
+                alone = "-f" not in args[:-1] or (kind == "code" and "empty" in args)
+                ports = [] if alone else ["-f", "ports.cfg"]
                 sl = run([check] + ports + args, tmp)
                 if kind == "same":
                     ok = ha == sl

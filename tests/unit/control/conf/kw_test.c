@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Every keyword row: what it takes, and what it says to a mistake. A row without a case here fails
- * the test.
+ * Every keyword row: what it takes, what it says to a mistake, and of which line. A row without a case
+ * here fails the test.
  */
 #include "tests/unit/control/conf/conf_env.h"
 
@@ -144,7 +144,12 @@ static const struct kw_case cases[] = {
 	ROW("port", "address", "10.2.0.1/24", "10.2.0.1", "with its prefix length"),
 	ROW("port", "address", "fd01::1/64", "10.2.0.300/24", "got '10.2.0.300/24'"),
 	ROW("port", "address", "10.2.0.1/24", "10.1.0.1/24", "already belongs to port 'lan'"),
-	ROW("port", "address", "10.2.0.1/24", "0.0.0.0/24", "cannot be an address"),
+	ROW("port", "address", "10.2.0.1/24", "0.0.0.0/24", "cannot be an address of a port: it is no address"),
+	ROW("port", "address", "10.2.0.1/31", "224.0.0.1/4", "it is a group or a broadcast"),
+	ROW("port", "address", "10.2.0.0/31", "127.0.0.1/8", "it is loopback"),
+	ROW("port", "address", "10.2.0.0/32", "::1/64", "it is loopback"),
+	ROW("port", "address", "10.2.1.0/23", "10.2.0.0/24", "it is the network itself"),
+	ROW("port", "address", "10.2.0.255/23", "10.2.0.255/24", "it is the network's broadcast"),
 	ROW("port", "gateway", "10.2.0.254", "10.2.0", "got '10.2.0'"),
 	ROW("port", "gateway", "10.2.0.254", "10.9.0.1", "gateway '10.9.0.1' is on none of the port's networks"),
 	ROW("port", "gateway", "10.2.0.254\n route 0.0.0.0/1 via 10.2.0.254", "10.2.0.254\n route 0.0.0.0/0 via 10.2.0.1", "both a 'gateway' and a 'route'"),
@@ -235,6 +240,8 @@ static const struct kw_case cases[] = {
 	ROW("proxy", "default-server", "", "inter", "'inter' expects <time>"),
 	ROW("proxy", "acl", "a path /x", "a", "missing fetch method"),
 	ROW("proxy", "acl", "a path -m beg /x /y", "a?b path", "character '?' is not permitted in acl name"),
+	ROW("proxy", "acl", "a path", "\"\" path /x", "an empty word is no acl name"),
+	ROW("proxy", "acl", "a path", "\xc3\xa4 path /x", "character '\\xc3' is not permitted in acl name '\xc3\xa4'"),
 	ROW("proxy", "acl", "a src 10.0.0.0/8", "a src 1.2.3.4.5", "1.2.3.4.5"),
 	ROW("proxy", "acl", "a hdr(host) -i x", "or path /x", "acl name 'or'"),
 	ROW("proxy", "acl", "a int(5) gt 4", "a nope", "unknown fetch method 'nope'"),
@@ -397,6 +404,31 @@ make(char *out, size_t size, const struct kw_case *k, const char *args)
 			strcmp(k->name, "address") == 0 ? "" : " address 10.2.0.1/24\n");
 }
 
+/* What is said has to be said of the keyword's line (of the last one, where arguments have several). */
+static void
+check_line(const struct conf_run *r, const struct kw_case *k, const char *text)
+{
+	const char *said = strstr(r->text, k->says), *at = text, *colon;
+	char args[512];
+	unsigned int want = 1;
+
+	if (said == NULL)
+		fail_msg("line %d: %s %s: %s", k->line, k->name, k->bad, r->text);
+	snprintf(args, sizeof(args), " %s %s\n", k->name, k->bad);
+	for (const char *hit = strstr(text, args); hit != NULL; hit = strstr(hit + 1, args)) {
+		for (const char *end = hit + strlen(args) - 1; at < end; at++)
+			want += *at == '\n';
+	}
+	while (said > r->text && said[-1] != '\n')
+		said--;
+	colon = strchr(said, ']');
+	while (colon > said && *colon != ':')
+		colon--;
+	if (strncmp(said, "ALERT parsing [", 15) != 0 || strtoul(colon + 1, NULL, 10) != want)
+		fail_msg("line %d: %s %s: not said of line %u: %s", k->line, k->name, k->bad, want,
+			said);
+}
+
 static void
 check_good(struct conf_run *r, const struct kw_case *k)
 {
@@ -421,8 +453,7 @@ check_bad(struct conf_run *r, const struct kw_case *k)
 	conf_run(r, text);
 	if (r->rc != -EINVAL || r->m != NULL || r->n.errors == 0)
 		fail_msg("line %d: %s %s: accepted, %s", k->line, k->name, k->bad, r->text);
-	if (strstr(r->text, k->says) == NULL)
-		fail_msg("line %d: %s %s: %s", k->line, k->name, k->bad, r->text);
+	check_line(r, k, text);
 }
 
 static struct conf_run run; // large
@@ -464,8 +495,10 @@ test_ports(void **state sl_unused)
 			close(fd);
 			if (!bad && run.rc != 0)
 				fail_msg("line %d: %s", k->line, run.text);
-			if (bad && (run.rc == 0 || strstr(run.text, k->says) == NULL))
-				fail_msg("line %d: %d %s", k->line, run.rc, run.text);
+			if (bad && run.rc == 0)
+				fail_msg("line %d: accepted", k->line);
+			if (bad)
+				check_line(&run, k, text);
 			conf_run_end(&run);
 		}
 	}

@@ -180,7 +180,8 @@ test_bounds(void **state sl_unused)
 	environment();
 	arena_init(&mem, arena_map_src(map));
 	assert_int_equal(lex("a b c d", 7, &mem, word, 4, &err), 4);
-	assert_int_equal(lex("a b c d e", 9, &mem, word, 4, &err), -E2BIG);
+	assert_int_equal(lex("a b c d e f", 11, &mem, word, 4, &err), -E2BIG);
+	assert_true(sl_str_eq(err.word, SL_STR("e")));
 	assert_int_equal(lex("\"${A[*]}\" b c", 13, &mem, word, 4, &err), -E2BIG);
 	memset(big, 'x', sizeof(big));
 	assert_int_equal(lex(big, sizeof(big), &mem, word, 4, &err), 1);
