@@ -25,6 +25,7 @@ struct facts {
  * over without a look at their text.
  */
 static const char first_letter[18] = {
+	[2] = 't',
 	[4] = 'h',
 	[6] = 'e',
 	[7] = 'u',
@@ -32,7 +33,7 @@ static const char first_letter[18] = {
 	[14] = 'c',
 	[17] = 't',
 };
-#define LENGTHS (1u << 4 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 17)
+#define LENGTHS (1u << 2 | 1u << 4 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 14 | 1u << 17)
 
 static sl_apart void
 connection(struct http_msg *m, struct facts *f, struct sl_str value)
@@ -69,6 +70,10 @@ look(struct http_msg *m, struct facts *f, int i)
 	const char *name = m->base + m->hdr[i].name.off;
 
 	switch (m->hdr[i].name.len) {
+	case 2:
+		if ((name[1] | 0x20) == 'e') // and the first letter is known
+			m->flags |= HTTP_F_TE;
+		break;
 	case 4:
 		if (is_token_named(name, "host", 4))
 			note(&f->host, &f->repeated_host, i);

@@ -15,7 +15,6 @@
 #include "dataplane/base/hot.h"
 
 #define FREE_PER_CHUNK 16u // a size line of the usual kind
-#define MAX_DIGITS     16u // also bounds leading zeros
 
 /* The size line is complete: its payload pays for framing. */
 static void
@@ -34,9 +33,9 @@ size_byte(struct h1_chunk *c, char ch)
 	if (http_is(ch, HTTP_C_HEX)) {
 		uint64_t digit = (uint64_t)(ch <= '9' ? ch - '0' : (ch | 0x20) - 'a' + 10);
 
-		if (c->digits == MAX_DIGITS || c->left > (INT64_MAX >> 4))
+		if (c->left > (INT64_MAX >> 4)) // leading zeros count as framing only
 			return -EBADMSG;
-		c->digits++;
+		c->digits = 1;
 		c->left = c->left << 4 | digit;
 		return 0;
 	}

@@ -62,6 +62,7 @@ enum http_framing {
 #define HTTP_F_REFRAMED 0x100u  // a field that tells the body's end was edited: http_fit_framing()
 #define HTTP_F_CONN_SET 0x200u  // a Connection field was edited
 #define HTTP_F_CONN 0x400u      // a Connection field was received
+#define HTTP_F_TE 0x800u        // a TE field was received
 
 struct http_msg {
 	char *base;

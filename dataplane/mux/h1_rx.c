@@ -28,7 +28,9 @@ h1_rx(const struct muxs *ms)
 bool
 h1_rx_eof(const struct muxs *ms)
 {
-	if (unlikely((ms->flags & MS_OVER) != 0 || ms->mx->c == NULL))
+	if (unlikely((ms->flags & MS_OVER) != 0))
+		return ms->mx->err == 0; // a reset ends no message
+	if (unlikely(ms->mx->c == NULL))
 		return true;
 	return conn_rx_eof(ms->mx->c);
 }
@@ -376,8 +378,12 @@ muxs_recv(struct lcore *lc, struct muxs *ms, uint32_t max, struct chain *out, bo
 			rc = recv_chunked(lc, ms, max, out);
 	}
 	if ((ms->flags & (MS_RX_DONE | MS_HEAD_DONE)) == MS_HEAD_DONE && ms->err == MUX_OK &&
-		rc >= 0 && h1_rx(ms)->len == 0 && h1_rx_eof(ms))
-		fail(lc, ms, MUX_ERR_EOF);
+		rc >= 0 && h1_rx(ms)->len == 0) {
+		if (h1_rx_eof(ms))
+			fail(lc, ms, MUX_ERR_EOF);
+		else if (unlikely((ms->flags & MS_OVER) != 0))
+			fail(lc, ms, MUX_ERR_RESET);
+	}
 	*eom = (ms->flags & MS_RX_DONE) != 0;
 	return rc;
 }

@@ -402,7 +402,11 @@ mux_run(struct lcore *lc, struct mux *mx)
 
 /* ---- events of the connection ---- */
 
-/* It is dead: keep what was received for the stream, and let go. */
+/*
+ * It is dead: keep what was received for the stream, and let go. What a server said before it reset the
+ * connection counts, a whole answer too: those that close with a part of the request unread reset it
+ * (RFC 9112 9.6). A client that reset it hears nothing more.
+ */
 static sl_apart void
 on_closed(struct lcore *lc, struct mux *mx)
 {
@@ -412,11 +416,12 @@ on_closed(struct lcore *lc, struct mux *mx)
 	mx->err = (int16_t)conn_error(c);
 	if (ms != NULL) {
 		uint32_t n = conn_rx(c)->len;
+		bool heard = mx->err == 0 || (mx->flags & MX_SERVER) == 0;
 
-		if (n > 0 && mx->err == 0)
+		if (n > 0 && heard)
 			conn_rx_take(lc, c, n, &ms->stash);
 		ms->flags |= MS_OVER;
-		if (mx->err != 0 && ms->err == MUX_OK)
+		if (mx->err != 0 && ms->err == MUX_OK && ms->stash.len == 0)
 			ms->err = MUX_ERR_RESET;
 	}
 	conn_close(lc, c);

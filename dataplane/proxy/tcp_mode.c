@@ -144,7 +144,7 @@ closed(struct stream *s, struct st_leg *leg, bool client)
 	int err = conn_error(c);
 	bool was_open = s->phase == ST_TUNNEL;
 
-	if (was_open && err == 0)
+	if (was_open && (err == 0 || !client)) // a server's reset takes back nothing that it said
 		move(s, leg, client ? &s->back : &s->cli, true);
 	conn_close(s->lc, c);
 	leg->c = NULL;

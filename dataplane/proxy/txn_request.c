@@ -5,7 +5,8 @@
  *
  * Runs on: the worker. Follows: HAProxy's order: frontend's http-request rules, use_backend rules,
  * default_backend, backend's http-request rules, then option forwardfor. Of the Connection field
- * only "close" and "keep-alive" go (the mux writes its own); other tokens, such as "upgrade", pass.
+ * only "close" and "keep-alive" go (the mux writes its own); other tokens, such as "upgrade", pass. Of
+ * TE only "trailers" passes: trailers are passed on, other codings than "chunked" are refused.
  */
 #include "dataplane/proxy/px.h"
 
@@ -191,6 +192,28 @@ txn_strip_tokens(struct http_msg *m, bool *close)
 	return 0;
 }
 
+/* RFC 9110 10.1.4: what the client takes is not what we take. */
+static int
+fit_te(struct http_msg *m)
+{
+	struct sl_str name = SL_STR("te");
+	bool trailers = false;
+	uint16_t pos = 0;
+	int i;
+
+	for (i = http_hdr_find(m, name, &pos); i >= 0; i = http_hdr_find(m, name, &pos)) {
+		struct sl_str value = http_str(m, m->hdr[i].value);
+
+		while (value.p != NULL)
+			trailers |= sl_str_ieq(
+				sl_str_trim(sl_str_cut(&value, ',')), SL_STR("trailers"));
+	}
+	if (trailers)
+		return http_hdr_set(m, name, SL_STR("trailers"));
+	http_hdr_del(m, name);
+	return 0;
+}
+
 static struct sl_str
 forward_name(const struct stream *s)
 {
@@ -261,6 +284,8 @@ txn_request_ready(struct stream *s)
 	rc = txn_strip_connection(&s->req, &close);
 	if (close)
 		s->flags |= ST_F_SRV_CLOSE;
+	if (rc == 0 && unlikely((s->req.flags & HTTP_F_TE) != 0))
+		rc = fit_te(&s->req);
 	if (rc == 0)
 		rc = add_forwardfor(s);
 	if (rc == 0 && unlikely(s->fe->unique_id != NULL))

@@ -11,6 +11,14 @@
 
 #include "dataplane/base/hot.h"
 
+/* RFC 9110 8.6, RFC 9112 6.1: no server may send these with 1xx and 204, and no client need believe it. */
+static void
+drop_lengths(struct http_msg *m)
+{
+	http_hdr_del(m, SL_STR("content-length"));
+	http_hdr_del(m, SL_STR("transfer-encoding"));
+}
+
 /* ---- interim ---- */
 
 void
@@ -19,6 +27,7 @@ txn_response_interim(struct stream *s)
 	s->flags |= ST_F_RES_SEEN;
 	if (s->phase != ST_WAIT_RES || (s->req.flags & HTTP_F_10) != 0)
 		return; // RFC 9110 15.2: never to a 1.0 client
+	drop_lengths(&s->res);
 	if (muxs_send_head(s->lc, s->cs, &s->res, NULL, false, false) == 0)
 		stream_count_out(s, h1_counted_size(&s->res));
 }
@@ -43,6 +52,8 @@ fit_body(struct stream *s, bool *drop)
 	bool none = (s->flags & ST_F_HEAD) != 0 || s->res.status == 204 || s->res.status == 304;
 
 	*drop = false;
+	if (s->res.status < 200 || s->res.status == 204)
+		drop_lengths(&s->res);
 	if (s->res.framing == HTTP_BODY_TUNNEL)
 		return 0;
 	if (s->res.status < 200)
@@ -50,10 +61,6 @@ fit_body(struct stream *s, bool *drop)
 	if (none && s->res.framing != HTTP_BODY_NONE) {
 		*drop = true;
 		s->res.framing = HTTP_BODY_NONE;
-		if (s->res.status == 204) { // RFC 9110 8.6, RFC 9112 6.1
-			http_hdr_del(&s->res, SL_STR("content-length"));
-			http_hdr_del(&s->res, SL_STR("transfer-encoding"));
-		}
 	} else if (!none && s->res.framing == HTTP_BODY_NONE) {
 		s->res.framing = HTTP_BODY_LENGTH;
 		s->res.content_length = 0;

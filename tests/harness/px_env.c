@@ -541,3 +541,27 @@ px_env_backend(struct px_env *e, uint32_t i)
 	}
 	return NULL;
 }
+
+void
+px_env_ask(struct px_env *e, struct fake *c, const char *text)
+{
+	fake_give(c, text, (uint32_t)strlen(text));
+	px_env_run(e);
+}
+
+uint32_t
+px_env_count(const char *hay, const char *needle)
+{
+	uint32_t n = 0;
+
+	while ((hay = strstr(hay, needle)) != NULL) {
+		n++;
+		hay += strlen(needle);
+	}
+	return n;
+}
+
+void
+px_env_hang(struct px_env *e sl_unused, struct fake *f sl_unused)
+{
+}

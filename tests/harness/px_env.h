@@ -69,6 +69,12 @@ struct fake *px_env_client(struct px_env *e);
 void px_env_run(struct px_env *e);
 /* Lets time pass, with everything that becomes due. */
 void px_env_wait(struct px_env *e, uint32_t ms);
+/* c says text, and everything happens that follows from it. */
+void px_env_ask(struct px_env *e, struct fake *c, const char *text);
+/* How often needle stands in hay. */
+uint32_t px_env_count(const char *hay, const char *needle);
+/* For on_server: one that never answers. */
+void px_env_hang(struct px_env *e, struct fake *f);
 /* All that the client got so far, as a C string; reads on. */
 const char *px_env_got(struct fake *f);
 /* The next record, or NULL; copied. */

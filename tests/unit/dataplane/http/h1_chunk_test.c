@@ -110,7 +110,8 @@ static const struct {
 	{ __LINE__, IN("a\r\n0123456789\r\n0\r\n\r\n"), 20, "0123456789" },
 	{ __LINE__, IN("0003\r\nabc\r\n000\r\n\r\n"), 18, "abc" },
 	{ __LINE__, IN("0000000000000003\r\nabc\r\n0\r\n\r\n"), 28, "abc" },
-	{ __LINE__, IN("00000000000000003\r\nabc\r\n0\r\n\r\n"), BAD, NULL },
+	{ __LINE__, IN("00000000000000000000003\r\nabc\r\n0\r\n\r\n"), 35, "abc" },
+	{ __LINE__, IN("000000000000000000000008000000000000000\r\nabc"), BAD, NULL },
 	{ __LINE__, IN("4\r\n\r\n\r\n\r\n0\r\n\r\n"), 14, "\r\n\r\n" },
 	{ __LINE__, IN("5\r\n0\r\n\r\n\r\n0\r\n\r\n"), 15, "0\r\n\r\n" },
 	/* blanks and extensions */

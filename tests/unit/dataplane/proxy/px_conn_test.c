@@ -12,13 +12,6 @@ static struct px_env e;
 static struct be_switch sw[2];
 
 static void
-ask(struct fake *c, const char *text)
-{
-	fake_give(c, text, (uint32_t)strlen(text));
-	px_env_run(&e);
-}
-
-static void
 test_bind_maxconn(void **state sl_unused)
 {
 	struct fake *c[3];
@@ -45,11 +38,6 @@ test_bind_maxconn(void **state sl_unused)
 
 /* ---- backends ---- */
 
-static void
-hang(struct px_env *env sl_unused, struct fake *f sl_unused)
-{
-}
-
 /* A connection in mode tcp goes where the first rule that holds sends it, as a request does. */
 static void
 test_tcp_switch(void **state sl_unused)
@@ -73,7 +61,7 @@ test_tcp_switch(void **state sl_unused)
 
 		px_env_init(&e);
 		e.fe.mode = e.be.mode = e.be2.mode = PX_TCP;
-		e.on_server = hang;
+		e.on_server = px_env_hang;
 		e.fe.switches = sw;
 		for (uint32_t k = 0; k < 2 && rows[i].cond[k] != NULL; k++) {
 			sw[k] = (struct be_switch){
@@ -85,7 +73,7 @@ test_tcp_switch(void **state sl_unused)
 			e.fe.default_be = NULL;
 		px_env_start(&e);
 		c = px_env_client(&e);
-		ask(c, "x");
+		px_env_ask(&e, c, "x");
 		b = px_env_backend(&e, 0);
 		if (b != NULL)
 			port = b->remote.port;
@@ -112,7 +100,7 @@ test_tcp_switch_parked(void **state sl_unused)
 
 		px_env_init(&e);
 		e.fe.mode = e.be.mode = e.be2.mode = PX_TCP;
-		e.on_server = hang;
+		e.on_server = px_env_hang;
 		e.fe.switches = sw;
 		e.fe.nswitches = 1;
 		sw[0] = (struct be_switch){
@@ -120,8 +108,8 @@ test_tcp_switch_parked(void **state sl_unused)
 		};
 		px_env_start(&e);
 		c = px_env_client(&e);
-		ask(c, "early");
-		ask(c, " bird");
+		px_env_ask(&e, c, "early");
+		px_env_ask(&e, c, " bird");
 		assert_null(px_env_backend(&e, 0));
 		call = px_env_call(&e);
 		assert_non_null(call);
@@ -162,8 +150,8 @@ test_bytes_in(void **state sl_unused)
 	px_env_init(&e);
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, post);
-	ask(c, post);
+	px_env_ask(&e, c, post);
+	px_env_ask(&e, c, post);
 	assert_int_equal(counter_get(&px_cnt(e.lc, &e.fe)->bytes_in), both);
 	assert_int_equal(counter_get(&px_be_cnt(e.lc, &e.be)->bytes_in), both);
 	assert_int_equal(counter_get(&e.lc->srv_cnt[0].bytes_in), both);
@@ -185,7 +173,7 @@ test_close_by_rule(void **state sl_unused)
 	e.be.http_res = px_env_rules(&e, EVAL_HTTP_RES, res_rule);
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	assert_non_null(strstr(px_env_got(c), "\r\nconnection: close\r\n"));
 	assert_true(c->shut || c->user_gone);
 	assert_int_equal(idle_count(e.lc, 0), 1);
@@ -195,11 +183,11 @@ test_close_by_rule(void **state sl_unused)
 	e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, (const char *const[]){ rule[0], NULL });
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/c"));
+	px_env_ask(&e, c, G("/c"));
 	assert_null(strstr(px_env_got(c), "onnection"));
 	assert_false(c->shut || c->user_gone);
 	assert_int_equal(idle_count(e.lc, 0), 0);
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	assert_int_equal(e.net.connects, 2);
 	assert_int_equal(idle_count(e.lc, 0), 1);
 	px_env_end(&e);
@@ -209,7 +197,7 @@ test_close_by_rule(void **state sl_unused)
 	e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, rule + 1);
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	assert_non_null(strstr(px_env_got(px_env_backend(&e, 0)), "connection: x-a\r\n"));
 	assert_int_equal(idle_count(e.lc, 0), 1);
 	px_env_end(&e);
@@ -219,7 +207,7 @@ test_close_by_rule(void **state sl_unused)
 static void
 test_soft_stop(void **state sl_unused)
 {
-	static const struct env_answer answers[] = { { "/hang", NULL, ENV_HANG },
+	static const struct env_answer answers[] = { { "/px_env_hang", NULL, ENV_HANG },
 		{ NULL, NULL, ENV_KEEP } };
 	struct fake *idle, *busy, *fresh;
 
@@ -229,18 +217,18 @@ test_soft_stop(void **state sl_unused)
 	idle = px_env_client(&e);
 	busy = px_env_client(&e);
 	fresh = px_env_client(&e);
-	ask(idle, G("/"));
-	ask(busy, G("/hang"));
+	px_env_ask(&e, idle, G("/"));
+	px_env_ask(&e, busy, G("/px_env_hang"));
 	px_stop(e.lc);
 	px_env_run(&e);
 	assert_true(idle->shut || idle->user_gone);
 	assert_false(busy->shut || busy->user_gone);
 	assert_false(fresh->shut || fresh->user_gone);
 	assert_int_equal(px_sessions(e.lc), 2);
-	ask(fresh, G("/"));
+	px_env_ask(&e, fresh, G("/"));
 	assert_non_null(strstr(px_env_got(fresh), "connection: close\r\n"));
 	assert_true(fresh->shut || fresh->user_gone);
-	ask(px_env_backend(&e, 1), "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+	px_env_ask(&e, px_env_backend(&e, 1), "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
 	assert_non_null(strstr(px_env_got(busy), "connection: close\r\n"));
 	assert_true(busy->shut || busy->user_gone);
 	px_env_wait(&e, 3000);
@@ -263,20 +251,20 @@ test_slow_heads(void **state sl_unused)
 	px_env_start(&e);
 	for (uint32_t i = 0; i < 40; i++) {
 		c[i] = px_env_client(&e);
-		ask(c[i], "GET / HTTP/1.1\r\nHo");
-		ask(c[i], "st: a\r\nX-A: ");
+		px_env_ask(&e, c[i], "GET / HTTP/1.1\r\nHo");
+		px_env_ask(&e, c[i], "st: a\r\nX-A: ");
 	}
 	assert_int_equal(e.lc->px->large.used, 0);
 	for (uint32_t i = 0; i < 40; i++)
-		ask(c[i], "b\r\n\r\n");
+		px_env_ask(&e, c[i], "b\r\n\r\n");
 	for (uint32_t i = 0; i < 40; i++)
 		assert_non_null(strstr(px_env_got(c[i]), "200 OK"));
-	ask(c[0], "GET / HTTP/1.1\r\nHost: a\r\nX-First: 1\r\nX-Big: ");
+	px_env_ask(&e, c[0], "GET / HTTP/1.1\r\nHost: a\r\nX-First: 1\r\nX-Big: ");
 	fake_give(c[0], big, 500); // in a small copy now, which grows
 	px_env_run(&e);
 	for (uint32_t i = 0; i < 9; i++)
 		fake_give(c[0], big + 1000 * i, 999);
-	ask(c[0], "\r\nX-Last: 1\r\n\r\n");
+	px_env_ask(&e, c[0], "\r\nX-Last: 1\r\n\r\n");
 	{
 		const char *got = NULL;
 

@@ -76,13 +76,6 @@ publish(void)
 }
 
 static void
-ask(struct fake *c, const char *text)
-{
-	fake_give(c, text, (uint32_t)strlen(text));
-	px_env_run(&e);
-}
-
-static void
 holds(int line, uint64_t conns1, uint64_t streams1, uint64_t conns2, uint64_t streams2)
 {
 	const struct lcore_gen *a = &e.lc->gen[0], *b = &e.lc->gen[5];
@@ -119,7 +112,7 @@ test_in_flight(void **state sl_unused)
 	e.answers = answers;
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/slow"));
+	px_env_ask(&e, c, G("/slow"));
 	holds(__LINE__, 1, 1, 0, 0);
 	publish();
 	follow(); // has nothing to do with it
@@ -130,7 +123,7 @@ test_in_flight(void **state sl_unused)
 	assert_true(says(c, "x-gen: one"));
 	assert_false(says(c, "lose"));
 	holds(__LINE__, 0, 0, 1, 0); // between two requests it belongs to the new one
-	ask(c, G("/next"));
+	px_env_ask(&e, c, G("/next"));
 	assert_true(says(c, "x-gen: two"));
 	holds(__LINE__, 0, 0, 1, 0);
 	// the connection to the server came along: the slot is the same
@@ -147,7 +140,7 @@ test_idle(void **state sl_unused)
 	set_up(PX_HTTP);
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	fresh = px_env_client(&e); // has sent nothing yet
 	publish();
 	holds(__LINE__, 2, 0, 0, 0);
@@ -155,7 +148,7 @@ test_idle(void **state sl_unused)
 	follow();
 	holds(__LINE__, 0, 0, 2, 0);
 	assert_int_equal(atomic_load(&e.bal->px[0].conns), 2);
-	ask(fresh, G("/"));
+	px_env_ask(&e, fresh, G("/"));
 	assert_true(says(fresh, "x-gen: two"));
 	px_env_end(&e);
 }
@@ -170,10 +163,10 @@ test_next_request(void **state sl_unused)
 	two.fe.slot = 3; // another proxy, as far as counters go
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	assert_true(says(c, "x-gen: one"));
 	publish();
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	assert_true(says(c, "x-gen: two"));
 	holds(__LINE__, 0, 0, 1, 0);
 	assert_int_equal(counter_get(&e.lc->px_cnt[0].cur_conn), 0);
@@ -193,7 +186,7 @@ test_bind_gone(void **state sl_unused)
 		set_up(PX_HTTP);
 		px_env_start(&e);
 		c = px_env_client(&e);
-		ask(c, G("/"));
+		px_env_ask(&e, c, G("/"));
 		if (other_mode)
 			two.fe.mode = two.be.mode = PX_TCP;
 		else
@@ -202,7 +195,7 @@ test_bind_gone(void **state sl_unused)
 		follow();
 		holds(__LINE__, 1, 0, 0, 0);
 		assert_false(c->user_gone); // a request may be on its way
-		ask(c, G("/"));
+		px_env_ask(&e, c, G("/"));
 		assert_true(says(c, "x-gen: one"));
 		assert_true(says(c, "onnection: close"));
 		assert_true(c->user_gone || c->shut);
@@ -226,13 +219,13 @@ test_tunnel(void **state sl_unused)
 		set_up(PX_TCP);
 		px_env_start(&e);
 		c = px_env_client(&e);
-		ask(c, "hello");
+		px_env_ask(&e, c, "hello");
 		publish();
 		follow();
 		later = px_env_client(&e);
-		ask(later, "hello");
+		px_env_ask(&e, later, "hello");
 		holds(__LINE__, 1, 1, 1, 1);
-		ask(c, "again");
+		px_env_ask(&e, c, "again");
 		assert_false(c->user_gone);
 		if (hard) {
 			px_main_message(e.lc, &m);
@@ -261,9 +254,9 @@ test_hard_stop(void **state sl_unused)
 	e.answers = answers;
 	px_env_start(&e);
 	busy = px_env_client(&e);
-	ask(busy, G("/slow"));
+	px_env_ask(&e, busy, G("/slow"));
 	idle = px_env_client(&e);
-	ask(idle, G("/"));
+	px_env_ask(&e, idle, G("/"));
 	two.m.nbinds = 0; // so that nothing follows
 	publish();
 	follow();
@@ -288,7 +281,7 @@ test_call_slot(void **state sl_unused)
 	e.fe.http_req = px_env_rules(&e, EVAL_HTTP_REQ, rules);
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	call = px_env_call(&e);
 	assert_non_null(call);
 	publish();
@@ -321,7 +314,7 @@ test_slots(void **state sl_unused)
 		set_up(PX_HTTP);
 		px_env_start(&e);
 		c = px_env_client(&e);
-		ask(c, G("/"));
+		px_env_ask(&e, c, G("/"));
 		assert_int_equal(idle_count(e.lc, e.srv[0].slot), 1);
 		two.srv[0].since = rows[i].since;
 		two.srv[0].moved = rows[i].moved;
@@ -348,7 +341,7 @@ test_moved_in_flight(void **state sl_unused)
 	e.answers = answers;
 	px_env_start(&e);
 	c = px_env_client(&e);
-	ask(c, G("/slow"));
+	px_env_ask(&e, c, G("/slow"));
 	*now = e.srv[1].addr;
 	two.srv[0].addr = *now;
 	two.srv[0].moved = two.m.changed = 2;
@@ -358,7 +351,7 @@ test_moved_in_flight(void **state sl_unused)
 	px_env_run(&e);
 	assert_true(says(c, "x-gen: one"));
 	assert_int_equal(idle_count(e.lc, e.srv[0].slot), 0);
-	ask(c, G("/"));
+	px_env_ask(&e, c, G("/"));
 	assert_int_equal(e.connects[1], 1);
 	px_env_end(&e);
 }
@@ -377,13 +370,13 @@ test_queue(void **state sl_unused)
 	px_env_start(&e);
 	for (int i = 0; i < 2; i++) {
 		c[i] = px_env_client(&e);
-		ask(c[i], G("/slow"));
+		px_env_ask(&e, c[i], G("/slow"));
 	}
 	assert_int_equal(queue_len(e.lc, &e.be), 1);
 	atomic_store(&e.bal->srv[two.srv[1].slot].weight, 1); // main does, for a new server
 	publish();
 	c[2] = px_env_client(&e);
-	ask(c[2], G("/"));
+	px_env_ask(&e, c[2], G("/"));
 	px_env_wait(&e, 20);
 	assert_true(says(c[2], "x-gen: two"));
 	assert_int_equal(queue_len(e.lc, &e.be), 1);
