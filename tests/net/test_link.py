@@ -252,7 +252,8 @@ def test_vanish(net, pmd):
     """An interface is deleted in the middle of traffic: that port is in error, everything else goes on, even when
     another one comes under its name; the end is an ordinary one."""
     net.nginx([("b1", 8001)])
-    p = net.sluice(net.sluice_head(pmd) + PLAIN + """
+    soon = PLAIN.replace("timeout connect 2s", "timeout connect 300ms\n    retries 1")
+    p = net.sluice(net.sluice_head(pmd) + soon + """
 frontend own
     bind %s:81
     http-request return status 200 content-type text/plain string "own"
