@@ -138,6 +138,13 @@ add_addr(struct conf *c, struct sl_str s, const struct conf_bind *opts)
 	return 0;
 }
 
+static bool
+is_option(struct sl_str w)
+{
+	return registry_find(&conf_tables()->bind, w) != NULL ||
+		unsup_find(UNSUP_BIND, &w, 1) != NULL;
+}
+
 static int
 parse_options(struct conf *c, const struct conf_args *a, struct conf_bind *out)
 {
@@ -168,6 +175,8 @@ parse_options(struct conf *c, const struct conf_args *a, struct conf_bind *out)
 				SL_STR_ARG(a->word[0]), c->section_name, SL_STR_ARG(a->word[i]),
 				conf_hint(near, ".").text);
 			rc = -EINVAL;
+			while (i + 1 < a->n && !is_option(a->word[i + 1]))
+				i++; // what may be its value
 		}
 	}
 	return rc;

@@ -150,23 +150,36 @@ resolve_server(struct conf *c, struct server *s, const struct conf_addr *a)
 	return -EINVAL;
 }
 
-/* An unknown word may be one of HAProxy's; returns the words to skip, negative after an error. */
-static int
-other_option(struct conf *c, struct sl_str name, struct sl_str w)
+static bool
+is_option(struct sl_str w)
 {
-	const struct unsup *u = unsup_find(UNSUP_SERVER, &w, 1);
+	return registry_find(&conf_tables()->server, w) != NULL ||
+		unsup_find(UNSUP_SERVER, &w, 1) != NULL;
+}
+
+/*
+ * An unknown word may be one of HAProxy's; returns the words to skip, -1 less them after an error. What
+ * follows one that nobody knows may be its value.
+ */
+static int
+other_option(struct conf *c, struct sl_str name, const struct sl_str *word, uint32_t n)
+{
+	const struct unsup *u = unsup_find(UNSUP_SERVER, word, 1);
 	const struct conf_opt *near;
+	int skip = 0;
 
 	if (u != NULL) {
 		unsup_tell(c, u, "server option");
 		return u->ignored ? u->nargs : -(int)u->nargs - 1;
 	}
-	near = registry_nearest(&conf_tables()->server, w);
+	near = registry_nearest(&conf_tables()->server, word[0]);
 	conf_error(c, "'server %.*s/%.*s' : unknown keyword '%.*s'%s%s",
-		SL_STR_ARG(c->section_ident), SL_STR_ARG(name), SL_STR_ARG(w),
+		SL_STR_ARG(c->section_ident), SL_STR_ARG(name), SL_STR_ARG(word[0]),
 		conf_hint(near, ".").text,
 		name.len == 0 ? " Hint: no address was expected for this server." : "");
-	return -1;
+	while ((uint32_t)skip + 1 < n && !is_option(word[skip + 1]))
+		skip++;
+	return -skip - 1;
 }
 
 static int
@@ -180,7 +193,7 @@ parse_options(
 		int skip;
 
 		if (o == NULL) {
-			skip = other_option(c, name, word[i]);
+			skip = other_option(c, name, word + i, n - i);
 			if (skip < 0)
 				rc = -EINVAL;
 			i += (uint32_t)(skip < 0 ? -skip - 1 : skip);
