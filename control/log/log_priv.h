@@ -16,6 +16,7 @@ struct sink {
 	struct ev_io io; // armed while bytes wait
 	int fd;
 	bool own;   // fd was opened by us
+	bool shared; // it could not be: others may write there too, and wait there
 	bool sock;  // send() instead of write()
 	bool dead;  // the reader is gone
 	bool dgram; // one datagram per line, to `to`

@@ -3,12 +3,15 @@
  * Where lines go: a stream or datagrams, never waiting for the reader.
  *
  * Runs on: main. O_NONBLOCK belongs to the open file, which the shell and other processes share, so
- * pipes and terminals are opened again for ourselves; sockets are written with MSG_DONTWAIT;
- * regular files never block. What the reader does not take waits in 64 KiB, then whole lines are
- * dropped and counted. A datagram that the kernel does not take at once is dropped and counted; where
- * that happened REFUSED_MAX times in a row nobody reads, and the kernel is asked again after REST_NS.
+ * pipes and terminals are opened again for ourselves (those of another user cannot be: they are asked
+ * first whether they take a page); sockets are written with MSG_DONTWAIT; regular files never block.
+ * What the reader does not take waits in 64 KiB, then whole lines are dropped and counted. A datagram
+ * that the kernel does not take at once is dropped and counted; where that happened REFUSED_MAX times in
+ * a row nobody reads, and the kernel is asked again after REST_NS.
  */
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,8 +27,14 @@
 static ssize_t
 put(struct sink *s, const char *p, size_t n)
 {
+	struct pollfd ask = { .fd = s->fd, .events = POLLOUT };
 	ssize_t w;
 
+	if (s->shared) {
+		if (poll(&ask, 1, 0) <= 0)
+			return -EAGAIN;
+		n = sl_min(n, (size_t)PIPE_BUF); // what a pipe that is writable takes at once
+	}
 	do {
 		w = s->sock ? send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(s->fd, p, n);
 	} while (w < 0 && errno == EINTR);
@@ -144,9 +153,10 @@ sink_open(struct sink *s, struct ev_loop *ev, int fd)
 	} else if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		s->fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		if (s->fd < 0)
-			return -errno;
-		s->own = true;
+		s->own = s->fd >= 0;
+		s->shared = !s->own;
+		if (s->shared)
+			s->fd = fd;
 	}
 	s->dead = false;
 	ev_io_init(&s->io, on_writable, s->fd, EV_WRITE);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * A reader that does not read: lines are dropped whole and counted, nothing blocks, the shared
- * descriptor stays blocking; and messages of other threads come out in order.
+ * descriptor stays blocking, also where it cannot be opened again; and messages of other threads come
+ * out in order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -93,6 +95,46 @@ test_full_pipe(void **state)
 		log_drain(f->l);
 	}
 	assert_int_equal(got, st.lines * (sizeof(text) + 1)); // whole lines only
+}
+
+/* A pipe or a terminal of another user, after su or setpriv: here for want of a descriptor. */
+static void
+test_not_opened_again(void **state)
+{
+	static struct sink s; // large
+	struct fix *f = *state;
+	struct rlimit old, none;
+	char text[200];
+	uint64_t got = 0, lines;
+	int next = dup(f->pipe[0]);
+
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = (struct rlimit){ .rlim_cur = (rlim_t)next, .rlim_max = old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(sink_open(&s, f->ev, f->pipe[1]), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	memset(text, 'x', sizeof(text));
+	for (int i = 0; i < 2000; i++) {
+		sink_line(&s, text, sizeof(text));
+		sink_flush(&s);
+	}
+	lines = atomic_load(&s.lines);
+	assert_int_equal(lines + atomic_load(&s.lost), 2000);
+	assert_in_range(lines, 600, 1999);
+	assert_int_equal(fcntl(f->pipe[1], F_GETFL) & O_NONBLOCK, 0);
+	for (int i = 0; i < 4; i++) {
+		got += read_all(f->pipe[0]);
+		sink_flush(&s);
+	}
+	assert_int_equal(got, lines * sizeof(text));
+	close(f->pipe[0]);
+	sink_line(&s, text, sizeof(text));
+	sink_flush(&s);
+	assert_true(s.dead);
+	sink_close(&s);
+	assert_int_equal(fcntl(f->pipe[1], F_GETFD), FD_CLOEXEC); // not ours to close
+	f->pipe[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 static void
@@ -262,6 +304,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_datagrams, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_pipe, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_not_opened_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounded_posts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_gone, setup, teardown),
