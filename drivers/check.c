@@ -5,6 +5,7 @@
  *
  * Runs on: the main thread, at start.
  */
+#include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -91,16 +92,15 @@ check_cap(const struct port_spec *s, unsigned int cap, const char *what, struct 
 	fclose(f);
 	if (eff >> cap & 1)
 		return 0;
-	return port_fail(err, -EPERM,
-		"port '%.*s': no right to use %s (capability %u): start as root",
-		SL_STR_ARG(s->name), what, cap);
+	return port_fail(err, -EPERM, "port '%.*s': no right to use %s: start as root, or with %s",
+		SL_STR_ARG(s->name), what, cap == CAP_NET_ADMIN ? "CAP_NET_ADMIN" : "CAP_NET_RAW");
 }
 
 int
 check_tun(const struct port_spec *s, struct port_err *err)
 {
 	if (access("/dev/net/tun", R_OK | W_OK) == 0)
-		return check_cap(s, 12 /* CAP_NET_ADMIN */, "TAP interfaces", err);
+		return check_cap(s, CAP_NET_ADMIN, "TAP interfaces", err);
 	return port_fail(err, -errno,
 		"port '%.*s': cannot open /dev/net/tun (%s): load the tun module or start as root",
 		SL_STR_ARG(s->name), strerror(errno));

@@ -9,9 +9,24 @@
 #define MTU_MIN 1280 // IPv6's minimum, RFC 8200 5
 #define MTU_MAX 9000
 
+/* "0000:3b:00.0", "net_tap0,iface=x", "wire0a": an interface of the kernel is none of them. */
+static bool
+is_device(struct sl_str s)
+{
+	return sl_str_chr(s, ':') >= 0 || sl_str_chr(s, '_') >= 0 ||
+		sl_str_starts(s, SL_STR("wire"), false);
+}
+
 static int
 kw_device(struct conf *c, const struct conf_args *a)
 {
+	if (!is_device(a->word[0])) {
+		conf_error(c,
+			"'device' expects a PCI address (\"0000:3b:00.0\") or a DPDK device with its "
+			"arguments (\"net_af_xdp0,iface=%.*s\"), got '%.*s'.",
+			SL_STR_ARG(a->word[0]), SL_STR_ARG(a->word[0]));
+		return -EINVAL;
+	}
 	if (c->port->p.device.len > 0) {
 		conf_error(c, "port '%.*s' already has device '%.*s'.", SL_STR_ARG(c->port->p.name),
 			SL_STR_ARG(c->port->p.device));

@@ -2,6 +2,7 @@
 """Starting and refusing to start: messages that name file, line, thing and fix; command line."""
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -55,6 +56,21 @@ def test_memory(net):
 def test_device_unknown(net):
     cfg = net.sluice_head("af_xdp").replace("net_af_xdp0,iface=lan", "net_nosuch0,iface=lan")
     refuse(net, cfg + FRONT, "net_nosuch0", r"bad\.cfg:\d+")
+
+
+def test_no_right(net):
+    """An ordinary user's start with a port: the capability that is missing, said to a pipe of root's."""
+    sluice = shutil.copy(os.path.join(BUILD, "sluice"), net.dir)  # a checkout may lie where only root may go
+    for device, cap in (("net_tap0,iface=slt0", "CAP_NET_ADMIN"), ("net_af_xdp0,iface=lan", "CAP_NET_RAW"),
+                        ("net_af_packet0,iface=lan", "CAP_NET_RAW")):
+        head = net.sluice_head("af_xdp")
+        head = head[:head.index("port srv")].replace("net_af_xdp0,iface=lan", device)
+        f = net.write("user.cfg", head + FRONT)
+        line = 1 + head.split("\n").index("    device " + device)
+        rc, out = sh(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sluice, "-f", f], ns=net.d,
+                     ok=False)
+        check(rc == 1 and re.search(r"\[ALERT\].*user\.cfg:%d\].* port 'lan'.*%s" % (line, cap), out), out)
+        net.left_behind()
 
 
 def test_check_modes(net):

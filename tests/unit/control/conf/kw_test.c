@@ -140,6 +140,7 @@ static const struct kw_case cases[] = {
 	ROW("global", "tune.lua.on-overload", "continue", "deny 3", "unexpected argument '3'"),
 
 	ROW("port", "device", "net_tap0,iface=x", "", "expects <device>"),
+	ROW("port", "device", "wire0a", "eth1", "(\"net_af_xdp0,iface=eth1\"), got 'eth1'"),
 	ROW("port", "device", "0000:3b:00.0", "net_ring0", "already used by port 'lan'"),
 	ROW("port", "address", "10.2.0.1/24", "10.2.0.1", "with its prefix length"),
 	ROW("port", "address", "fd01::1/64", "10.2.0.300/24", "got '10.2.0.300/24'"),
