@@ -115,7 +115,45 @@ is_accepted(const char *opt)
 		if (strcmp(opt, names[i]) == 0)
 			return true;
 	}
-	return strncmp(opt, "-dM", 3) == 0;
+	return false;
+}
+
+static bool
+is_pool_feature(struct sl_str word)
+{
+	static const char *const names[] = { "fail", "no-fail", "no-merge", "merge", "cold-first",
+		"hot-first", "integrity", "no-integrity", "no-global", "global", "no-cache",
+		"cache", "caller", "no-caller", "tag", "no-tag", "poison", "no-poison", "help" };
+
+	for (uint32_t i = 0; i < SL_ARRAY_SIZE(names); i++) {
+		if (sl_str_eq(word, sl_str_c(names[i])))
+			return true;
+	}
+	return false;
+}
+
+/* "-dM5,no-merge,tag": of HAProxy's pools, which sluice has not; what HAProxy refuses is refused. */
+static int
+pool_option(struct options *o, const char *opt)
+{
+	struct sl_str rest = sl_str_c(opt + 3), word = sl_str_cut(&rest, ',');
+	char text[200], *end;
+	struct sl_buf b;
+
+	(void)strtoul(word.p, &end, 0); // the byte to poison memory with
+	if (end == word.p + word.len)
+		word = sl_str_cut(&rest, ',');
+	for (; word.p != NULL; word = sl_str_cut(&rest, ',')) {
+		if (word.len == 0 || is_pool_feature(word))
+			continue;
+		sl_buf_init(&b, text, sizeof(text));
+		sl_buf_printf(&b, "-dM: unknown pool debugging feature <%.*s>",
+			(int)sl_min(word.len, 100u), word.p);
+		options_print(SL_ALERT, "", text);
+		o->status = 1;
+		return 1;
+	}
+	return 0;
 }
 
 static bool
@@ -233,6 +271,8 @@ flag(struct options *o, const char *opt)
 			print_build();
 		o->status = 0;
 		return 1;
+	} else if (strncmp(opt, "-dM", 3) == 0) {
+		return pool_option(o, opt);
 	} else if (is_refused(opt)) {
 		return refuse(o, opt);
 	} else if (!is_accepted(opt)) {

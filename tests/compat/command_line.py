@@ -51,6 +51,13 @@ LINES = """-c -f d
 -c -f bad.cfg -f d
 -c -dM -f d
 -c -dM0x55 -f d
+-c -dMno-merge,tag -f d
+-c -dM5,no-cache -f d
+-c -dM,tag -f d
+-c -dMfoo -f d
+-c -dMno-merge,bar,baz -f d
+-c -dM5tag -f d
+-c -dM0xZZ -f d
 -c -dI -f d
 -c -dr -f d
 -c -de -dp -dS -dG -dR -dV -f d

@@ -80,7 +80,7 @@ def under_load(net, breaks, mends):
     """b1 breaks under wrk -c64, is taken out, is mended and serves again; how many requests were hurt."""
     p = net.sluice(net.sluice_head("af_xdp", extra="    log stdout format raw local0\n") + conf())
     up(net)
-    w = begin_wrk(net, 6)
+    w = begin_wrk(net, 4)
     wait_for("load", lambda: net.stat("h1_requests") > 1000)
     breaks()
     t = time.monotonic()
