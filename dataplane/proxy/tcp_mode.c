@@ -144,7 +144,7 @@ closed(struct stream *s, struct st_leg *leg, bool client)
 	int err = conn_error(c);
 	bool was_open = s->phase == ST_TUNNEL;
 
-	if (was_open && (err == 0 || !client)) // a server's reset takes back nothing that it said
+	if (was_open) // a reset takes back nothing that was said before it
 		move(s, leg, client ? &s->back : &s->cli, true);
 	conn_close(s->lc, c);
 	leg->c = NULL;
@@ -156,6 +156,10 @@ closed(struct stream *s, struct st_leg *leg, bool client)
 		txn_set_term(s, "--");
 		stream_end(s);
 	} else if (client) {
+		if (s->back.c != NULL && was_open && conn_send_queued(s->back.c) > 0) {
+			conn_close(s->lc, s->back.c); // behind its last bytes
+			s->back.c = NULL;
+		}
 		txn_client_abort(s);
 	} else {
 		counter_inc(&px_be_cnt(s->lc, s->be)->srv_aborts);

@@ -121,6 +121,33 @@ test_last_words(void **state sl_unused)
 	}
 }
 
+/* The same of a client: the server gets them, and then an end. Without any, it is reset too. */
+static void
+test_client_last_words(void **state sl_unused)
+{
+	for (int words = 0; words < 2; words++) {
+		const struct logrec *r;
+		struct fake *c, *b;
+
+		tcp_start();
+		c = px_env_client(&e);
+		px_env_run(&e);
+		b = px_env_backend(&e, 0);
+		if (words)
+			fake_give(c, "quit", 4);
+		fake_rst(c);
+		px_env_run(&e);
+		assert_string_equal(px_env_got(b), words ? "quit" : "");
+		assert_true(b->user_gone);
+		assert_int_equal(b->reset, !words);
+		r = px_env_log(&e);
+		assert_non_null(r);
+		assert_memory_equal(r->term, "CD", 2);
+		assert_int_equal(r->bytes_in, words ? 4 : 0);
+		px_env_end(&e);
+	}
+}
+
 int
 main(void)
 {
@@ -128,6 +155,7 @@ main(void)
 		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_tcp_ends),
 		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_client_last_words),
 	};
 
 	return cmocka_run_group_tests(tests, px_env_group_setup, NULL);
