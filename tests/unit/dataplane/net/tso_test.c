@@ -118,6 +118,10 @@ emit(const char *to, uint16_t n, uint16_t size, uint16_t last, uint16_t opt)
 	assert_int_equal(addr_parse(sl_str_c(to), &f.raddr), 0);
 	assert_int_equal(net_route(lc, &f), 0);
 	th = (struct rte_tcp_hdr *)(void *)rte_pktmbuf_append(first, (uint16_t)(20 + opt));
+	if (th == NULL) {
+		fail_msg("no room");
+		return;
+	}
 	memset(th, 1, 20u + opt); // options: NOPs
 	th->src_port = rte_cpu_to_be_16(7);
 	th->dst_port = rte_cpu_to_be_16(80);
