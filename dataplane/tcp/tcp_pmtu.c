@@ -38,5 +38,7 @@ tcp_pmtu_grow(const struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r)
 	if (r->mss_tries < GROW_TRIES)
 		r->mss_tries++;
 	tc->mss = r->mss_full;
+	// what a timeout left of the window holds a segment of the new size (RFC 5681 3.1: the loss window)
+	tc->cwnd = sl_max(tc->cwnd, (uint32_t)tc->mss);
 	r->mss_full = 0;
 }

@@ -163,6 +163,41 @@ test_grows_back(void **state)
 	}
 }
 
+/*
+ * The window that a timeout left holds a larger segment, too. (Found by fuzz_tcp: the window was smaller than a
+ * segment.)
+ */
+static void
+test_grows_after_timeout(void **state)
+{
+	struct ep c = { 0 }, s = { 0 };
+	uint16_t mss;
+
+	(void)state;
+	case_open(&sim, &conf);
+	pair(&sim, false, &c, &s);
+	mss = c.tc->mss;
+	sim.link[0].mtu = 600;
+	ep_send(&c, 50000);
+	run(&sim, 10 * SEC);
+	assert_true(c.tc->mss < mss / 2);
+	sim.link[0].mtu = 0;
+	run(&sim, 650 * SEC);
+	sim.link[0].loss_ppm = 1000000;
+	ep_send(&c, 100);
+	run(&sim, 5 * SEC);
+	sim.link[0].loss_ppm = 0;
+	run(&sim, 20 * SEC); // each step's invariants are looked at
+	for (int i = 0; i < 3; i++) {
+		ep_send(&c, 100);
+		run(&sim, 1 * SEC);
+	}
+	assert_int_equal(c.tc->mss, mss);
+	assert_int_equal(s.got, c.sent);
+	assert_false(s.wrong);
+	case_close(&sim);
+}
+
 /* Forged: smaller than any path (RFC 5927 7), of bytes not in flight, or larger than what is used. */
 static void
 test_forged(void **state)
@@ -239,6 +274,7 @@ main(void)
 		T(test_small_segments),
 		T(test_one_timeout),
 		T(test_grows_back),
+		T(test_grows_after_timeout),
 		T(test_forged),
 	};
 
