@@ -25,6 +25,8 @@ tcp_prr_acked(struct tcp_conn *tc, struct tcp_rec *r, uint32_t delivered, bool s
 {
 	uint32_t pipe = tcp_pipe(tc), count;
 
+	if (r->prr_flight == 0) // the recovery began without a block: the window is ssthresh
+		return;
 	if (r->prr_delivered == 0)
 		r->prr_flight += delivered; // the ACK that began it
 	r->prr_delivered += delivered;
