@@ -12,6 +12,18 @@ end
 
 local seen, order = {}, {} -- "class member" -> { value = {letters}, error = {letters} }
 
+-- Rows wait, and others begin meanwhile: each coroutine has its letter; one that a row made has the last.
+local by, last = setmetatable({}, { __mode = "k" }), "B"
+
+function COVER_IN(where)
+	by[coroutine.running()] = where
+	last = where
+end
+
+local function letter()
+	return by[coroutine.running()] or last
+end
+
 local function member(class, name)
 	local key = class .. " " .. name
 	if seen[key] == nil then
@@ -30,7 +42,7 @@ end
 local function wrap(class, name, fn)
 	local m = member(class, name)
 	return function(...)
-		local where = COVER_IN or "B"
+		local where = letter()
 		local had = m.error[where]
 		m.error[where] = true
 		return (function(...)
@@ -63,7 +75,7 @@ local function stand_in(class, t)
 	return setmetatable({}, {
 		__index = function(_, k)
 			if type(k) == "string" and t[k] ~= nil and type(t[k]) ~= "function" then
-				member(class, k).value[COVER_IN or "B"] = true
+				member(class, k).value[letter()] = true
 			end
 			return t[k]
 		end,
@@ -71,7 +83,7 @@ local function stand_in(class, t)
 			return function(_, k)
 				local n, v = next(t, k)
 				if n ~= nil and type(v) ~= "function" then
-					member(class, n).value[COVER_IN or "B"] = true
+					member(class, n).value[letter()] = true
 				end
 				return n, v
 			end, t, nil

@@ -19,6 +19,12 @@
 ROWS, ORDER = {}, {}
 local stored = {}
 
+local function cover_in(letter) -- cover.lua, where it is asked for
+	if COVER_IN ~= nil then
+		COVER_IN(letter)
+	end
+end
+
 local function quote(s)
 	return '"' .. s:gsub('[%c"\\%%\128-\255]', function(c)
 		return string.format("\\%03d", c:byte())
@@ -59,7 +65,7 @@ function run(letter, name, ...)
 	if r == nil then
 		return "no such row"
 	end
-	COVER_IN = letter
+	cover_in(letter)
 	local res = table.pack(pcall(r.fn, ...))
 	if not res[1] then
 		return "error " .. show(res[2])
@@ -98,7 +104,7 @@ local function action(facility, letter)
 end
 local function raw(facility, letter)
 	core.register_action("row-" .. letter, { facility }, function(txn)
-		COVER_IN = letter
+		cover_in(letter)
 		return ROWS[name_of(txn:get_var("txn.path"))].fn(txn)
 	end)
 end
@@ -114,7 +120,7 @@ core.register_fetches("row-F", function(txn)
 end)
 
 core.register_fetches("row-X", function(txn)
-	COVER_IN = "X"
+	cover_in("X")
 	return ROWS[name_of(txn.sf:path())].fn(txn)
 end)
 
@@ -133,7 +139,7 @@ core.register_action("row-K", { "tcp-req" }, function(txn)
 end)
 core.register_action("row-k", { "tcp-req" }, function(txn)
 	local name = txn.req:getline():gsub("\n$", "")
-	COVER_IN = "k"
+	cover_in("k")
 	ROWS[name].fn(txn)
 end)
 
@@ -146,7 +152,7 @@ if core.register_service then
 		applet:send(out)
 	end)
 	core.register_service("row-v", "http", function(applet)
-		COVER_IN = "v"
+		cover_in("v")
 		ROWS[name_of(applet.path)].fn(applet)
 	end)
 	core.register_service("row-W", "tcp", function(applet)
@@ -155,7 +161,7 @@ if core.register_service then
 	end)
 	core.register_service("row-w", "tcp", function(applet)
 		local name = applet:getline():gsub("\n$", "")
-		COVER_IN = "w"
+		cover_in("w")
 		ROWS[name].fn(applet)
 	end)
 end
