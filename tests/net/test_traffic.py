@@ -302,8 +302,7 @@ request = function()
     return wrk.format("GET", (n % 3 == 0 and "/rule" or n % 3 == 1 and "/lua" or "/get") .. "?v=" .. words[n % 2 + 1])
 end
 response = function(status, headers, body)
-    for v in body:gmatch("[ab-]+[^ab-]") do
-        v = v:sub(1, -2)
+    for v in body:gsub("^%d+=", ""):gmatch("[^%s=]+") do
         if v ~= words[1] and v ~= words[2] and v ~= "by-command" then bad = bad + 1 end
     end
     if bad > 0 then print("MIXED " .. body) wrk.thread:stop() end
