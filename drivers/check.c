@@ -5,9 +5,11 @@
  *
  * Runs on: the main thread, at start.
  */
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
+#include <mntent.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -324,17 +326,45 @@ free_pages(int node)
 	return n;
 }
 
+/* Pages of 2 MiB: what the kernel says of a mount; without a word it is the default size. */
+static bool
+is_2m(const struct mntent *m)
+{
+	const char *size = hasmntopt(m, "pagesize");
+
+	return strcmp(m->mnt_type, "hugetlbfs") == 0 &&
+		(size == NULL || strncmp(size, "pagesize=2M", 11) == 0);
+}
+
+int
+check_hugetlbfs(char *dir, size_t size)
+{
+	FILE *f = setmntent("/proc/mounts", "re");
+	struct mntent *m;
+	int nth = 0, rc = -ENOENT;
+
+	if (f == NULL)
+		return -ENOENT;
+	while (rc < 0 && (m = getmntent(f)) != NULL) {
+		size_t len = strlen(m->mnt_dir);
+
+		if (!is_2m(m))
+			continue;
+		rc = -EACCES;
+		if (len < size && faccessat(AT_FDCWD, m->mnt_dir, W_OK | X_OK, AT_EACCESS) == 0) {
+			memcpy(dir, m->mnt_dir, len + 1);
+			rc = nth > 0;
+		}
+		nth++;
+	}
+	endmntent(f);
+	return rc;
+}
+
 uint64_t
 check_hugepages_mb(int node)
 {
-	FILE *f = fopen("/proc/mounts", "re");
-	char line[1024];
-	bool mounted = false;
+	char dir[256];
 
-	if (f == NULL)
-		return 0;
-	while (fgets(line, sizeof(line), f) != NULL)
-		mounted |= strstr(line, " hugetlbfs ") != NULL;
-	fclose(f);
-	return mounted ? free_pages(node) * 2 : 0;
+	return check_hugetlbfs(dir, sizeof(dir)) >= 0 ? free_pages(node) * 2 : 0;
 }

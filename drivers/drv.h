@@ -73,7 +73,12 @@ uint16_t check_channels(struct sl_str device);
  */
 uint16_t check_split(struct sl_str device, uint16_t nworkers);
 int check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err);
-uint64_t check_hugepages_mb(int node); // free there, and mounted
+/*
+ * Where hugepages of 2 MiB are mounted and this process may make files. 0: the first such mount,
+ * which EAL takes by itself; 1: a later one; -EACCES: it may not write to any; -ENOENT: none.
+ */
+int check_hugetlbfs(char *dir, size_t size);
+uint64_t check_hugepages_mb(int node); // free there, and mounted where we may use them
 
 /* ---- caps.c ---- */
 /* Picks offloads and RSS: fills p->offloads, p->mode, p->nqueues and conf. */

@@ -120,6 +120,17 @@ add_memory(struct args *a, const struct eal_spec *s, uint32_t need, bool huge)
 	add_str(a, sl_buf_str(&b));
 }
 
+/* EAL takes the first mount, and fails where it may not write there (another user's). */
+static void
+add_huge_dir(struct args *a, struct sl_str extra)
+{
+	char dir[256];
+
+	if (sl_str_find(extra, SL_STR("--huge-dir"), false) < 0 &&
+		check_hugetlbfs(dir, sizeof(dir)) > 0)
+		add(a, "--huge-dir=%s", dir);
+}
+
 /* Blanks separate the user's own arguments. */
 static void
 add_extra(struct args *a, struct sl_str extra)
@@ -267,7 +278,9 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 	else
 		add(a, "--file-prefix=%s", s->file_prefix);
 	// hugepage files stay while we run, so that dpdk-dumpcap can attach; the parent removes them
-	if (!*huge) {
+	if (*huge) {
+		add_huge_dir(a, s->extra);
+	} else {
 		add(a, "--no-huge");
 		add(a, "--no-shconf");
 		add(a, "--iova-mode=va");

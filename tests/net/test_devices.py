@@ -162,6 +162,47 @@ frontend web
             wait_for("all pages free", lambda: pages("free_hugepages") == free)
 
 
+def test_unprivileged(net):
+    """A user who may not write to the first mount of hugepages takes one of his own, or goes without."""
+    conf = net.write("own.cfg", """global
+    nbthread 1
+    dpdk-eal "--file-prefix=%su"
+%s
+frontend web
+    bind 127.0.0.1:8088
+    http-request return status 200
+""" % (net.prefix, TIMEOUTS))
+
+    def started(want):
+        p = net.start(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "env",
+                       "XDG_RUNTIME_DIR=" + home, os.path.join(BUILD, "sluice"), "-f", conf], ns=net.d,
+                      log=net.file("own.log"))
+        wait_for("the start", lambda: " ready" in p.log() or not p.alive(), 20)
+        check(want in p.log(), "not '%s':\n%s" % (want, p.log()))
+        _, out = sh(["curl", "-sSi", "-m", "5", "http://127.0.0.1:8088/"], ns=net.d)
+        check(out.startswith("HTTP/1.1 200"), out)
+        check(p.stop() in (0, 143, -15), p.log())  # no parent above it: ended by the signal itself
+        net.left_behind()
+
+    home, root = net.file("home"), os.path.dirname(net.file("x"))
+    os.mkdir(home)
+    os.chmod(home, 0o777)
+    os.chmod(root, 0o755)
+    with hugepages(net, 200) as first:
+        if first is None:
+            return
+        os.chmod(first, 0o700)
+        started("(no hugepages)")
+        mine = net.file("mine")
+        os.mkdir(mine)
+        sh(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M,mode=1777", "none", mine])
+        try:
+            started("(hugepages)")
+            check(os.listdir(mine) == [], "files are left: %s" % os.listdir(mine))
+        finally:
+            sh(["umount", mine])
+
+
 def test_pci_refused(net):
     """A port on PCI without hugepages: refused before DPDK starts, by port, node and command."""
     text = """global
