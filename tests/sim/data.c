@@ -2,18 +2,7 @@
 /*
  * Bytes: when they are acknowledged, in which buffers they stand, and how many may.
  */
-#include "tests/sim/peer.h"
-
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
+#include "tests/sim/case.h"
 
 /* What crossed the wire, by sender. */
 static uint32_t segs[2], pure[2];
@@ -270,7 +259,6 @@ test_shared_retransmit(void **state)
 	case_close(&sim);
 }
 
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
 {

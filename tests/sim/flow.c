@@ -2,18 +2,7 @@
 /*
  * How much may be on its way: windows that close, silly ones, the first and the one after idle time.
  */
-#include "tests/sim/peer.h"
-
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
+#include "tests/sim/case.h"
 
 /* Host 1's window: its right edge never moves back. */
 static uint32_t edge;
@@ -170,7 +159,6 @@ test_idle(void **state)
 	case_close(&sim);
 }
 
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
 {

@@ -2,19 +2,9 @@
 /*
  * Keepalive (RFC 1122 4.2.3.6): when a silent peer is asked, and when it counts as gone.
  */
-#include "tests/sim/peer.h"
+#include "tests/sim/case.h"
 
-static struct sim sim;
-static struct tcp_conf conf;
 static const struct tcp_keepalive ten = { 10000, 2000, 3 };
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
 
 static void
 start(struct pup *p, struct ep *s, uint8_t opts, const struct tcp_keepalive *k)
@@ -243,8 +233,6 @@ test_many_settings(void **state)
 	assert_int_equal(s.tc->keep, 2);
 	case_close(&sim);
 }
-
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 
 int
 main(void)

@@ -3,18 +3,7 @@
  * Single lines of the RFCs that no other file's subject covers: small segments at once, a closed
  * window's input, timestamps on everything, what restarts a timer, what a retransmission hides.
  */
-#include "tests/sim/peer.h"
-
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
+#include "tests/sim/case.h"
 
 static void
 acked(struct pup *p, uint32_t seq)
@@ -283,7 +272,6 @@ test_window_of_one(void **state)
 	}
 }
 
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
 {

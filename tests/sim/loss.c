@@ -2,18 +2,7 @@
 /*
  * What is lost: duplicates, the retransmission timer, losses of retransmissions; what only came late.
  */
-#include "tests/sim/peer.h"
-
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
+#include "tests/sim/case.h"
 
 static uint32_t to_drop; // the n-th of host 0's data segments from now on; 0: none
 
@@ -239,7 +228,6 @@ test_backoff(void **state)
 	case_close(&sim);
 }
 
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
 {

@@ -2,17 +2,34 @@
 /*
  * Paths narrower than the interfaces: told by ICMP (RFC 1191, 8201), or a black hole (RFC 4821).
  */
-#include "tests/sim/peer.h"
+#include "tests/sim/case.h"
 
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
+/* Host 0 talks to host 1; returns the size of segments that it begins with. */
+static uint16_t
+begin(bool v6, struct ep *c, struct ep *s)
 {
-	(void)state;
-	sim_conf(&conf);
-	return 0;
+	case_open(&sim, &conf);
+	pair(&sim, v6, c, s);
+	return c->tc->mss;
+}
+
+/* A router on the way lets no packet of more than mtu bytes through; hole: and says nothing. */
+static void
+narrow(uint32_t mtu, bool hole)
+{
+	sim.link[0].mtu = mtu;
+	sim.link[0].hole = hole;
+}
+
+/* What that router would say of the segment with that number. */
+static struct net_icmp_error
+too_big(const struct ep *c, uint32_t seq, uint16_t mtu)
+{
+	struct ip_port l, r;
+
+	tcp_get_addrs(c->tc, &l, &r);
+	return (struct net_icmp_error){ .kind = NET_ICMP_TOO_BIG, .mtu = mtu, .laddr = l.ip,
+		.raddr = r.ip, .lport = l.port, .rport = r.port, .seq = seq };
 }
 
 static void
@@ -20,10 +37,8 @@ transfer(bool v6, uint32_t mtu, bool hole, uint64_t us)
 {
 	struct ep c = { 0 }, s = { 0 };
 
-	case_open(&sim, &conf);
-	pair(&sim, v6, &c, &s);
-	sim.link[0].mtu = mtu;
-	sim.link[0].hole = hole;
+	begin(v6, &c, &s);
+	narrow(mtu, hole);
 	ep_send(&c, 50000);
 	run(&sim, us);
 	assert_int_equal(s.got, 50000);
@@ -60,10 +75,8 @@ test_black_hole_v6_floor(void **state)
 	struct ep c = { 0 }, s = { 0 };
 
 	(void)state;
-	case_open(&sim, &conf);
-	pair(&sim, true, &c, &s);
-	sim.link[0].mtu = 1000;
-	sim.link[0].hole = true;
+	begin(true, &c, &s);
+	narrow(1000, true);
 	ep_send(&c, 50000);
 	run(&sim, 20 * SEC);
 	assert_int_equal(c.tc->mss, 1208);
@@ -79,9 +92,7 @@ test_small_segments(void **state)
 	uint16_t mss;
 
 	(void)state;
-	case_open(&sim, &conf);
-	pair(&sim, false, &c, &s);
-	mss = c.tc->mss;
+	mss = begin(false, &c, &s);
 	sim.down = true;
 	ep_send(&c, 500);
 	run(&sim, 20 * SEC);
@@ -98,9 +109,7 @@ test_one_timeout(void **state)
 	uint16_t mss;
 
 	(void)state;
-	case_open(&sim, &conf);
-	pair(&sim, false, &c, &s);
-	mss = c.tc->mss;
+	mss = begin(false, &c, &s);
 	sim.down = true;
 	ep_send(&c, 5000);
 	while (sim_stat(&sim, 0, STAT_TCP_TLP) == 0 ||
@@ -124,11 +133,8 @@ test_grows_back(void **state)
 		uint64_t refused;
 		uint16_t mss;
 
-		case_open(&sim, &conf);
-		pair(&sim, false, &c, &s);
-		mss = c.tc->mss;
-		sim.link[0].mtu = 1290;
-		sim.link[0].hole = hole;
+		mss = begin(false, &c, &s);
+		narrow(1290, hole);
 		ep_send(&c, 50000);
 		run(&sim, 10 * SEC);
 		assert_true(c.tc->mss < mss);
@@ -151,7 +157,7 @@ test_grows_back(void **state)
 			run(&sim, 10 * SEC);
 		}
 		assert_int_equal(sim.link[0].too_big, refused);
-		sim.link[0].mtu = 0; // now it is wide
+		narrow(0, hole); // now it is wide
 		for (int i = 0; i < 10; i++) {
 			ep_send(&c, 6000);
 			run(&sim, 10 * SEC);
@@ -174,14 +180,12 @@ test_grows_after_timeout(void **state)
 	uint16_t mss;
 
 	(void)state;
-	case_open(&sim, &conf);
-	pair(&sim, false, &c, &s);
-	mss = c.tc->mss;
-	sim.link[0].mtu = 600;
+	mss = begin(false, &c, &s);
+	narrow(600, false);
 	ep_send(&c, 50000);
 	run(&sim, 10 * SEC);
 	assert_true(c.tc->mss < mss / 2);
-	sim.link[0].mtu = 0;
+	narrow(0, false);
 	run(&sim, 650 * SEC);
 	sim.link[0].loss_ppm = 1000000;
 	ep_send(&c, 100);
@@ -203,20 +207,12 @@ static void
 test_forged(void **state)
 {
 	struct ep c = { 0 }, s = { 0 };
-	struct ip_port l, r;
-	struct net_icmp_error e = { .kind = NET_ICMP_TOO_BIG, .mtu = 68 };
+	struct net_icmp_error e;
 	uint16_t mss;
 
 	(void)state;
-	case_open(&sim, &conf);
-	pair(&sim, false, &c, &s);
-	mss = c.tc->mss;
-	tcp_get_addrs(c.tc, &l, &r);
-	e.laddr = l.ip;
-	e.raddr = r.ip;
-	e.lport = l.port;
-	e.rport = r.port;
-	e.seq = c.tc->snd_una - 1;
+	mss = begin(false, &c, &s);
+	e = too_big(&c, c.tc->snd_una - 1, 68);
 	tcp_icmp(sim.host[0].lc, &e);
 	assert_int_equal(c.tc->mss, mss);
 	e.seq = c.tc->snd_una + 100000;
@@ -241,27 +237,19 @@ test_too_big(void **state)
 {
 	struct ep c = { 0 };
 	struct pup p;
-	struct net_icmp_error icmp = { .kind = NET_ICMP_TOO_BIG, .mtu = 1000 };
-	struct ip_port l, r;
+	struct net_icmp_error icmp;
 
 	(void)state;
 	case_active(&sim, &conf, &c, &p, 0);
 	ep_send(&c, 1460);
 	pup_expect(&p, F_ACK, 1460, 10 * MS);
-	tcp_get_addrs(c.tc, &l, &r);
-	icmp.laddr = l.ip;
-	icmp.raddr = r.ip;
-	icmp.lport = l.port;
-	icmp.rport = r.port;
-	icmp.seq = p.in.s.seq;
+	icmp = too_big(&c, p.in.s.seq, 1000);
 	tcp_icmp(sim.host[0].lc, &icmp);
 	assert_int_equal(tcp_mss(c.tc), 960);
 	pup_expect(&p, F_ACK, 960, 10 * MS);
 	pup_expect(&p, F_ACK, 500, 10 * MS);
 	case_close(&sim);
 }
-
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 
 int
 main(void)

@@ -2,20 +2,10 @@
 /*
  * Loss by time (RFC 8985): RACK and its reordering window, tail loss probes, D-SACK on both sides.
  */
-#include "tests/sim/peer.h"
+#include "tests/sim/case.h"
 
 #define MSS 1460u
 
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
 
 static uint64_t
 stat(enum lc_stat s)
@@ -528,8 +518,6 @@ test_dsack_needs_sack(void **state)
 	assert_int_equal(p.in.s.nsack, 0);
 	case_close(&sim);
 }
-
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 
 int
 main(void)

@@ -2,18 +2,7 @@
 /*
  * Segments that are refused or challenged: old timestamps, blind SYNs, RSTs and ACKs.
  */
-#include "tests/sim/peer.h"
-
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
+#include "tests/sim/case.h"
 
 /* RFC 7323: old timestamps are refused and answered; missing ones are dropped. */
 static void
@@ -220,7 +209,6 @@ test_answers_in_timewait(void **state)
 	case_close(&sim);
 }
 
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
 {

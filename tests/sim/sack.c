@@ -2,18 +2,7 @@
 /*
  * SACK blocks, sent and received: what they say, what they must not do.
  */
-#include "tests/sim/peer.h"
-
-static struct sim sim;
-static struct tcp_conf conf;
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
-}
+#include "tests/sim/case.h"
 
 /* Three of ten lost: with SACK exactly those go again. */
 static void
@@ -145,7 +134,6 @@ test_sack_blocks(void **state)
 	case_close(&sim);
 }
 
-#define T(f) cmocka_unit_test_setup(f, reset_conf)
 int
 main(void)
 {

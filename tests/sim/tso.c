@@ -5,15 +5,12 @@
  */
 #include <rte_ethdev.h>
 
-#include "tests/sim/peer.h"
+#include "tests/sim/case.h"
 
 #include <stdlib.h>
 
 #define MOST 10u   // segments in a frame, of this file's wires
 #define FULL 1416u // payload of a full segment: 1500 less IPv6, TCP, timestamps on either side
-
-static struct sim sim;
-static struct tcp_conf conf;
 
 /* What host 0 sent. */
 static struct {
@@ -85,14 +82,6 @@ hurry(const struct ep *e)
 {
 	e->tc->cwnd = 1 << 20;
 	e->tc->rtx_at = sim.host[0].lc->now;
-}
-
-static int
-reset_conf(void **state)
-{
-	(void)state;
-	sim_conf(&conf);
-	return 0;
 }
 
 /* Nothing was dropped for a wrong sum or length: the far end is our own stack, which looks. */
@@ -455,17 +444,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_joined, reset_conf),
-		cmocka_unit_test_setup(test_lengths, reset_conf),
-		cmocka_unit_test_setup(test_short_inside, reset_conf),
-		cmocka_unit_test_setup(test_single, reset_conf),
-		cmocka_unit_test_setup(test_bounds, reset_conf),
-		cmocka_unit_test_setup(test_fin, reset_conf),
-		cmocka_unit_test_setup(test_loss, reset_conf),
-		cmocka_unit_test_setup(test_sack_blocks, reset_conf),
-		cmocka_unit_test_setup(test_two, reset_conf),
-		cmocka_unit_test_setup(test_no_buffer, reset_conf),
-		cmocka_unit_test_setup(test_slow_driver, reset_conf),
+		T(test_joined),
+		T(test_lengths),
+		T(test_short_inside),
+		T(test_single),
+		T(test_bounds),
+		T(test_fin),
+		T(test_loss),
+		T(test_sack_blocks),
+		T(test_two),
+		T(test_no_buffer),
+		T(test_slow_driver),
 	};
 	return cmocka_run_group_tests(tests, begin, group_stop);
 }
