@@ -3,266 +3,52 @@
  * core.shared(name): tables that all states share, and core.once(key, fn): one of all states does it.
  * Both are sluice's own.
  *
- * Runs on: script threads, and the loader. One lock for all tables: sections are a hash lookup long,
- * and no worker ever takes it. Values are copied in and out: strings, numbers, booleans.
- * Bounds: a table holds SHARED_BYTES of keys and values unless its first user asks for another limit; what
- * does not fit is refused and counted, after what has expired was dropped. At most SHARED_TABLES tables.
- * They live as long as the process.
+ * Runs on: script threads, and the loader. Between shared_lock() and shared_unlock() nothing raises: values,
+ * strings, numbers and booleans, are copied in and out. Bounds: shared_table.h.
  */
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
-
-#include "dataplane/base/hash.h"
 
 #include "lua/api/api.h"
+#include "lua/api/shared_table.h"
 
-#define SHARED_TABLES  64
-#define SHARED_BYTES   (16u << 20)
-#define SHARED_BUCKETS 4096u
-#define SHARED         "sl.shared"
-#define ONCE_POLL_MS   2
+#define SHARED       "sl.shared"
+#define ONCE_POLL_MS 2
 
-enum val_type { VAL_NONE, VAL_INT, VAL_NUM, VAL_BOOL, VAL_STR };
-struct val {
-	enum val_type type;
-	union {
-		lua_Integer i;
-		lua_Number n;
-		bool b;
-		struct sl_str s; // malloced
-	};
-};
-
-struct item {
-	struct item *next;
-	struct val v;
-	uint64_t expires_us; // 0: never
-	uint32_t len;
-	char key[];
-};
-
-struct table {
-	char name[64];
-	size_t bytes, max;
-	uint64_t items, refused, expired;
-	struct item *bucket[SHARED_BUCKETS];
-};
-
-static struct {
-	pthread_mutex_t lock;
-	struct table *table[SHARED_TABLES];
-} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static uint64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-/* ---- tables; the lock is held, nothing here may raise ---- */
-
-static size_t
-size_of(const struct item *it)
-{
-	return sizeof(*it) + it->len + (it->v.type == VAL_STR ? it->v.s.len : 0);
-}
-
-static void
-drop(struct table *t, struct item **at)
-{
-	struct item *it = *at;
-
-	*at = it->next;
-	t->bytes -= size_of(it);
-	t->items--;
-	if (it->v.type == VAL_STR)
-		free((void *)(uintptr_t)it->v.s.p);
-	free(it);
-}
-
-static struct item **
-find(struct table *t, struct sl_str key)
-{
-	struct item **at = &t->bucket[hash_mix(hash_fnv(key)) % SHARED_BUCKETS];
-	uint64_t now = 0;
-
-	while (*at != NULL) {
-		if ((*at)->expires_us != 0) {
-			now = now != 0 ? now : now_us();
-			if ((*at)->expires_us <= now) {
-				t->expired++;
-				drop(t, at);
-				continue;
-			}
-		}
-		if ((*at)->len == key.len && memcmp((*at)->key, key.p, key.len) == 0)
-			return at;
-		at = &(*at)->next;
-	}
-	return at;
-}
-
-static void
-drop_expired(struct table *t)
-{
-	uint64_t now = now_us();
-
-	for (uint32_t i = 0; i < SHARED_BUCKETS; i++) {
-		struct item **at = &t->bucket[i];
-		while (*at != NULL) {
-			if ((*at)->expires_us != 0 && (*at)->expires_us <= now) {
-				t->expired++;
-				drop(t, at);
-			} else {
-				at = &(*at)->next;
-			}
-		}
-	}
-}
-
-/* Room for `need` more bytes? */
-static bool
-has_room(struct table *t, size_t need)
-{
-	if (t->bytes + need <= t->max)
-		return true;
-	drop_expired(t);
-	return t->bytes + need <= t->max;
-}
-
-/* v's string is copied. ttl_us 0: for ever; keep_ttl: an existing item's stays. */
-static bool
-put(struct table *t, struct sl_str key, const struct val *v, uint64_t ttl_us, bool keep_ttl)
-{
-	size_t need = sizeof(struct item) + key.len + (v->type == VAL_STR ? v->s.len : 0);
-	struct item **at = find(t, key), *it;
-	uint64_t expires = ttl_us != 0 ? now_us() + ttl_us : 0;
-	char *copy = NULL;
-
-	if (keep_ttl && *at != NULL)
-		expires = (*at)->expires_us;
-	if (!has_room(t, need)) {
-		t->refused++;
-		return false;
-	}
-	at = find(t, key); // has_room() may have dropped what it stood on
-	it = malloc(sizeof(*it) + key.len);
-	if (v->type == VAL_STR)
-		copy = malloc((size_t)v->s.len + 1);
-	if (it == NULL || (v->type == VAL_STR && copy == NULL)) {
-		free(it);
-		free(copy);
-		t->refused++;
-		return false;
-	}
-	if (*at != NULL)
-		drop(t, at);
-	*it = (struct item){ .next = *at, .v = *v, .expires_us = expires, .len = key.len };
-	memcpy(it->key, key.p, key.len);
-	if (v->type == VAL_STR) {
-		memcpy(copy, v->s.p, v->s.len);
-		it->v.s = sl_str_make(copy, v->s.len);
-	}
-	*at = it;
-	t->bytes += size_of(it);
-	t->items++;
-	return true;
-}
-
-/* NULL: too many tables, or no memory. */
-static struct table *
-open_table(const char *name, size_t max)
-{
-	for (int i = 0; i < SHARED_TABLES; i++) {
-		struct table *t = shared.table[i];
-		if (t == NULL) {
-			t = calloc(1, sizeof(*t));
-			if (t == NULL)
-				return NULL;
-			snprintf(t->name, sizeof(t->name), "%s", name);
-			t->max = max != 0 ? max : SHARED_BYTES;
-			shared.table[i] = t;
-			return t;
-		}
-		if (strcmp(t->name, name) == 0)
-			return t;
-	}
-	return NULL;
-}
-
-/* ---- values between Lua and the tables; outside of the lock ---- */
+/* ---- values between Lua and the tables; outside of the lock: they may raise ---- */
 
 static bool
-to_val(lua_State *L, int idx, struct val *v)
+to_val(lua_State *L, int idx, struct shared_val *v)
 {
 	switch (lua_type(L, idx)) {
 	case LUA_TNUMBER:
 		if (lua_isinteger(L, idx))
-			*v = (struct val){ .type = VAL_INT, .i = lua_tointeger(L, idx) };
+			*v = (struct shared_val){ .type = VAL_INT, .i = lua_tointeger(L, idx) };
 		else
-			*v = (struct val){ .type = VAL_NUM, .n = lua_tonumber(L, idx) };
+			*v = (struct shared_val){ .type = VAL_NUM, .n = lua_tonumber(L, idx) };
 		return true;
 	case LUA_TBOOLEAN:
-		*v = (struct val){ .type = VAL_BOOL, .b = lua_toboolean(L, idx) };
+		*v = (struct shared_val){ .type = VAL_BOOL, .b = lua_toboolean(L, idx) };
 		return true;
 	case LUA_TSTRING:
-		*v = (struct val){ .type = VAL_STR, .s = api_check_str(L, idx) };
+		*v = (struct shared_val){ .type = VAL_STR, .s = api_check_str(L, idx) };
 		return true;
 	default:
-		*v = (struct val){ .type = VAL_NONE };
+		*v = (struct shared_val){ .type = VAL_NONE };
 		return false;
 	}
 }
 
-static struct val
+static struct shared_val
 check_val(lua_State *L, int idx)
 {
-	struct val v;
+	struct shared_val v;
 
 	if (!to_val(L, idx, &v))
 		luaL_argerror(L, idx, "string, number or boolean expected");
 	return v;
 }
 
-static bool
-same(const struct val *a, const struct val *b)
-{
-	if (a->type != b->type)
-		return false;
-	switch (a->type) {
-	case VAL_INT:
-		return a->i == b->i;
-	case VAL_NUM:
-		return a->n == b->n;
-	case VAL_BOOL:
-		return a->b == b->b;
-	case VAL_STR:
-		return sl_str_eq(a->s, b->s);
-	default:
-		return true;
-	}
-}
-
-/* Copies out under the lock, so that nothing of the table is touched later. NULL string: no memory. */
-static struct val
-copy_out(const struct item *it)
-{
-	struct val v = it != NULL ? it->v : (struct val){ .type = VAL_NONE };
-
-	if (v.type == VAL_STR) {
-		char *p = malloc((size_t)v.s.len + 1);
-		if (p != NULL)
-			memcpy(p, v.s.p, v.s.len);
-		v.s.p = p;
-	}
-	return v;
-}
-
-/* A string of copy_out() in a userdata, so that an error on the way to Lua frees it. */
+/* A string of shared_copy() in a userdata, so that an error on the way to Lua frees it. */
 struct owned {
 	void *p;
 };
@@ -288,7 +74,7 @@ owner(lua_State *L)
 }
 
 static int
-push_val(lua_State *L, struct owned *o, const struct val *v)
+push_val(lua_State *L, struct owned *o, const struct shared_val *v)
 {
 	switch (v->type) {
 	case VAL_INT:
@@ -315,10 +101,10 @@ push_val(lua_State *L, struct owned *o, const struct val *v)
 	return 1;
 }
 
-static struct table *
+static struct shared_table *
 check_table(lua_State *L)
 {
-	struct table **t;
+	struct shared_table **t;
 
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_rawgeti(L, 1, 0);
@@ -355,13 +141,13 @@ refused(lua_State *L, bool ok)
 static int
 l_shared_get(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
 	struct owned *o = owner(L);
 
-	pthread_mutex_lock(&shared.lock);
-	struct val v = copy_out(*find(t, key));
-	pthread_mutex_unlock(&shared.lock);
+	shared_lock();
+	struct shared_val v = shared_copy(*shared_find(t, key));
+	shared_unlock();
 	return push_val(L, o, &v);
 }
 
@@ -369,23 +155,23 @@ l_shared_get(lua_State *L)
 static int
 l_shared_set(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
 	bool del = lua_isnil(L, 3), ok = true;
-	struct val v = { .type = VAL_NONE };
+	struct shared_val v = { .type = VAL_NONE };
 	uint64_t ttl = opt_ttl(L, 4);
 
 	if (!del)
 		v = check_val(L, 3);
-	pthread_mutex_lock(&shared.lock);
+	shared_lock();
 	if (!del) {
-		ok = put(t, key, &v, ttl, false);
+		ok = shared_put(t, key, &v, ttl, false);
 	} else {
-		struct item **at = find(t, key);
+		struct shared_item **at = shared_find(t, key);
 		if (*at != NULL)
-			drop(t, at);
+			shared_drop(t, at);
 	}
-	pthread_mutex_unlock(&shared.lock);
+	shared_unlock();
 	return refused(L, ok);
 }
 
@@ -393,17 +179,17 @@ l_shared_set(lua_State *L)
 static int
 l_shared_add(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
-	struct val v = check_val(L, 3);
+	struct shared_val v = check_val(L, 3);
 	uint64_t ttl = opt_ttl(L, 4);
 	bool ok = false;
 
-	pthread_mutex_lock(&shared.lock);
-	bool exists = *find(t, key) != NULL;
+	shared_lock();
+	bool exists = *shared_find(t, key) != NULL;
 	if (!exists)
-		ok = put(t, key, &v, ttl, false);
-	pthread_mutex_unlock(&shared.lock);
+		ok = shared_put(t, key, &v, ttl, false);
+	shared_unlock();
 	if (!exists)
 		return refused(L, ok);
 	lua_pushboolean(L, false);
@@ -415,16 +201,16 @@ l_shared_add(lua_State *L)
 static int
 l_shared_incr(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
 	lua_Integer by = luaL_optinteger(L, 3, 1);
 	bool has_init = !lua_isnoneornil(L, 4);
-	struct val v = { .type = VAL_INT, .i = luaL_optinteger(L, 4, 0) };
+	struct shared_val v = { .type = VAL_INT, .i = luaL_optinteger(L, 4, 0) };
 	uint64_t ttl = opt_ttl(L, 5);
 	const char *why = NULL;
 
-	pthread_mutex_lock(&shared.lock);
-	const struct item *it = *find(t, key);
+	shared_lock();
+	const struct shared_item *it = *shared_find(t, key);
 	if (it == NULL && !has_init)
 		why = "none";
 	else if (it != NULL && it->v.type != VAL_INT)
@@ -433,10 +219,10 @@ l_shared_incr(lua_State *L)
 		v.i = it->v.i;
 	if (why == NULL) {
 		v.i = (lua_Integer)((lua_Unsigned)v.i + (lua_Unsigned)by);
-		if (!put(t, key, &v, ttl, it != NULL))
+		if (!shared_put(t, key, &v, ttl, it != NULL))
 			why = "full";
 	}
-	pthread_mutex_unlock(&shared.lock);
+	shared_unlock();
 	if (why != NULL) {
 		lua_pushnil(L);
 		lua_pushstring(L, why);
@@ -450,25 +236,25 @@ l_shared_incr(lua_State *L)
 static int
 l_shared_cas(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
-	struct val old, v = check_val(L, 4), is;
+	struct shared_val old, v = check_val(L, 4), is;
 	uint64_t ttl = opt_ttl(L, 5);
 	bool ok = false;
 
 	if (!lua_isnil(L, 3))
 		old = check_val(L, 3);
 	else
-		old = (struct val){ .type = VAL_NONE };
+		old = (struct shared_val){ .type = VAL_NONE };
 	struct owned *o = owner(L);
-	pthread_mutex_lock(&shared.lock);
-	const struct item *it = *find(t, key);
-	is = it != NULL ? it->v : (struct val){ .type = VAL_NONE };
-	bool match = same(&is, &old);
+	shared_lock();
+	const struct shared_item *it = *shared_find(t, key);
+	is = it != NULL ? it->v : (struct shared_val){ .type = VAL_NONE };
+	bool match = shared_same(&is, &old);
 	if (match)
-		ok = put(t, key, &v, ttl, ttl == 0);
-	is = match ? (struct val){ .type = VAL_NONE } : copy_out(it);
-	pthread_mutex_unlock(&shared.lock);
+		ok = shared_put(t, key, &v, ttl, ttl == 0);
+	is = match ? (struct shared_val){ .type = VAL_NONE } : shared_copy(it);
+	shared_unlock();
 	if (match)
 		return refused(L, ok);
 	lua_pushboolean(L, false);
@@ -478,15 +264,15 @@ l_shared_cas(lua_State *L)
 static int
 l_shared_delete(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
 
-	pthread_mutex_lock(&shared.lock);
-	struct item **at = find(t, key);
+	shared_lock();
+	struct shared_item **at = shared_find(t, key);
 	bool was = *at != NULL;
 	if (was)
-		drop(t, at);
-	pthread_mutex_unlock(&shared.lock);
+		shared_drop(t, at);
+	shared_unlock();
 	lua_pushboolean(L, was);
 	return 1;
 }
@@ -495,19 +281,19 @@ l_shared_delete(lua_State *L)
 static int
 l_shared_ttl(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
 	bool set = !lua_isnoneornil(L, 3);
 	uint64_t ttl = opt_ttl(L, 3), left = 0;
 
-	pthread_mutex_lock(&shared.lock);
-	struct item *it = *find(t, key);
+	shared_lock();
+	struct shared_item *it = *shared_find(t, key);
 	bool was = it != NULL, forever = was && it->expires_us == 0;
 	if (was && !forever)
-		left = it->expires_us - now_us();
+		left = it->expires_us - shared_now_us();
 	if (was && set)
-		it->expires_us = ttl != 0 ? now_us() + ttl : 0;
-	pthread_mutex_unlock(&shared.lock);
+		it->expires_us = ttl != 0 ? shared_now_us() + ttl : 0;
+	shared_unlock();
 	if (set)
 		lua_pushboolean(L, was);
 	else if (!was)
@@ -521,11 +307,11 @@ l_shared_ttl(lua_State *L)
 static int
 l_shared_bound(lua_State *L)
 {
-	struct table *t = check_table(L);
+	struct shared_table *t = check_table(L);
 	lua_Integer max = luaL_optinteger(L, 2, 0);
 
 	luaL_argcheck(L, max >= 0, 2, "bytes expected");
-	pthread_mutex_lock(&shared.lock);
+	shared_lock();
 	if (max > 0)
 		t->max = (size_t)max;
 	struct {
@@ -534,7 +320,7 @@ l_shared_bound(lua_State *L)
 	} f[] = { { "items", (lua_Integer)t->items }, { "bytes", (lua_Integer)t->bytes },
 		{ "max", (lua_Integer)t->max }, { "refused", (lua_Integer)t->refused },
 		{ "expired", (lua_Integer)t->expired } };
-	pthread_mutex_unlock(&shared.lock);
+	shared_unlock();
 	lua_createtable(L, 0, 5);
 	for (size_t i = 0; i < SL_ARRAY_SIZE(f); i++) {
 		lua_pushinteger(L, f[i].v);
@@ -549,14 +335,14 @@ l_core_shared(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
 	lua_Integer max = luaL_optinteger(L, 2, 0);
-	struct table **ud;
+	struct shared_table **ud;
 
 	luaL_argcheck(L, strlen(name) < sizeof((*ud)->name), 1, "name is too long");
 	luaL_argcheck(L, max >= 0, 2, "bytes expected");
 	ud = lua_newuserdata(L, sizeof(*ud));
-	pthread_mutex_lock(&shared.lock);
-	*ud = open_table(name, (size_t)max);
-	pthread_mutex_unlock(&shared.lock);
+	shared_lock();
+	*ud = shared_open(name, (size_t)max);
+	shared_unlock();
 	if (*ud == NULL)
 		return luaL_error(L, "shared: more than %d tables, or no memory", SHARED_TABLES);
 	luaL_setmetatable(L, SHARED);
@@ -577,22 +363,22 @@ l_core_shared(lua_State *L)
 static int
 once_done(lua_State *L, int status, lua_KContext ctx sl_unused)
 {
-	struct table **t = luaL_checkudata(L, 3, SHARED);
+	struct shared_table **t = luaL_checkudata(L, 3, SHARED);
 	struct sl_str key = api_check_str(L, 1);
-	struct val v = { .type = VAL_NONE };
+	struct shared_val v = { .type = VAL_NONE };
 	bool ok = (status == LUA_OK || status == LUA_YIELD) && lua_gettop(L) >= 4;
 
 	if (ok && !to_val(L, 4, &v) && !lua_isnil(L, 4))
 		ok = false;
 	if (ok && v.type == VAL_NONE)
-		v = (struct val){ .type = VAL_BOOL, .b = true };
-	pthread_mutex_lock(&shared.lock);
-	struct item **at = find(*t, key);
+		v = (struct shared_val){ .type = VAL_BOOL, .b = true };
+	shared_lock();
+	struct shared_item **at = shared_find(*t, key);
 	if (*at != NULL)
-		drop(*t, at);
-	if (ok && !put(*t, key, &v, 0, false))
+		shared_drop(*t, at);
+	if (ok && !shared_put(*t, key, &v, 0, false))
 		ok = false;
-	pthread_mutex_unlock(&shared.lock);
+	shared_unlock();
 	if (status != LUA_OK && status != LUA_YIELD)
 		return lua_error(L); // fn's
 	if (!ok)
@@ -606,25 +392,25 @@ once_done(lua_State *L, int status, lua_KContext ctx sl_unused)
 }
 
 /* A number that no result has says that somebody is at it. */
-static const struct val busy = { .type = VAL_NUM, .n = -1.7e308 };
+static const struct shared_val busy = { .type = VAL_NUM, .n = -1.7e308 };
 
 static int
 once_try(lua_State *L, int status sl_unused, lua_KContext ctx sl_unused)
 {
-	struct table **t = luaL_checkudata(L, 3, SHARED);
+	struct shared_table **t = luaL_checkudata(L, 3, SHARED);
 	struct sl_str key = api_check_str(L, 1);
-	struct val v = { .type = VAL_NONE };
+	struct shared_val v = { .type = VAL_NONE };
 	bool mine = false;
 
 	lua_settop(L, 3);
 	struct owned *o = owner(L);
-	pthread_mutex_lock(&shared.lock);
-	const struct item *it = *find(*t, key);
+	shared_lock();
+	const struct shared_item *it = *shared_find(*t, key);
 	if (it == NULL)
-		mine = put(*t, key, &busy, ONCE_LEASE_US, false);
-	else if (!same(&it->v, &busy))
-		v = copy_out(it);
-	pthread_mutex_unlock(&shared.lock);
+		mine = shared_put(*t, key, &busy, ONCE_LEASE_US, false);
+	else if (!shared_same(&it->v, &busy))
+		v = shared_copy(it);
+	shared_unlock();
 	if (it == NULL && !mine)
 		return luaL_error(L, "once: too many keys");
 	if (v.type != VAL_NONE)
@@ -646,10 +432,10 @@ l_core_once(lua_State *L)
 	luaL_checkstring(L, 1);
 	luaL_checktype(L, 2, LUA_TFUNCTION);
 	lua_settop(L, 2);
-	struct table **ud = lua_newuserdata(L, sizeof(*ud));
-	pthread_mutex_lock(&shared.lock);
-	*ud = open_table(ONCE, 0);
-	pthread_mutex_unlock(&shared.lock);
+	struct shared_table **ud = lua_newuserdata(L, sizeof(*ud));
+	shared_lock();
+	*ud = shared_open(ONCE, 0);
+	shared_unlock();
 	if (*ud == NULL)
 		return luaL_error(L, "once: no memory");
 	luaL_setmetatable(L, SHARED);

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Tables that all states share.
+ *
+ * Runs on: script threads, and the loader. One lock for all tables: sections are a hash lookup long, or a
+ * look at all items where a table is full, and no worker ever takes it.
+ * Bounds: a table holds SHARED_BYTES of keys and values unless its first user asks for another limit; what
+ * does not fit is refused and counted, after what has expired was dropped. At most SHARED_TABLES tables.
+ * They live as long as the process.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dataplane/base/hash.h"
+#include "lua/api/shared_table.h"
+
+#define SHARED_BYTES (16u << 20)
+
+static struct {
+	pthread_mutex_t lock;
+	struct shared_table *table[SHARED_TABLES];
+} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void
+shared_lock(void)
+{
+	pthread_mutex_lock(&shared.lock);
+}
+
+void
+shared_unlock(void)
+{
+	pthread_mutex_unlock(&shared.lock);
+}
+
+uint64_t
+shared_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static size_t
+size_of(const struct shared_item *it)
+{
+	return sizeof(*it) + it->len + (it->v.type == VAL_STR ? it->v.s.len : 0);
+}
+
+void
+shared_drop(struct shared_table *t, struct shared_item **at)
+{
+	struct shared_item *it = *at;
+
+	*at = it->next;
+	t->bytes -= size_of(it);
+	t->items--;
+	if (it->v.type == VAL_STR)
+		free((void *)(uintptr_t)it->v.s.p);
+	free(it);
+}
+
+struct shared_item **
+shared_find(struct shared_table *t, struct sl_str key)
+{
+	struct shared_item **at = &t->bucket[hash_mix(hash_fnv(key)) % SHARED_BUCKETS];
+	uint64_t now = 0;
+
+	while (*at != NULL) {
+		if ((*at)->expires_us != 0) {
+			now = now != 0 ? now : shared_now_us();
+			if ((*at)->expires_us <= now) {
+				t->expired++;
+				shared_drop(t, at);
+				continue;
+			}
+		}
+		if ((*at)->len == key.len && memcmp((*at)->key, key.p, key.len) == 0)
+			return at;
+		at = &(*at)->next;
+	}
+	return at;
+}
+
+static void
+drop_expired(struct shared_table *t)
+{
+	uint64_t now = shared_now_us();
+
+	for (uint32_t i = 0; i < SHARED_BUCKETS; i++) {
+		struct shared_item **at = &t->bucket[i];
+		while (*at != NULL) {
+			if ((*at)->expires_us != 0 && (*at)->expires_us <= now) {
+				t->expired++;
+				shared_drop(t, at);
+			} else {
+				at = &(*at)->next;
+			}
+		}
+	}
+}
+
+/* Room for `need` more bytes? */
+static bool
+has_room(struct shared_table *t, size_t need)
+{
+	if (t->bytes + need <= t->max)
+		return true;
+	drop_expired(t);
+	return t->bytes + need <= t->max;
+}
+
+bool
+shared_put(struct shared_table *t, struct sl_str key, const struct shared_val *v, uint64_t ttl_us,
+	bool keep_ttl)
+{
+	size_t need = sizeof(struct shared_item) + key.len + (v->type == VAL_STR ? v->s.len : 0);
+	struct shared_item **at = shared_find(t, key), *it;
+	uint64_t expires = ttl_us != 0 ? shared_now_us() + ttl_us : 0;
+	char *copy = NULL;
+
+	if (keep_ttl && *at != NULL)
+		expires = (*at)->expires_us;
+	if (!has_room(t, need)) {
+		t->refused++;
+		return false;
+	}
+	at = shared_find(t, key); // has_room() may have dropped what it stood on
+	it = malloc(sizeof(*it) + key.len);
+	if (v->type == VAL_STR)
+		copy = malloc((size_t)v->s.len + 1);
+	if (it == NULL || (v->type == VAL_STR && copy == NULL)) {
+		free(it);
+		free(copy);
+		t->refused++;
+		return false;
+	}
+	if (*at != NULL)
+		shared_drop(t, at);
+	*it = (struct shared_item){ .next = *at, .v = *v, .expires_us = expires, .len = key.len };
+	memcpy(it->key, key.p, key.len);
+	if (v->type == VAL_STR) {
+		memcpy(copy, v->s.p, v->s.len);
+		it->v.s = sl_str_make(copy, v->s.len);
+	}
+	*at = it;
+	t->bytes += size_of(it);
+	t->items++;
+	return true;
+}
+
+struct shared_table *
+shared_open(const char *name, size_t max)
+{
+	for (int i = 0; i < SHARED_TABLES; i++) {
+		struct shared_table *t = shared.table[i];
+		if (t == NULL) {
+			t = calloc(1, sizeof(*t));
+			if (t == NULL)
+				return NULL;
+			snprintf(t->name, sizeof(t->name), "%s", name);
+			t->max = max != 0 ? max : SHARED_BYTES;
+			shared.table[i] = t;
+			return t;
+		}
+		if (strcmp(t->name, name) == 0)
+			return t;
+	}
+	return NULL;
+}
+
+bool
+shared_same(const struct shared_val *a, const struct shared_val *b)
+{
+	if (a->type != b->type)
+		return false;
+	switch (a->type) {
+	case VAL_INT:
+		return a->i == b->i;
+	case VAL_NUM:
+		return a->n == b->n;
+	case VAL_BOOL:
+		return a->b == b->b;
+	case VAL_STR:
+		return sl_str_eq(a->s, b->s);
+	default:
+		return true;
+	}
+}
+
+struct shared_val
+shared_copy(const struct shared_item *it)
+{
+	struct shared_val v = it != NULL ? it->v : (struct shared_val){ .type = VAL_NONE };
+
+	if (v.type == VAL_STR) {
+		char *p = malloc((size_t)v.s.len + 1);
+		if (p != NULL)
+			memcpy(p, v.s.p, v.s.len);
+		v.s.p = p;
+	}
+	return v;
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Tables that all states share: values of each type, replacing, what expires, what is full. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lua/api/shared_table.h"
+
+#define ITEM sizeof(struct shared_item)
+
+static struct shared_val
+text(const char *s)
+{
+	return (struct shared_val){ .type = VAL_STR, .s = sl_str_c(s) };
+}
+
+static struct shared_val
+number(lua_Integer i)
+{
+	return (struct shared_val){ .type = VAL_INT, .i = i };
+}
+
+static bool
+put(struct shared_table *t, const char *key, struct shared_val v)
+{
+	return shared_put(t, sl_str_c(key), &v, 0, false);
+}
+
+static struct shared_item *
+get(struct shared_table *t, const char *key)
+{
+	return *shared_find(t, sl_str_c(key));
+}
+
+/* Tables live as long as the process: each case has one of its own. */
+static struct shared_table *
+fresh(const char *name, size_t max)
+{
+	struct shared_table *t = shared_open(name, max);
+
+	assert_non_null(t);
+	assert_ptr_equal(shared_open(name, 1), t); // the limit is the first one's
+	assert_int_equal(t->items + t->bytes, 0);
+	return t;
+}
+
+static void
+values(void **state sl_unused)
+{
+	struct shared_table *t = fresh("values", 0);
+	const struct shared_val v[] = { number(-5), { .type = VAL_NUM, .n = .5 },
+		{ .type = VAL_BOOL, .b = true }, text("some text"), text(""), number(-5) };
+	struct shared_val got;
+
+	assert_int_equal(t->max, 16u << 20);
+	for (size_t i = 0; i < SL_ARRAY_SIZE(v); i++) {
+		assert_true(put(t, "k", v[i])); // in the place of the one before
+		assert_true(shared_same(&get(t, "k")->v, &v[i]));
+		assert_int_equal(t->items, 1);
+		assert_int_equal(t->bytes, ITEM + 1 + (v[i].type == VAL_STR ? v[i].s.len : 0));
+		got = shared_copy(get(t, "k"));
+		assert_true(shared_same(&got, &v[i]));
+		if (got.type == VAL_STR) {
+			assert_ptr_not_equal(got.s.p, get(t, "k")->v.s.p);
+			free((void *)(uintptr_t)got.s.p);
+		}
+		assert_int_equal(shared_same(&v[i], &v[0]), i == 0 || i == 5);
+	}
+	assert_null(get(t, "kk"));
+	assert_null(get(t, ""));
+	got = shared_copy(NULL);
+	assert_int_equal(got.type, VAL_NONE);
+	shared_drop(t, shared_find(t, SL_STR("k")));
+	assert_null(get(t, "k"));
+	assert_int_equal(t->items + t->bytes, 0);
+}
+
+/* More items than there are buckets: each is found, none twice. */
+static void
+many(void **state sl_unused)
+{
+	struct shared_table *t = fresh("many", 0);
+	char key[16];
+
+	for (int i = 0; i < 10000; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		assert_true(put(t, key, number(i)));
+	}
+	assert_int_equal(t->items, 10000);
+	for (int i = 0; i < 10000; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		assert_int_equal(get(t, key)->v.i, i);
+		shared_drop(t, shared_find(t, sl_str_c(key)));
+	}
+	assert_int_equal(t->items + t->bytes, 0);
+}
+
+static void
+expiry(void **state sl_unused)
+{
+	struct shared_table *t = fresh("expiry", 3 * ITEM + 3);
+	struct shared_val v = number(1);
+
+	assert_true(shared_put(t, SL_STR("a"), &v, 1, false));
+	while (get(t, "a") != NULL) // a microsecond
+		;
+	assert_int_equal(t->items + t->bytes, 0);
+	assert_int_equal(t->expired, 1);
+	assert_true(shared_put(t, SL_STR("a"), &v, 3600000000u, false));
+	assert_true(get(t, "a")->expires_us > shared_now_us() + 3500000000u);
+	assert_true(shared_put(t, SL_STR("a"), &v, 0, true)); // keeps its time
+	assert_true(get(t, "a")->expires_us > shared_now_us() + 3500000000u);
+	assert_true(put(t, "a", v));
+	assert_int_equal(get(t, "a")->expires_us, 0);
+	/* what has expired gives room to others, though nobody asked for it */
+	assert_true(shared_put(t, SL_STR("b"), &v, 1, false));
+	assert_true(shared_put(t, SL_STR("c"), &v, 1, false));
+	for (uint64_t until = shared_now_us() + 2; shared_now_us() < until;)
+		;
+	assert_int_equal(t->items, 3);
+	assert_true(put(t, "d", v));
+	assert_int_equal(t->items, 2);
+	assert_int_equal(t->expired, 3);
+	assert_int_equal(t->refused, 0);
+}
+
+static void
+full(void **state sl_unused)
+{
+	struct shared_table *t = fresh("full", 2 * ITEM + 2 + 10);
+
+	assert_true(put(t, "a", text("0123456789")));
+	assert_true(put(t, "b", number(1)));
+	assert_false(put(t, "c", number(1)));
+	assert_int_equal(t->refused, 1);
+	assert_null(get(t, "c"));
+	shared_drop(t, shared_find(t, SL_STR("b")));
+	assert_true(put(t, "c", number(1)));
+	assert_false(put(t, "a", text("0123456789+"))); // the old value stays
+	assert_true(sl_str_eq(get(t, "a")->v.s, SL_STR("0123456789")));
+	assert_int_equal(t->refused, 2);
+}
+
+/* After the others, as no further table can be opened. */
+static void
+tables(void **state sl_unused)
+{
+	char name[16];
+	int n = 0;
+
+	do
+		snprintf(name, sizeof(name), "t%d", n);
+	while (shared_open(name, 0) != NULL && n++ < 2 * SHARED_TABLES);
+	assert_in_range(n, SHARED_TABLES - 5, SHARED_TABLES);
+	assert_non_null(shared_open("full", 0));
+	assert_non_null(shared_open("t0", 0));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values),
+		cmocka_unit_test(many),
+		cmocka_unit_test(expiry),
+		cmocka_unit_test(full),
+		cmocka_unit_test(tables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
