@@ -284,15 +284,16 @@ l_shared_ttl(lua_State *L)
 	struct shared_table *t = check_table(L);
 	struct sl_str key = api_check_str(L, 2);
 	bool set = !lua_isnoneornil(L, 3);
-	uint64_t ttl = opt_ttl(L, 3), left = 0;
+	uint64_t ttl = opt_ttl(L, 3), now, left = 0;
 
 	shared_lock();
 	struct shared_item *it = *shared_find(t, key);
 	bool was = it != NULL, forever = was && it->expires_us == 0;
+	now = shared_now_us(); // later than find()'s
 	if (was && !forever)
-		left = it->expires_us - shared_now_us();
+		left = it->expires_us - sl_min(now, it->expires_us);
 	if (was && set)
-		it->expires_us = ttl != 0 ? shared_now_us() + ttl : 0;
+		it->expires_us = ttl != 0 ? now + ttl : 0;
 	shared_unlock();
 	if (set)
 		lua_pushboolean(L, was);
@@ -366,7 +367,7 @@ once_done(lua_State *L, int status, lua_KContext ctx sl_unused)
 	struct shared_table **t = luaL_checkudata(L, 3, SHARED);
 	struct sl_str key = api_check_str(L, 1);
 	struct shared_val v = { .type = VAL_NONE };
-	bool ok = (status == LUA_OK || status == LUA_YIELD) && lua_gettop(L) >= 4;
+	bool ok = (status == LUA_OK || status == LUA_YIELD) && lua_gettop(L) >= 4, full = false;
 
 	if (ok && !to_val(L, 4, &v) && !lua_isnil(L, 4))
 		ok = false;
@@ -376,13 +377,15 @@ once_done(lua_State *L, int status, lua_KContext ctx sl_unused)
 	struct shared_item **at = shared_find(*t, key);
 	if (*at != NULL)
 		shared_drop(*t, at);
-	if (ok && !shared_put(*t, key, &v, 0, false))
-		ok = false;
+	if (ok)
+		full = !shared_put(*t, key, &v, 0, false);
 	shared_unlock();
 	if (status != LUA_OK && status != LUA_YIELD)
 		return lua_error(L); // fn's
 	if (!ok)
 		return luaL_error(L, "once: the result must be a string, number or boolean");
+	if (full)
+		return luaL_error(L, "once: no room for the result");
 	struct owned *o = owner(L);
 	if (v.type == VAL_STR) {
 		lua_pushvalue(L, 4);

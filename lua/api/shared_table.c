@@ -104,14 +104,11 @@ drop_expired(struct shared_table *t)
 	}
 }
 
-/* Room for `need` more bytes? */
+/* Would the table hold `need` bytes in place of what is at `at`? */
 static bool
-has_room(struct shared_table *t, size_t need)
+fits(const struct shared_table *t, struct shared_item *const *at, size_t need)
 {
-	if (t->bytes + need <= t->max)
-		return true;
-	drop_expired(t);
-	return t->bytes + need <= t->max;
+	return t->bytes - (*at != NULL ? size_of(*at) : 0) + need <= t->max;
 }
 
 bool
@@ -125,11 +122,14 @@ shared_put(struct shared_table *t, struct sl_str key, const struct shared_val *v
 
 	if (keep_ttl && *at != NULL)
 		expires = (*at)->expires_us;
-	if (!has_room(t, need)) {
+	if (!fits(t, at, need)) {
+		drop_expired(t);
+		at = shared_find(t, key); // what it stood on may be gone
+	}
+	if (!fits(t, at, need)) {
 		t->refused++;
 		return false;
 	}
-	at = shared_find(t, key); // has_room() may have dropped what it stood on
 	it = malloc(sizeof(*it) + key.len);
 	if (v->type == VAL_STR)
 		copy = malloc((size_t)v->s.len + 1);

@@ -140,6 +140,9 @@ full(void **state sl_unused)
 	assert_false(put(t, "c", number(1)));
 	assert_int_equal(t->refused, 1);
 	assert_null(get(t, "c"));
+	assert_true(put(t, "b", number(2))); // what goes is counted for what comes
+	assert_true(put(t, "a", text("abcdefghij")));
+	assert_true(put(t, "a", text("0123456789")));
 	shared_drop(t, shared_find(t, SL_STR("b")));
 	assert_true(put(t, "c", number(1)));
 	assert_false(put(t, "a", text("0123456789+"))); // the old value stays
