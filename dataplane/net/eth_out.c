@@ -130,7 +130,7 @@ net_flush(struct lcore *lc)
 		wait_check(lc);
 	for (uint16_t i = 0; i < lc->ports->n; i++) {
 		const struct port *p = &lc->ports->port[i];
-		if (!has_queue(lc, p))
+		if (!has_queue(lc, p) && !port_is_gone(p)) // that has none, but maybe frames
 			continue;
 		if (unlikely(nl->shared->ntaps > 0)) // first: it is little, and worth more
 			tap_flush(lc, p);

@@ -104,6 +104,9 @@ taken_away(void **state)
 	assert_int_equal(emit(1, "10.0.2.1"), 0);
 	run(300);
 	assert_int_equal(got, 6);
+	// what waited is not kept, and no worker stays awake for it
+	assert_int_equal(counter_get(&b.lc[0]->drop[DROP_TX_LINK_DOWN]), 1);
+	assert_int_equal(net_pending(b.lc[0]), 0);
 	port_poll_link(p);
 	assert_false(atomic_load(&p->link_up));
 
