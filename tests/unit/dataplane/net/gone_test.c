@@ -2,17 +2,9 @@
 /* A port whose device is taken away: it is noted, let go without a leak, and the other port goes on. */
 #include <rte_dev.h>
 #include <rte_ethdev.h>
-#include <setjmp.h>
-#include <stdarg.h>
 
-#include <cmocka.h>
+#include "tests/harness/net_pair.h"
 
-#include "tests/harness/eal.h"
-#include "tests/harness/host.h"
-
-static struct wire *wire[2];
-static struct test_host a, b;
-static uint64_t now;
 static uint32_t got;
 
 static void
@@ -22,23 +14,6 @@ on_tcp(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 	got += n;
 	for (uint16_t i = 0; i < n; i++)
 		rte_pktmbuf_free(m[i]);
-}
-
-static void
-on_icmp(struct lcore *lc, const struct net_icmp_error *e)
-{
-	(void)lc;
-	(void)e;
-}
-
-static void
-run(uint32_t steps)
-{
-	for (uint32_t i = 0; i < steps; i++) {
-		now += 10000;
-		test_host_poll(&a, now);
-		test_host_poll(&b, now);
-	}
 }
 
 /* From b to a: net_route()'s verdict. */
@@ -72,12 +47,7 @@ taken_away(void **state)
 	struct port *p = &b.ports.port[0];
 
 	(void)state;
-	wire[0] = wire_new(1, 256);
-	wire[1] = wire_new(2, 256);
-	assert_int_equal(test_host_new(&a, "a", pa, 2, 1, 1023, on_tcp, on_icmp), 0);
-	assert_int_equal(test_host_new(&b, "b", pb, 2, 2, 1023, on_tcp, on_icmp), 0);
-	now = 1000000;
-	run(300);
+	pair_start(pa, pb, 2, 1, 2, 1023, on_tcp);
 	for (uint16_t w = 0; w < 2; w++) {
 		assert_int_equal(emit(w, "10.0.1.1"), 0);
 		assert_int_equal(emit(w, "10.0.2.1"), 0);
@@ -109,11 +79,7 @@ taken_away(void **state)
 	assert_int_equal(net_pending(b.lc[0]), 0);
 	port_poll_link(p);
 	assert_false(atomic_load(&p->link_up));
-
-	test_host_free(&a);
-	test_host_free(&b);
-	wire_free(wire[0]);
-	wire_free(wire[1]);
+	pair_stop();
 }
 
 int

@@ -4,18 +4,9 @@
  * buffer goes back to its own pool; worker 1 gets its neighbours from worker 0.
  */
 #include <rte_ethdev.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-#include <cmocka.h>
+#include "tests/harness/net_pair.h"
 
-#include "tests/harness/eal.h"
-#include "tests/harness/host.h"
-
-static struct wire *wire;
-static struct test_host a, b;
-static uint64_t now;
 static uint32_t got[2]; // at host b, by worker
 static uint32_t wrong;
 
@@ -34,47 +25,13 @@ on_tcp(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 }
 
 static void
-on_icmp(struct lcore *lc, const struct net_icmp_error *e)
-{
-	(void)lc;
-	(void)e;
-}
-
-static void
-run(uint32_t steps)
-{
-	for (uint32_t i = 0; i < steps; i++) {
-		now += 10000;
-		test_host_poll(&a, now);
-		test_host_poll(&b, now);
-	}
-}
-
-static void
 start(const char *dev_a, const char *dev_b, uint16_t na, uint16_t nb, uint32_t pool_n)
 {
 	const struct test_port pa = { .device = dev_a, .addr = { "10.0.0.1/24", "fd00::1/64" } };
 	const struct test_port pb = { .device = dev_b, .addr = { "10.0.0.2/24", "fd00::2/64" } };
 
-	assert_int_equal(test_eal_start(), 0);
-	wire = wire_new(1, 256);
-	assert_non_null(wire);
-	assert_int_equal(test_host_new(&a, "a", &pa, 1, na, pool_n, on_tcp, on_icmp), 0);
-	assert_int_equal(test_host_new(&b, "b", &pb, 1, nb, pool_n, on_tcp, on_icmp), 0);
-	now = 1000000;
 	got[0] = got[1] = wrong = 0;
-	run(300);
-}
-
-static void
-stop(void)
-{
-	run(3);
-	assert_int_equal(test_host_in_use(&a), 0);
-	assert_int_equal(test_host_in_use(&b), 0);
-	test_host_free(&a);
-	test_host_free(&b);
-	wire_free(wire);
+	pair_start(&pa, &pb, 1, na, nb, pool_n, on_tcp);
 }
 
 /* A segment from worker w of host a to host b. */
@@ -151,7 +108,7 @@ spread(const char *dev_b, bool mesh)
 	assert_int_equal(seen.own, mesh ? 0 : 203); // nothing is expected of such a device
 	assert_int_equal(seen.stray, 0);
 	assert_false(seen.hash_bad[0] || seen.hash_bad[1]);
-	stop();
+	pair_stop();
 }
 
 static void
@@ -195,7 +152,7 @@ strays(void **state)
 	assert_int_equal(seen.own + seen.stray, 200); // once each, by who received it
 	assert_in_range(seen.stray, 60, 140);
 	assert_false(seen.hash_bad[0] || seen.hash_bad[1]);
-	stop();
+	pair_stop();
 }
 
 /* Frames of one queue, by worker 0, with a wrong hash beside those of IPv6. */
@@ -239,7 +196,7 @@ device_hash(void **state)
 		assert_int_equal(seen.stray, 0);
 		assert_false(seen.hash_bad[0]);
 		assert_int_equal(seen.hash_bad[1], v6);
-		stop();
+		pair_stop();
 	}
 }
 
@@ -260,7 +217,7 @@ fewer_queues(void **state)
 	assert_int_equal(addr_parse(SL_STR("10.0.0.1"), &f.raddr), 0);
 	assert_int_equal(net_route(b.lc[1], &f), -ENETUNREACH);
 	assert_int_equal(net_route(b.lc[0], &f), 0);
-	stop();
+	pair_stop();
 }
 
 static const struct verdict {
@@ -309,7 +266,7 @@ device_sums(void **state)
 		if (v->taken ? got[0] + got[1] != 16 || got[0] == 0 || got[1] == 0
 			     : got[0] + got[1] != 0)
 			fail_msg("row of line %d: %u and %u taken", v->line, got[0], got[1]);
-		stop();
+		pair_stop();
 	}
 }
 
@@ -342,7 +299,7 @@ mesh_full(void **state)
 	run(60);
 	assert_int_equal(got[0] + got[1] + dropped, 3009);
 	assert_int_equal(b.lc[0]->worker[1].frames, 0);
-	stop();
+	pair_stop();
 }
 
 /* A chained packet goes out in one piece on a device that sends only the first. */
@@ -377,7 +334,7 @@ single_segment(void **state)
 		net_output(a.lc[0], &f, h, 0);
 		run(3);
 		assert_int_equal(got[0], 2); // so the checksum was right
-		stop();
+		pair_stop();
 	}
 }
 

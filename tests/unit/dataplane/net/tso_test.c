@@ -6,20 +6,11 @@
  */
 #include <rte_ethdev.h>
 #include <rte_tcp.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-#include <cmocka.h>
-
-#include "tests/harness/eal.h"
-#include "tests/harness/host.h"
+#include "tests/harness/net_pair.h"
 
 #define SEQ 0xfffff000u // wraps on the way
 
-static struct wire *wire;
-static struct test_host a, b;
-static uint64_t now;
 static struct {
 	uint32_t n, bytes;
 	uint16_t len[16];
@@ -56,23 +47,6 @@ on_tcp(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 }
 
 static void
-on_icmp(struct lcore *lc, const struct net_icmp_error *e)
-{
-	(void)lc;
-	(void)e;
-}
-
-static void
-run(uint32_t steps)
-{
-	for (uint32_t i = 0; i < steps; i++) {
-		now += 10000;
-		test_host_poll(&a, now);
-		test_host_poll(&b, now);
-	}
-}
-
-static void
 start(uint16_t vlan)
 {
 	const struct test_port pa = {
@@ -82,26 +56,9 @@ start(uint16_t vlan)
 		.device = "wire1b", .addr = { "10.0.0.2/24", "fd00::2/64" }, .vlan = vlan
 	};
 
-	assert_int_equal(test_eal_start(), 0);
-	wire = wire_new(1, 256);
-	assert_non_null(wire);
-	assert_int_equal(test_host_new(&a, "a", &pa, 1, 1, 1023, on_tcp, on_icmp), 0);
-	assert_int_equal(test_host_new(&b, "b", &pb, 1, 1, 1023, on_tcp, on_icmp), 0);
+	pair_start(&pa, &pb, 1, 1, 1, 1023, on_tcp);
 	assert_int_equal(a.ports.port[0].offloads & PORT_O_TX_TSO, PORT_O_TX_TSO);
 	assert_int_equal(a.ports.port[0].tso_segs, 8);
-	now = 1000000;
-	run(300);
-}
-
-static void
-stop(void)
-{
-	run(3);
-	assert_int_equal(test_host_in_use(&a), 0);
-	assert_int_equal(test_host_in_use(&b), 0);
-	test_host_free(&a);
-	test_host_free(&b);
-	wire_free(wire);
 }
 
 /* n segments of `size` bytes, the last of `last`, in one frame; opt: bytes of options. */
@@ -190,8 +147,8 @@ cut(void **state)
 		assert_int_equal(counter_get(&a.lc[0]->stat[STAT_TX_TSO]), 2 * SL_ARRAY_SIZE(rows));
 		assert_int_equal(counter_get(&b.lc[0]->drop[DROP_TCP_CSUM]), 0);
 		assert_int_equal(counter_get(&b.lc[0]->drop[DROP_IP_CSUM]), 0);
-		assert_int_equal(wire_lost(wire, 'a'), 0);
-		stop();
+		assert_int_equal(wire_lost(wire[0], 'a'), 0);
+		pair_stop();
 	}
 }
 
@@ -253,7 +210,7 @@ refusal(void **state)
 	run(3);
 	assert_int_equal(asked, 8);
 	ops->tx_pkt_prepare = NULL;
-	stop();
+	pair_stop();
 }
 
 /* A frame that cannot leave is freed whole. */
@@ -274,7 +231,7 @@ gone(void **state)
 	run(400);
 	assert_int_equal(got.n, 0);
 	assert_int_equal(counter_get(&a.lc[0]->drop[DROP_NEIGH_DEAD]), 1);
-	stop();
+	pair_stop();
 }
 
 int
