@@ -114,9 +114,9 @@ struct net_shared {
 /* ---- a worker ---- */
 struct txq {
 	uint16_t n;
-	uint16_t idle; // flushes without a packet
+	uint16_t idle;  // flushes without a packet
 	uint16_t ready; // frames in front that the driver has prepared (ports with TSO)
-	bool owed;     // sent since the driver was last asked to complete
+	bool owed;      // sent since the driver was last asked to complete
 	struct rte_mbuf *m[TXQ_MAX];
 };
 

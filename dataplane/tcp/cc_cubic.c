@@ -134,15 +134,6 @@ cubic_acked(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 		tc->cwnd = sl_max(most, 2u * tc->mss);
 }
 
-static void
-cubic_delivered(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes sl_unused, uint32_t rtt_us)
-{
-	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
-
-	if (r != NULL)
-		tcp_hystart_sample(tc, r, rtt_us);
-}
-
 /* 4.6, 4.7 */
 static void
 reduce(struct lcore *lc, struct tcp_conn *tc)
@@ -205,7 +196,7 @@ const struct tcp_cc tcp_cc_cubic = {
 	.name = "cubic",
 	.init = cubic_init,
 	.acked = cubic_acked,
-	.delivered = cubic_delivered,
+	.delivered = tcp_hystart_delivered,
 	.loss = cubic_loss,
 	.undo = cubic_undo,
 	.recovered = cubic_recovered,

@@ -73,15 +73,6 @@ part_reset(struct lcore *lc, struct tcp_conn *tc)
 }
 
 static void
-newreno_delivered(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes sl_unused, uint32_t rtt_us)
-{
-	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
-
-	if (r != NULL)
-		tcp_hystart_sample(tc, r, rtt_us);
-}
-
-static void
 newreno_loss(struct lcore *lc, struct tcp_conn *tc)
 {
 	tc->ssthresh = tcp_half_flight(tc);
@@ -118,7 +109,7 @@ const struct tcp_cc tcp_cc_newreno = {
 	.name = "newreno",
 	.init = newreno_init,
 	.acked = newreno_acked,
-	.delivered = newreno_delivered,
+	.delivered = tcp_hystart_delivered,
 	.loss = newreno_loss,
 	.recovered = newreno_recovered,
 	.rto = newreno_rto,

@@ -51,6 +51,9 @@ uint32_t tcp_half_flight(const struct tcp_conn *tc);
 /* HyStart++ (RFC 9406), for slow start before any loss. */
 void tcp_hystart_init(const struct tcp_conn *tc, struct tcp_rec *r);
 void tcp_hystart_sample(struct tcp_conn *tc, struct tcp_rec *r, uint32_t rtt_us);
+/* As delivered() of what needs no more than that. */
+void tcp_hystart_delivered(
+	struct lcore *lc, struct tcp_conn *tc, uint32_t bytes, uint32_t rtt_us);
 /* What slow start may add for so many acknowledged bytes. */
 uint32_t tcp_slow_start(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes);
 

@@ -73,6 +73,16 @@ tcp_hystart_sample(struct tcp_conn *tc, struct tcp_rec *r, uint32_t rtt_us)
 	}
 }
 
+void
+tcp_hystart_delivered(
+	struct lcore *lc, struct tcp_conn *tc, uint32_t bytes sl_unused, uint32_t rtt_us)
+{
+	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+
+	if (r != NULL)
+		tcp_hystart_sample(tc, r, rtt_us);
+}
+
 uint32_t
 tcp_slow_start(struct lcore *lc, struct tcp_conn *tc, uint32_t bytes)
 {
