@@ -308,16 +308,6 @@ on_gone(struct lcore *lc, void *owner, struct mux *mx)
 	session_free(ses);
 }
 
-static char *
-on_head_mem(struct lcore *lc, struct muxs *ms, void *user, uint32_t size)
-{
-	struct stream *s = user;
-
-	(void)lc;
-	(void)ms;
-	return arena_alloc(&s->arena, size);
-}
-
 static void
 on_event(struct lcore *lc, struct muxs *ms, void *user, uint32_t events)
 {
@@ -326,7 +316,7 @@ on_event(struct lcore *lc, struct muxs *ms, void *user, uint32_t events)
 
 static const struct mux_user session_user = {
 	.open = on_open,
-	.head_mem = on_head_mem,
+	.head_mem = stream_head_mem,
 	.event = on_event,
 	.gone = on_gone,
 };

@@ -73,6 +73,14 @@ own(struct stream *s, struct http_msg *m)
 	return mem != NULL ? http_msg_own(m, mem, cap) : -ENOMEM;
 }
 
+char *
+stream_head_mem(struct lcore *lc sl_unused, struct muxs *ms sl_unused, void *user, uint32_t size)
+{
+	struct stream *s = user;
+
+	return arena_alloc(&s->arena, size);
+}
+
 int
 stream_own_req(struct stream *s)
 {

@@ -153,16 +153,6 @@ on_server_event(struct lcore *lc, struct muxs *ms, void *user, uint32_t ev)
 	stream_leave(s);
 }
 
-static char *
-on_head_mem(struct lcore *lc, struct muxs *ms, void *user, uint32_t size)
-{
-	struct stream *s = user;
-
-	(void)lc;
-	(void)ms;
-	return arena_alloc(&s->arena, size);
-}
-
 /* The server's connection always has a stream while it is ours. */
 static void
 on_server_gone(struct lcore *lc, void *owner, struct mux *mx)
@@ -173,7 +163,7 @@ on_server_gone(struct lcore *lc, void *owner, struct mux *mx)
 }
 
 const struct mux_user txn_server_user = {
-	.head_mem = on_head_mem,
+	.head_mem = stream_head_mem,
 	.event = on_server_event,
 	.gone = on_server_gone,
 };
