@@ -20,9 +20,12 @@ void proc_vars_limit(struct proc_vars *p, uint64_t bytes); // 0: PROC_VARS_BYTES
 uint64_t proc_vars_used(const struct proc_vars *p);
 /* The configuration names it: `ifexist` finds it. 0 or -ENOSPC. */
 int proc_var_declare(struct proc_vars *p, struct sl_str name);
-/* Text is copied to mem. False: not set, or no memory. */
+/*
+ * Text is copied to mem, which gives up to two pieces of PROC_VAR_MAX for it (the second if the value grows
+ * meanwhile). False: not set, or no memory; *out is then as it was.
+ */
 bool proc_var_get(struct proc_vars *p, struct sl_str name, struct sample *out, struct arena *mem);
-/* 0; -ENOSPC: the old value stays; -ENOENT: ifexist, and there is none of that name. */
+/* Copies the value. 0; -ENOSPC (its size, all their sizes, their number, its name): the old value stays; -ENOENT: ifexist, and there is none of that name. */
 int proc_var_set(struct proc_vars *p, struct sl_str name, const struct sample *v, bool ifexist);
 void proc_var_unset(struct proc_vars *p, struct sl_str name);
 
@@ -33,4 +36,3 @@ void proc_var_unset(struct proc_vars *p, struct sl_str name);
  */
 int proc_var_assign(
 	const struct expr_comp *comp, struct sl_str full, struct sl_str text, bool fmt);
-

@@ -65,7 +65,7 @@ struct vars {
 int var_parse_name(struct sl_str full, enum var_scope *scope, struct sl_str *name);
 /* Of a list. */
 const struct sample *var_get(const struct vars *v, enum var_scope scope, struct sl_str name);
-/* Of any scope; what other threads may change is copied to mem. False: not set, or no memory. */
+/* Of any scope; what other threads may change is copied to mem. False: not set, no memory; *out stays. */
 bool var_read(const struct vars *v, enum var_scope scope, struct sl_str name, struct sample *out,
 	struct arena *mem);
 /* Copies name and value into mem; 0 or -ENOMEM; of scope proc also -ENOSPC. */

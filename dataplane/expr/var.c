@@ -131,10 +131,14 @@ var_set(struct vars *v, struct arena *mem, enum var_scope scope, struct sl_str n
 void
 var_unset(struct vars *v, enum var_scope scope, struct sl_str name)
 {
-	uint32_t hash = hash_fnv(name);
+	uint32_t hash;
 
-	if (scope == VAR_PROC && v->procs != NULL)
-		proc_var_unset(v->procs, name);
+	if (scope == VAR_PROC) {
+		if (v->procs != NULL)
+			proc_var_unset(v->procs, name);
+		return;
+	}
+	hash = hash_fnv(name);
 	for (struct var **at = &v->head[scope]; *at != NULL; at = &(*at)->next) {
 		if ((*at)->name_hash == hash && sl_str_eq((*at)->name, name)) {
 			*at = (*at)->next;

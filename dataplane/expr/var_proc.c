@@ -5,13 +5,15 @@
  * Any thread reads and writes, none ever waits for another: a value is written into blocks of its own
  * and then published by one exchange. The blocks of the value before it go to a list of free ones at
  * once, so a reader may find them used again below its hands: it copies, and looks whether the
- * variable still has the value that it began with. Names stay for good, a variable that is unset has a
- * name without a value.
+ * variable still has the value that it began with; if not, it begins again. Tags count the values of a
+ * variable: 2^32 would have to pass within one copy to be taken for none. Names stay for good, a variable
+ * that is unset has a name without a value.
  *
  *	place[hash] -> name -> now: tag and first block    block -> block -> ...
  *
  * Words of a block are stored with release and loaded with acquire: who has seen a word of a later user
  * also sees that the variable has moved on.
+ * Runs on: any thread; the loader makes, bounds and frees a store.
  * Follows: HAProxy 2.6, "proc." and tune.vars.proc-max-size; unlike there a value that finds no room
  * leaves the old one as it is.
  */
@@ -278,7 +280,7 @@ head_get(struct proc_vars *p, const struct name *n, uint64_t now, struct sample 
 	return atomic_load_explicit(&n->now, memory_order_acquire) == now;
 }
 
-/* Puts block `first` (NONE: no value) where the old value was, and counts; `add`: of the new one. */
+/* Puts block `first` (NONE: no value) where the old value was, which is counted no more. */
 static void
 publish(struct proc_vars *p, struct name *n, uint32_t first)
 {
@@ -323,6 +325,7 @@ proc_var_get(struct proc_vars *p, struct sl_str text, struct sample *out, struct
 	uint32_t place, room = 0;
 	struct name *n = name_find(p, text, hash_fnv(text), &place);
 	char *to = NULL;
+	struct sample v; // its text is where the writer had it: not for the caller
 
 	if (n == NULL)
 		return false;
@@ -330,21 +333,23 @@ proc_var_get(struct proc_vars *p, struct sl_str text, struct sample *out, struct
 		uint64_t now = atomic_load_explicit(&n->now, memory_order_acquire);
 		if ((uint32_t)now == NONE)
 			return false;
-		if (!head_get(p, n, now, out))
+		if (!head_get(p, n, now, &v))
 			continue;
-		if (!sample_has_text(out))
-			return true;
-		if (to == NULL || out->s.len > room) {
-			room = out->s.len;
-			to = arena_alloc(mem, room);
-			if (to == NULL)
-				return false;
+		if (sample_has_text(&v)) {
+			if (to == NULL || v.s.len > room) {
+				// it grows below our hands: room for whatever it may become
+				room = to == NULL ? v.s.len : PROC_VAR_MAX;
+				to = arena_alloc(mem, room);
+				if (to == NULL)
+					return false;
+			}
+			if (!text_get(p, (uint32_t)now, v.s.len, to) ||
+				atomic_load_explicit(&n->now, memory_order_acquire) != now)
+				continue;
+			v.s.p = to;
 		}
-		if (text_get(p, (uint32_t)now, out->s.len, to) &&
-			atomic_load_explicit(&n->now, memory_order_acquire) == now) {
-			out->s.p = to;
-			return true;
-		}
+		*out = v;
+		return true;
 	}
 }
 
@@ -365,7 +370,8 @@ proc_var_set(struct proc_vars *p, struct sl_str text, const struct sample *v, bo
 	if (n == NULL || size > PROC_VAR_SIZE + PROC_VAR_MAX)
 		return -ENOSPC;
 	used = atomic_fetch_add_explicit(&p->used, size, memory_order_relaxed) + size;
-	if (used - size_now(p, n) > atomic_load_explicit(&p->limit, memory_order_relaxed) ||
+	// the value of now may be another thread's, and not be in `used` yet: no difference of them
+	if (used > atomic_load_explicit(&p->limit, memory_order_relaxed) + size_now(p, n) ||
 		(first = value_put(p, v)) == NONE) {
 		atomic_fetch_sub_explicit(&p->used, size, memory_order_relaxed);
 		return -ENOSPC;

@@ -79,7 +79,9 @@ values(void **state sl_unused)
 	e.txn.fail_in = 1;
 	v = text("abc", 3);
 	assert_int_equal(proc_var_set(p, SL_STR("x"), &v, false), 0);
+	got = number(11);
 	assert_false(proc_var_get(p, SL_STR("x"), &got, &e.txn)); // no memory for the copy
+	assert_true(got.type == T_SINT && got.i == 11);           // nothing of it
 	done(&e, p);
 }
 
