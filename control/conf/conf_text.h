@@ -15,8 +15,8 @@ struct lex_in {
 	const char *section; // for ${.SECTION}
 };
 struct lex_err {
-	const char *what; // "unmatched quote"
-	uint32_t at;      // byte of the line
+	const char *what;   // "unmatched quote"
+	uint32_t at;        // byte of the line
 	struct sl_str word; // the first that is one too many
 };
 /*

@@ -33,8 +33,9 @@ kw_set_var(struct conf *c, const struct conf_args *a)
 	if (rc == -ENOSPC)
 		conf_error(c,
 			"'%s' : no room for '%.*s': see 'tune.vars.proc-max-size'; a value has at "
-			"most %u bytes, and there are at most %u variables.",
-			a->kw, SL_STR_ARG(a->word[0]), PROC_VAR_MAX, PROC_VARS_NAMES);
+			"most %u bytes, a name %u, and there are at most %u variables.",
+			a->kw, SL_STR_ARG(a->word[0]), PROC_VAR_MAX, PROC_VAR_NAME,
+			PROC_VARS_NAMES);
 	return rc;
 }
 

@@ -465,9 +465,10 @@ parse_file(struct conf *c, const char *path, int fd)
 		(void)conf_nomem(c);
 	else if (rc < 0)
 		cannot(c, "read configuration file", path, -rc);
-	else
+	else {
+		c->count->files++;
 		rc = conf_parse_text(c, path, text);
-	c->count->files++;
+	}
 	free((char *)(uintptr_t)text.p);
 	return rc;
 }

@@ -68,7 +68,8 @@ expr_declare(const struct expr_comp *e, enum var_scope scope, struct sl_str name
 	if (scope != VAR_PROC || e->procs == NULL || proc_var_declare(e->procs, name) == 0)
 		return 0;
 	return expr_error(e, name,
-		"no room for variable 'proc.%.*s': there may be %u of %u bytes each",
+		"no room for variable 'proc.%.*s': there are at most %u, and a name has at most "
+		"%u bytes",
 		SL_STR_ARG(name), PROC_VARS_NAMES, PROC_VAR_NAME);
 }
 

@@ -91,8 +91,10 @@ api_get_var(lua_State *L)
 	return 1;
 }
 
-/* txn:set_var(name, value[, ifexist]); ifexist is about the process only. False: there is no such variable
- * here. */
+/*
+ * txn:set_var(name, value[, ifexist]); ifexist is about the process only. False: no such scope here; of the
+ * process also: ifexist, and there is none, or no room.
+ */
 int
 api_set_var(lua_State *L)
 {
