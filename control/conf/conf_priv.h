@@ -332,6 +332,11 @@ const struct conf_errors *conf_errors_find(const struct conf *c, struct sl_str n
 /* What the lines of a proxy come to, in its model. */
 void conf_errors_build(struct conf *c, struct conf_px *px);
 
+/* ---- units.c ---- */
+/* A number from min to max goes into the uint32_t of the global section at a->priv, AT_GLOBAL(). */
+int conf_global_number(struct conf *c, const struct conf_args *a, uint64_t min, uint64_t max);
+#define AT_GLOBAL(field) offsetof(struct global_conf, field)
+
 /* ---- rules.c ---- */
 /* Where errors of expressions go. */
 struct expr_diag conf_diag(struct conf *c);

@@ -59,37 +59,21 @@ kw_prepend_path(struct conf *c, const struct conf_args *a)
 }
 
 static int
-kw_u32(struct conf *c, const struct conf_args *a)
+kw_number(struct conf *c, const struct conf_args *a)
 {
-	uint32_t *out = (uint32_t *)(void *)((uint8_t *)&c->m->global + a->priv);
-	uint64_t n;
-
-	if (conf_number(c, a->kw, a->word[0], 0, INT32_MAX, &n) < 0)
-		return -EINVAL;
-	*out = (uint32_t)n;
-	return 0;
+	return conf_global_number(c, a, 0, INT32_MAX);
 }
 
 static int
 kw_forced_yield(struct conf *c, const struct conf_args *a)
 {
-	uint64_t n;
-
-	if (conf_number(c, a->kw, a->word[0], 1, INT32_MAX, &n) < 0)
-		return -EINVAL;
-	c->m->global.lua_forced_yield = (uint32_t)n;
-	return 0;
+	return conf_global_number(c, a, 1, INT32_MAX);
 }
 
 static int
 kw_share(struct conf *c, const struct conf_args *a)
 {
-	uint64_t n;
-
-	if (conf_number(c, a->kw, a->word[0], 1, 100, &n) < 0)
-		return -EINVAL;
-	c->m->global.lua_runaway_share = (uint32_t)n;
-	return 0;
+	return conf_global_number(c, a, 1, 100);
 }
 
 static int
@@ -203,8 +187,6 @@ conf_lua_ready(struct conf *c)
 	c->m->lua_fn = script_fn_counts(c->lua);
 }
 
-#define AT(field) offsetof(struct global_conf, field)
-
 // clang-format off
 SL_CFG_GLOBAL(
 	{ "lua-load", CONF_GLOBAL, 1, CONF_MANY, kw_lua_load, "a file name [<argument>...]",
@@ -214,35 +196,36 @@ SL_CFG_GLOBAL(
 	{ "lua-prepend-path", CONF_GLOBAL, 1, 2, kw_prepend_path, "<path> [path|cpath]",
 		"where Lua looks for modules first" },
 	{ "tune.lua.forced-yield", CONF_GLOBAL, 1, 1, kw_forced_yield, "<number>",
-		"instructions of a script before others run" },
-	{ "tune.lua.maxmem", CONF_GLOBAL, 1, 1, kw_u32, "<megabytes>", "memory of a Lua state",
-		AT(lua_maxmem_mb) },
+		"instructions of a script before others run", AT_GLOBAL(lua_forced_yield) },
+	{ "tune.lua.maxmem", CONF_GLOBAL, 1, 1, kw_number, "<megabytes>", "memory of a Lua state",
+		AT_GLOBAL(lua_maxmem_mb) },
 	{ "tune.lua.blocking", CONF_GLOBAL, 1, 1, kw_blocking, "warn|error",
 		"what functions that hold a script thread do: are named in the log, or fail",
-		AT(lua_blocking_error) },
+		AT_GLOBAL(lua_blocking_error) },
 	{ "tune.lua.bool-sample-conversion", CONF_GLOBAL, 1, 1, kw_bool_sample, "pre-3.1-bug|normal",
-		"booleans of samples are 0 and 1 in scripts, or booleans", AT(lua_bool_normal) },
+		"booleans of samples are 0 and 1 in scripts, or booleans", AT_GLOBAL(lua_bool_normal) },
 	{ "tune.lua.max-instructions", CONF_GLOBAL, 1, 1, kw_max_instr, "<number>",
 		"instructions of a call in all; 0: no limit" },
 	{ "tune.lua.session-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
-		"CPU time of a call in all", AT(lua_session_timeout_ms) },
+		"CPU time of a call in all", AT_GLOBAL(lua_session_timeout_ms) },
 	{ "tune.lua.burst-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
-		"CPU time of a call without a pause", AT(lua_burst_timeout_ms) },
+		"CPU time of a call without a pause", AT_GLOBAL(lua_burst_timeout_ms) },
 	{ "tune.lua.task-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
-		"CPU time of a task in all; none by default", AT(lua_task_timeout_ms) },
+		"CPU time of a task in all; none by default", AT_GLOBAL(lua_task_timeout_ms) },
 	{ "tune.lua.service-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
-		"CPU time of a service in all", AT(lua_service_timeout_ms) },
+		"CPU time of a service in all", AT_GLOBAL(lua_service_timeout_ms) },
 	{ "tune.lua.runaway-share", CONF_GLOBAL, 1, 1, kw_share, "<percent>",
-		"share of a script thread for calls and tasks that run on and on" },
+		"share of a script thread for calls and tasks that run on and on",
+		AT_GLOBAL(lua_runaway_share) },
 	{ "tune.lua.stuck-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"how long a C function may hold a script thread until another takes over; 0: for ever",
-		AT(lua_stuck_timeout_ms) },
+		AT_GLOBAL(lua_stuck_timeout_ms) },
 	{ "tune.lua.socket-compat", CONF_GLOBAL, 1, 1, kw_socket_compat, "luasocket|haproxy",
-		"whose words and results the sockets of scripts have", AT(lua_socket_compat) },
-	{ "tune.lua.sockets", CONF_GLOBAL, 1, 1, kw_u32, "<number>",
-		"sockets of all scripts together, idle ones included", AT(lua_sockets) },
+		"whose words and results the sockets of scripts have", AT_GLOBAL(lua_socket_compat) },
+	{ "tune.lua.sockets", CONF_GLOBAL, 1, 1, kw_number, "<number>",
+		"sockets of all scripts together, idle ones included", AT_GLOBAL(lua_sockets) },
 	{ "tune.lua.deadline", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
-		"how long a request waits for a script", AT(lua_deadline_ms) },
+		"how long a request waits for a script", AT_GLOBAL(lua_deadline_ms) },
 	{ "tune.lua.on-error", CONF_GLOBAL, 1, 2, kw_policy, "continue|deny|status <code>",
 		"what becomes of a request whose script failed", 0 },
 	{ "tune.lua.on-overload", CONF_GLOBAL, 1, 2, kw_policy, "wait|continue|deny|status <code>",

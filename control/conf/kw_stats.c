@@ -253,23 +253,13 @@ kw_timeout(struct conf *c, const struct conf_args *a)
 static int
 kw_maxconn(struct conf *c, const struct conf_args *a)
 {
-	uint64_t n;
-
-	if (conf_number(c, a->kw, a->word[0], 1, 1000, &n) < 0)
-		return -EINVAL;
-	c->m->global.cli_maxconn = (uint32_t)n;
-	return 0;
+	return conf_global_number(c, a, 1, 1000);
 }
 
 static int
 kw_share(struct conf *c, const struct conf_args *a)
 {
-	uint64_t n;
-
-	if (conf_number(c, a->kw, a->word[0], 1, 100, &n) < 0)
-		return -EINVAL;
-	c->m->global.cli_share = (uint32_t)n;
-	return 0;
+	return conf_global_number(c, a, 1, 100);
 }
 
 // clang-format off
@@ -280,8 +270,9 @@ SL_CFG_GLOBAL(
 	{ "stats timeout", CONF_GLOBAL, 1, 1, kw_timeout, "<time>",
 		"how long a client of the runtime API may be silent" },
 	{ "stats maxconn", CONF_GLOBAL, 1, 1, kw_maxconn, "<number>",
-		"clients of the runtime API at a time" },
+		"clients of the runtime API at a time", AT_GLOBAL(cli_maxconn) },
 	{ "tune.cli.cpu-share", CONF_GLOBAL, 1, 1, kw_share, "<percent>",
-		"share of one CPU for commands of the runtime API; 100: no limit" },
+		"share of one CPU for commands of the runtime API; 100: no limit",
+		AT_GLOBAL(cli_share) },
 );
 // clang-format on

@@ -90,6 +90,18 @@ conf_number(
 }
 
 int
+conf_global_number(struct conf *c, const struct conf_args *a, uint64_t min, uint64_t max)
+{
+	uint32_t *out = (uint32_t *)(void *)((uint8_t *)&c->m->global + a->priv);
+	uint64_t n;
+
+	if (conf_number(c, a->kw, a->word[0], min, max, &n) < 0)
+		return -EINVAL;
+	*out = (uint32_t)n;
+	return 0;
+}
+
+int
 conf_time(struct conf *c, const char *kw, struct sl_str s, uint32_t *ms)
 {
 	char bad;
