@@ -180,16 +180,24 @@ cli_abandon(struct cli *c)
 		close_all(&c->fresh);
 }
 
+/* There is no other call that tells it; for that moment files that scripts make have none. */
+static mode_t
+umask_now(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return mask;
+}
+
 /* The rights of a path that stays. */
 static void
 adjust(struct cli *c, const struct cli_bind *was, const struct cli_bind *b)
 {
 	bool moved = was->uid != b->uid || was->gid != b->gid;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], text[512];
-	mode_t mask = umask(0);
 	int rc = 0;
 
-	umask(mask);
 	if (b->kind != CLI_BIND_UNIX)
 		return;
 	snprintf(path, sizeof(path), "%.*s", SL_STR_ARG(b->path));
@@ -197,7 +205,7 @@ adjust(struct cli *c, const struct cli_bind *was, const struct cli_bind *b)
 		rc = chown(path, b->uid < 0 ? geteuid() : (uid_t)b->uid,
 			b->gid < 0 ? getegid() : (gid_t)b->gid);
 	if (rc == 0 && (moved || was->mode != b->mode))
-		rc = chmod(path, b->mode != 0 ? (mode_t)b->mode : 0777 & ~mask);
+		rc = chmod(path, b->mode != 0 ? (mode_t)b->mode : 0777 & ~umask_now());
 	if (rc == 0)
 		return;
 	snprintf(text, sizeof(text),
