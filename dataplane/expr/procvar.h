@@ -25,7 +25,10 @@ int proc_var_declare(struct proc_vars *p, struct sl_str name);
  * meanwhile). False: not set, or no memory; *out is then as it was.
  */
 bool proc_var_get(struct proc_vars *p, struct sl_str name, struct sample *out, struct arena *mem);
-/* Copies the value. 0; -ENOSPC (its size, all their sizes, their number, its name): the old value stays; -ENOENT: ifexist, and there is none of that name. */
+/*
+ * Copies the value. 0; -ENOSPC (its size, all their sizes, their number, its name): the old value stays;
+ * -ENOENT: ifexist, and there is none of that name.
+ */
 int proc_var_set(struct proc_vars *p, struct sl_str name, const struct sample *v, bool ifexist);
 void proc_var_unset(struct proc_vars *p, struct sl_str name);
 

@@ -192,8 +192,7 @@ stream_enter(struct stream *s)
 void stream_leave(struct stream *s);
 struct sl_handle stream_handle(const struct stream *s);
 struct stream *stream_lookup(struct lcore *lc, struct sl_handle h);
-/* mux_user.head_mem of both sides; user: the stream. */
-char *stream_head_mem(struct lcore *lc, struct muxs *ms, void *user, uint32_t size);
+char *stream_head_mem(struct lcore *lc, struct muxs *ms, void *user, uint32_t size); // of a mux_user
 /* Private, editable copies of the heads; 0 or -ENOMEM. Idempotent. */
 int stream_own_req(struct stream *s);
 int stream_own_res(struct stream *s);
