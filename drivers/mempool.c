@@ -2,9 +2,10 @@
 /*
  * The mbuf pools: one per worker, used by that worker alone once it runs.
  *
- * Runs on: the main thread. Because there is one owner, the pool's ring is single-producer and
- * single-consumer, and a preempted thread can never stall another. One pool serves the worker's
- * queues on all ports, so that AF_XDP forwards a buffer from port to port without a copy.
+ * Runs on: the main thread. Because there is one owner, nobody ever waits for the lock of the pool's
+ * stack, which gives what was freed last: a load that needs few buffers stays with these, where a ring
+ * would lead it through all of them, and each would be cold. One pool serves the worker's queues on
+ * all ports, so that AF_XDP forwards a buffer from port to port without a copy.
  */
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -24,7 +25,7 @@
 uint32_t
 pool_mbufs(uint32_t nports)
 {
-	// 2^n - 1 is what a ring-backed pool stores without waste
+	// 2^n - 1, as DPDK advises for pools
 	return sl_pow2_up(POOL_RETAIN + nports * POOL_PER_PORT) - 1;
 }
 
@@ -106,7 +107,7 @@ packed_pool(const char *name, uint32_t n, int socket)
 		va ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
 	if (mp == NULL)
 		return NULL;
-	if (rte_mempool_set_ops_byname(mp, "ring_sp_sc", NULL) != 0)
+	if (rte_mempool_set_ops_byname(mp, "stack", NULL) != 0)
 		goto fail;
 	rte_pktmbuf_pool_init(mp, &priv);
 	if ((va ? populate(mp, n) : rte_mempool_populate_default(mp)) < 0)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Pools: what a card writes to is the buffer; objects without gaps; nothing stays when they go. */
+/*
+ * Pools: what a card writes to is the buffer; objects without gaps; what was freed last is used next;
+ * nothing stays when they go.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -54,6 +57,34 @@ pools(void **state)
 	}
 }
 
+#define BURST 1000 // more than the cache of a thread holds
+
+/* A load that needs few buffers touches few, however many there are. */
+static void
+few_are_touched(void **state)
+{
+	struct rte_mempool *mp;
+	struct rte_mbuf *m[BURST];
+	struct port_err err;
+	uint32_t touched = 0;
+
+	(void)state;
+	mp = pool_create(0, 16383, SOCKET_ID_ANY, &err);
+	assert_non_null(mp);
+	for (int round = 0; round < 40; round++) {
+		for (uint32_t i = 0; i < BURST; i++) {
+			m[i] = rte_pktmbuf_alloc(mp);
+			assert_non_null(m[i]);
+			touched += m[i]->dynfield1[0] == 0;
+			m[i]->dynfield1[0] = 1;
+		}
+		for (uint32_t i = 0; i < BURST; i++)
+			rte_pktmbuf_free(m[i]);
+	}
+	assert_true(touched < 2 * BURST);
+	rte_mempool_free(mp);
+}
+
 static void
 too_large(void **state)
 {
@@ -69,6 +100,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pools),
+		cmocka_unit_test(few_are_touched),
 		cmocka_unit_test(too_large),
 	};
 
