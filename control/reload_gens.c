@@ -50,7 +50,7 @@ held(const struct daemon *d, const struct model *m, struct cli_generation *out)
 		end = atomic_load_explicit(
 			(_Atomic(uint32_t) *)(uintptr_t)&l->tail, memory_order_acquire);
 		for (; at != end; at++)
-			out->records += l->rec[at & l->mask].generation == m->generation;
+			out->records += logring_at(l, at)->generation == m->generation;
 	}
 }
 

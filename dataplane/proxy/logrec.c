@@ -13,29 +13,42 @@
 
 #define AHEAD_LINES 5 // of a record: its fixed part and a short request line
 
+static size_t
+own_bytes(void)
+{
+	return SL_ALIGN_UP(sizeof(struct logring), (size_t)SL_CACHE_LINE);
+}
+
+static size_t
+ring_bytes(uint32_t n)
+{
+	return own_bytes() + n * (sizeof(struct logrec) + 2 * sizeof(uint16_t));
+}
+
 sl_cold struct logring *
 logring_new(uint32_t n, int socket)
 {
-	size_t own = SL_ALIGN_UP(sizeof(struct logring), (size_t)SL_CACHE_LINE);
 	struct logring *r;
 
-	if (!sl_is_pow2(n))
+	if (!sl_is_pow2(n) || n > 32768)
 		return NULL;
-	r = lcore_map(own + n * sizeof(struct logrec), socket);
+	r = lcore_map(ring_bytes(n), socket);
 	if (r == NULL)
 		return NULL;
 	r->mask = n - 1;
-	r->rec = (struct logrec *)((uint8_t *)r + own);
+	r->rec = (struct logrec *)((uint8_t *)r + own_bytes());
+	r->ring = (uint16_t *)(r->rec + n);
+	r->idle = r->ring + n;
+	for (r->nidle = 0; r->nidle < n; r->nidle++)
+		r->idle[r->nidle] = (uint16_t)(n - 1 - r->nidle);
 	return r;
 }
 
 sl_cold void
 logring_free(struct logring *r)
 {
-	size_t own = SL_ALIGN_UP(sizeof(struct logring), (size_t)SL_CACHE_LINE);
-
 	if (r != NULL)
-		lcore_unmap(r, own + ((size_t)r->mask + 1) * sizeof(struct logrec));
+		lcore_unmap(r, ring_bytes(r->mask + 1));
 }
 
 /* Where a set of counters has the one of a response's class. */
@@ -271,6 +284,17 @@ is_logged(const struct stream *s, bool error)
 		s->log.line.len != 0 || s->cs != NULL;
 }
 
+/* The record to fill next, the last of `idle`; NULL: all are under way. */
+static struct logrec *
+next_record(struct logring *r)
+{
+	uint32_t h = atomic_load_explicit(&r->head, memory_order_acquire);
+
+	while (r->back != h)
+		r->idle[r->nidle++] = r->ring[r->back++ & r->mask];
+	return r->nidle > 0 ? &r->rec[r->idle[r->nidle - 1]] : NULL;
+}
+
 static void
 push(struct stream *s)
 {
@@ -282,20 +306,23 @@ push(struct stream *s)
 
 	if (!is_logged(s, error))
 		return;
-	t = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-	if (t - atomic_load_explicit(&ring->head, memory_order_acquire) > ring->mask) {
+	r = next_record(ring);
+	if (r == NULL) {
 		stat_inc(s->lc, STAT_LOG_DROPPED);
 		return;
 	}
-	r = &ring->rec[t & ring->mask];
 	logrec_fill(s, r);
 	r->level = level_of(s, error);
 	r->asap = (s->fe->options & PX_O_LOGASAP) != 0;
+	t = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	ring->ring[t & ring->mask] = ring->idle[--ring->nidle];
 	atomic_store_explicit(&ring->tail, t + 1, memory_order_release);
-	// the ring is larger than the near caches, and the reader has had the next one's lines
-	next = (const char *)&ring->rec[(t + 1) & ring->mask];
-	for (uint32_t i = 0; i < AHEAD_LINES; i++)
-		__builtin_prefetch(next + (size_t)i * SL_CACHE_LINE, 1);
+	// where records lie in wait the next one is no longer near, or the reader has its lines
+	if (ring->nidle > 0) {
+		next = (const char *)&ring->rec[ring->idle[ring->nidle - 1]];
+		for (uint32_t i = 0; i < AHEAD_LINES; i++)
+			__builtin_prefetch(next + (size_t)i * SL_CACHE_LINE, 1);
+	}
 	stat_inc(s->lc, STAT_LOG_RECORDS);
 }
 

@@ -8,13 +8,19 @@
 #include "dataplane/proxy/proxy.h"
 
 const struct logrec *
+logring_at(const struct logring *r, uint32_t at)
+{
+	return &r->rec[r->ring[at & r->mask]];
+}
+
+const struct logrec *
 logring_peek(struct logring *r)
 {
 	uint32_t h = atomic_load_explicit(&r->head, memory_order_relaxed);
 
 	if (h == atomic_load_explicit(&r->tail, memory_order_acquire))
 		return NULL;
-	return &r->rec[h & r->mask];
+	return logring_at(r, h);
 }
 
 void

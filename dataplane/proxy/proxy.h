@@ -100,17 +100,28 @@ struct logrec {
 	uint16_t values_len; // behind it: length (16 bits) and bytes of each
 	char text[LOGREC_TEXT + LOGREC_VALUES];
 };
+/*
+ * Records are far larger than what the ring itself needs, and a reader that keeps up leaves few of
+ * them under way: the worker fills the one that came back last, which is still in its caches.
+ */
 struct logring {
 	/* ==== worker writes ==== */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) tail;
+	uint32_t back;  // entries of `ring` whose records the worker has taken back
+	uint32_t nidle; // in `idle`, the last to be used next
 	/* ==== main writes ==== */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) head;
-	uint32_t mask;
+	/* ==== fixed ==== */
+	alignas(SL_CACHE_LINE) uint32_t mask;
 	struct logrec *rec;
+	uint16_t *ring; // indices of the records under way; the worker writes
+	uint16_t *idle; // the worker's
 };
-/* n: a power of two. px_attach() makes one where lc->logring is NULL. */
+/* n: a power of two, at most 32768. px_attach() makes one where lc->logring is NULL. */
 struct logring *logring_new(uint32_t n, int socket);
 void logring_free(struct logring *r);
+/* Main: the record at a position between head and tail. */
+const struct logrec *logring_at(const struct logring *r, uint32_t at);
 /* Main: the next record, or NULL; done() gives it back. */
 const struct logrec *logring_peek(struct logring *r);
 void logring_done(struct logring *r);

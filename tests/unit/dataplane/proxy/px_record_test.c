@@ -101,6 +101,41 @@ test_log_full(void **state sl_unused)
 	px_env_end(&e);
 }
 
+/* A reader that keeps up gets them all in the same few records; one that waits gets them in order. */
+static void
+test_log_reuse(void **state sl_unused)
+{
+	const struct logrec *first, *r;
+	uint64_t last = 0;
+	struct fake *c;
+
+	px_env_init(&e);
+	px_env_start(&e);
+	c = px_env_client(&e);
+	px_env_ask(&e, c, G("/"));
+	first = logring_peek(e.lc->logring);
+	assert_non_null(first);
+	logring_done(e.lc->logring);
+	for (int i = 0; i < 1000; i++) {
+		px_env_ask(&e, c, G("/"));
+		assert_ptr_equal(logring_peek(e.lc->logring), first);
+		logring_done(e.lc->logring);
+	}
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 200; i++)
+			px_env_ask(&e, c, G("/"));
+		for (int i = 0; i < 200; i++) {
+			r = logring_peek(e.lc->logring);
+			assert_non_null(r);
+			assert_true(r->unique > last);
+			last = r->unique;
+			logring_done(e.lc->logring);
+		}
+		assert_null(logring_peek(e.lc->logring));
+	}
+	px_env_end(&e);
+}
+
 int
 main(void)
 {
@@ -108,6 +143,7 @@ main(void)
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_dontlognull),
 		cmocka_unit_test(test_log_full),
+		cmocka_unit_test(test_log_reuse),
 	};
 
 	return cmocka_run_group_tests(tests, px_env_group_setup, NULL);
