@@ -262,14 +262,16 @@ struct tcp_bucket {
 	uint32_t val[8]; // kind << 30 | index
 	uint32_t next;   // overflow bucket, or TCP_NONE
 	uint32_t n;      // entries used: the first n
-	uint32_t pad[2];
+	uint8_t more[8]; // bits of the hashes that say where an entry goes when buckets are split
 } sl_cache_aligned;
 static_assert(sizeof(struct tcp_bucket) == 64, "a bucket is a cache line");
 
 struct tcp_table {
 	struct tcp_bucket *b; // buckets, then overflow buckets
-	uint32_t mask;
+	uint32_t mask, split; // in use: mask + 1 + split; those before split have one more bit
+	uint32_t nbuckets;    // that may be in use
 	uint32_t nover;
+	uint8_t min_bits; // of the first mask
 	uint32_t over_free; // list through next
 	uint32_t entries;
 	uint64_t key[2];

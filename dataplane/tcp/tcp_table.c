@@ -6,6 +6,10 @@
  * hash is keyed with a secret, so that nobody outside can aim at a bucket (a NIC's Toeplitz hash is
  * linear and its key often known). A full bucket gets an overflow bucket; entries of a chain stay
  * dense: a deletion moves the last one into the hole.
+ * The memory is for the most entries, but only as many buckets are used as the most entries so far ask
+ * for, so that a few thousand connections do not each have a line in a page of their own. The table
+ * grows bucket by bucket (linear hashing, Litwin 1980): an entry carries the bits of its hash that say
+ * where to.
  * Not here: what an entry means (tcp_in.c).
  */
 #include <rte_byteorder.h>
@@ -15,8 +19,10 @@
 
 #include "dataplane/base/hot.h"
 
-#define SLOTS    8u
-#define IDX_MASK 0x3fffffffu
+#define SLOTS     8u
+#define IDX_MASK  0x3fffffffu
+#define GROW_BITS 8u // what `more` of an entry holds
+#define GROW_AT   2u // entries per bucket in use: at most half full, where it is not yet split
 
 /* Buckets of a table for so many entries: at most half full on average, so that few overflow. */
 static uint32_t
@@ -41,7 +47,9 @@ tcp_table_init(
 
 	memset(t, 0, sizeof(*t));
 	t->nover = n / 8 + 16;
-	t->mask = n - 1;
+	t->nbuckets = n;
+	t->mask = sl_max(n >> GROW_BITS, 16u) - 1;
+	t->min_bits = (uint8_t)__builtin_popcount(t->mask);
 	t->key[0] = key[0] | 1;
 	t->key[1] = key[1];
 	t->bytes = ((size_t)n + t->nover) * sizeof(struct tcp_bucket);
@@ -175,10 +183,25 @@ pack(struct tcp_ref r)
 	return (uint32_t)r.kind << 30 | r.idx;
 }
 
+static inline struct tcp_bucket *
+bucket_of(const struct tcp_table *t, uint64_t hash)
+{
+	uint32_t i = (uint32_t)hash & t->mask;
+	uint32_t wide = (uint32_t)hash & (2 * t->mask + 1);
+
+	return &t->b[i < t->split ? wide : i];
+}
+
+static inline uint8_t
+more_of(const struct tcp_table *t, uint64_t hash)
+{
+	return (uint8_t)(hash >> t->min_bits);
+}
+
 struct tcp_ref
 tcp_lookup(const struct tcp_lcore *tl, const struct tcp_key *k, uint64_t hash)
 {
-	const struct tcp_bucket *b = &tl->table.b[hash & tl->table.mask];
+	const struct tcp_bucket *b = bucket_of(&tl->table, hash);
 	uint16_t tag = tag_of(hash);
 
 	for (;;) {
@@ -198,13 +221,13 @@ tcp_lookup(const struct tcp_lcore *tl, const struct tcp_key *k, uint64_t hash)
 void
 tcp_table_prefetch(const struct tcp_lcore *tl, uint64_t hash)
 {
-	rte_prefetch0(&tl->table.b[hash & tl->table.mask]);
+	rte_prefetch0(bucket_of(&tl->table, hash));
 }
 
 struct tcp_conn *
 tcp_table_prefetch_conn(const struct tcp_lcore *tl, uint64_t hash)
 {
-	const struct tcp_bucket *b = &tl->table.b[hash & tl->table.mask];
+	const struct tcp_bucket *b = bucket_of(&tl->table, hash);
 	uint16_t tag = tag_of(hash);
 
 	for (uint32_t i = 0; i < b->n; i++) {
@@ -242,25 +265,75 @@ tcp_table_is(const struct tcp_conn *tc, const struct tcp_key *k)
 	return (tc->flags & TF_HASHED) != 0 && key_eq(&tc->key, k);
 }
 
-int
-tcp_table_add(struct tcp_table *t, uint64_t hash, struct tcp_ref ref)
+/* Appends to the chain of a bucket; false: there is no overflow bucket for it. */
+static bool
+append(struct tcp_table *t, struct tcp_bucket *b, uint16_t tag, uint8_t more, uint32_t val)
 {
-	struct tcp_bucket *b = &t->b[hash & t->mask];
-
 	while (b->n == SLOTS && b->next != TCP_NONE)
 		b = &t->b[b->next];
 	if (b->n == SLOTS) {
 		uint32_t o = t->over_free;
 		if (o == TCP_NONE)
-			return -ENOMEM;
+			return false;
 		t->over_free = t->b[o].next;
 		t->b[o].next = TCP_NONE;
 		b->next = o;
 		b = &t->b[o];
 	}
-	b->tag[b->n] = tag_of(hash);
-	b->val[b->n++] = pack(ref);
-	t->entries++;
+	b->tag[b->n] = tag;
+	b->more[b->n] = more;
+	b->val[b->n++] = val;
+	return true;
+}
+
+static void
+over_put(struct tcp_table *t, uint32_t o)
+{
+	t->b[o].n = 0;
+	t->b[o].next = t->over_free;
+	t->over_free = o;
+}
+
+/*
+ * Shares the next bucket's entries out between itself and a new one. Two chains take no more overflow
+ * buckets than the one, and each of these is given back before its entries are put anywhere.
+ */
+static sl_apart void
+split(struct tcp_table *t)
+{
+	struct tcp_bucket *low = &t->b[t->split], *high = low + t->mask + 1, all = *low;
+	uint32_t bit = (uint32_t)__builtin_popcount(t->mask) - t->min_bits;
+
+	low->n = 0;
+	low->next = TCP_NONE;
+	for (;;) {
+		for (uint32_t i = 0; i < all.n; i++) {
+			bool up = (all.more[i] >> bit & 1) != 0;
+			bool there sl_unused =
+				append(t, up ? high : low, all.tag[i], all.more[i], all.val[i]);
+			sl_assert(there);
+		}
+		if (all.next == TCP_NONE)
+			break;
+		uint32_t o = all.next;
+		all = t->b[o];
+		over_put(t, o);
+	}
+	if (++t->split > t->mask) {
+		t->mask = 2 * t->mask + 1;
+		t->split = 0;
+	}
+}
+
+int
+tcp_table_add(struct tcp_table *t, uint64_t hash, struct tcp_ref ref)
+{
+	uint32_t used = t->mask + 1 + t->split;
+
+	if (!append(t, bucket_of(t, hash), tag_of(hash), more_of(t, hash), pack(ref)))
+		return -ENOMEM;
+	if (++t->entries > used * GROW_AT && used < t->nbuckets)
+		split(t);
 	return 0;
 }
 
@@ -270,7 +343,7 @@ find_slot(struct tcp_table *t, uint64_t hash, struct tcp_ref ref, uint32_t *slot
 {
 	uint32_t v = pack(ref);
 
-	for (struct tcp_bucket *b = &t->b[hash & t->mask];; b = &t->b[b->next]) {
+	for (struct tcp_bucket *b = bucket_of(t, hash);; b = &t->b[b->next]) {
 		for (uint32_t i = 0; i < b->n; i++) {
 			if (b->val[i] == v) {
 				*slot = i;
@@ -291,19 +364,19 @@ tcp_table_del(struct tcp_table *t, uint64_t hash, struct tcp_ref ref)
 	sl_assert(hole != NULL);
 	if (hole == NULL)
 		return;
-	last = &t->b[hash & t->mask]; // from the start: an emptied overflow bucket is unlinked
+	last = bucket_of(t, hash); // from the start: an emptied overflow bucket is unlinked
 	while (last->next != TCP_NONE) {
 		before = last;
 		last = &t->b[last->next];
 	}
 	last->n--;
 	hole->tag[i] = last->tag[last->n];
+	hole->more[i] = last->more[last->n];
 	hole->val[i] = last->val[last->n];
 	if (last->n == 0 && before != NULL) {
 		uint32_t o = before->next;
 		before->next = TCP_NONE;
-		t->b[o].next = t->over_free;
-		t->over_free = o;
+		over_put(t, o);
 	}
 	t->entries--;
 }

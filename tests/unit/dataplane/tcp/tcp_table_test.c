@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Flow table against a plain list, RTO arithmetic against RFC 6298's formulas, sequence numbers.
+ * Flow table against a plain list, its growth, RTO arithmetic against RFC 6298's formulas, sequence numbers.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -124,6 +124,38 @@ test_table_one_bucket(void **state)
 	table(0);
 }
 
+/* The buckets that the entries ask for, each time; later deletions change nothing. */
+static void
+test_table_grows(void **state)
+{
+	const struct tcp_table *t = &tl.table;
+	struct tcp_key k;
+
+	(void)state;
+	for (uint32_t i = 0; i < N; i++) {
+		struct tcp_ref ref = { i, TK_CONN };
+		uint32_t used, want = sl_max((i + 2) / 2, 16u);
+
+		make_key(&k, i);
+		*key_at(ref) = k;
+		assert_int_equal(tcp_table_add(&tl.table, tcp_key_hash(t, &k), ref), 0);
+		used = t->mask + 1 + t->split;
+		assert_int_equal(used, sl_min(want, N / 4u));
+		if ((i & (i - 1)) != 0)
+			continue;
+		for (uint32_t j = 0; j <= i; j++) {
+			make_key(&k, j);
+			assert_int_equal(tcp_lookup(&tl, &k, tcp_key_hash(t, &k)).idx, j);
+		}
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		make_key(&k, i);
+		tcp_table_del(&tl.table, tcp_key_hash(t, &k), (struct tcp_ref){ i, TK_CONN });
+		assert_int_equal(tcp_lookup(&tl, &k, tcp_key_hash(t, &k)).idx, TCP_NONE);
+	}
+	assert_int_equal(t->entries, 0);
+}
+
 static void
 test_keys(void **state)
 {
@@ -199,6 +231,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_table, pools, unpools),
 		cmocka_unit_test_setup_teardown(test_table_one_bucket, pools, unpools),
+		cmocka_unit_test_setup_teardown(test_table_grows, pools, unpools),
 		cmocka_unit_test_setup_teardown(test_keys, pools, unpools),
 		cmocka_unit_test_setup_teardown(test_rto, pools, unpools),
 		cmocka_unit_test(test_seq),
