@@ -68,7 +68,7 @@ struct conn {
 	uint32_t eof_in;          // of *flags_in: any says that the peer has finished
 	int16_t err;
 	uint8_t flags;
-};
+} sl_cache_aligned; // one line, which is fetched ahead
 
 /* max_host: of the connections, how many may be the host's. */
 int conn_attach(struct lcore *lc, uint32_t max_conns, uint32_t max_host);

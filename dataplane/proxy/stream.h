@@ -95,14 +95,14 @@ struct st_svc {
 /* What evaluates now, and goes on after a suspension. */
 struct st_side {
 	struct prog_cursor cursor;
-	struct http_field req_hdr[HTTP_MAX_HDR];
-	struct http_field res_hdr[HTTP_MAX_HDR];
-	struct st_svc svc; // with ST_F_SERVICE
-	/* mode tcp, content.c */
+	/* mode tcp, content.c; beside what every request uses, as every stream sets and asks them */
 	struct chain pre;       // goes to the server before what the client's connection has
 	struct call_slot *chan; // waits for more; NULL: none does
 	uint32_t chan_seq;
 	sl_tick inspect_exp; // until when rules may wait; TICK_NONE: not at all
+	struct http_field req_hdr[HTTP_MAX_HDR];
+	struct http_field res_hdr[HTTP_MAX_HDR];
+	struct st_svc svc; // with ST_F_SERVICE
 };
 
 /* One endpoint in mode tcp. */
