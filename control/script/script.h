@@ -134,9 +134,12 @@ void script_get_stats(uint16_t thread, struct script_stats *out);
 	X(ms_10, "calls of up to 10 ms")                                \
 	X(ms_100, "calls of up to 100 ms")                              \
 	X(longer, "calls of more")
-#define SCRIPT_FN_WORKERS(X)                                \
-	X(waits, "calls that found no slot, and waited for one") \
-	X(overloads, "calls that on-overload decided: no slot, or the deadline passed")
+#define SCRIPT_FN_WORKERS(X)                                                            \
+	X(waits, "calls that found no slot, and waited for one")                        \
+	X(overloads, "calls that on-overload decided: no slot, or the deadline passed") \
+	X(late_2ms, "deadlines that were answered within 2 ms")                         \
+	X(late_20ms, "within 20 ms")                                                    \
+	X(later, "after that")
 #define SCRIPT_FN_COUNTERS(X) SCRIPT_FN_OWN(X) SCRIPT_FN_WORKERS(X)
 struct script_fn_stats {
 	const char *name;

@@ -241,6 +241,7 @@ call_deadline(struct lcore *lc, struct stream *s)
 	s->call.again = false;
 	r = call_overloaded(s, call_overload_policy(s));
 	stat_inc(lc, STAT_LUA_DEADLINE);
+	call_count_late(s);
 	let_go(lc, s);
 	stream_call_done(lc, s, &r);
 }

@@ -47,6 +47,8 @@ struct call_rule {
 struct call_fn_count {
 	_Atomic(uint64_t) waits;     // found no slot, and waited for one
 	_Atomic(uint64_t) overloads; // on-overload decided: no slot, or the deadline passed
+	/* Of these, how long after the deadline, by the worker's clock. */
+	_Atomic(uint64_t) late_2ms, late_20ms, later;
 };
 
 /* Ordered writes, applied by the worker on resume. */

@@ -50,6 +50,8 @@ struct call_choice call_error_policy(const struct stream *s);
 struct call_choice call_overload_policy(const struct stream *s);
 /* The call found no slot. */
 void call_count_wait(const struct stream *s);
+/* Its deadline has passed, and is answered now. */
+void call_count_late(const struct stream *s);
 /* on-overload decides, and that is counted. */
 struct call_result call_overloaded(const struct stream *s, struct call_choice policy);
 /* What a policy answers; WAIT here means that waiting is over. */

@@ -84,6 +84,20 @@ call_count_wait(const struct stream *s)
 		atomic_fetch_add_explicit(&c->waits, 1, memory_order_relaxed);
 }
 
+void
+call_count_late(const struct stream *s)
+{
+	struct call_fn_count *c = count_of(s);
+	uint32_t ms = tick_remain(s->call.exp, s->lc->now);
+
+	if (c == NULL)
+		return;
+	atomic_fetch_add_explicit(ms <= 2 ? &c->late_2ms
+			: ms <= 20        ? &c->late_20ms
+					  : &c->later,
+		1, memory_order_relaxed);
+}
+
 struct call_result
 call_overloaded(const struct stream *s, struct call_choice policy)
 {

@@ -81,6 +81,14 @@ test_overload(void **state sl_unused)
 	assert_int_equal(w.fn[3].overloads, SL_ARRAY_SIZE(rows));
 }
 
+/* ms after the deadline of a call. */
+static void
+late(struct stream *s, uint32_t ms)
+{
+	lcore_set_clock(w.lc, (uint64_t)(s->call_exp + ms) * 1000, 0);
+	call_deadline(w.lc, s);
+}
+
 static void
 test_deadline(void **state sl_unused)
 {
@@ -106,19 +114,22 @@ test_deadline(void **state sl_unused)
 	for (uint32_t i = 1; i < NSLOTS; i++)
 		take();
 	/* never started: 503, and its place in the queue is gone */
-	call_deadline(w.lc, waiting);
+	late(waiting, 2);
 	assert_int_equal(w.result.verdict, CALLV_ERROR);
 	assert_int_equal(w.result.status, 503);
 	assert_int_equal(taken(&again, NULL), XMSG_NONE);
 	/* started: the same, and the script is told */
-	call_deadline(w.lc, running);
+	late(running, 20);
 	assert_int_equal(w.result.status, 503);
 	assert_int_equal(taken(&again, &seq), XMSG_CALL_CANCEL);
 	assert_ptr_equal(again, slot);
 	assert_int_equal(seq, first);
-	call_deadline(w.lc, guard);
+	late(guard, 30000);
 	assert_int_equal(w.result.verdict, CALLV_DENY);
 	assert_int_equal(stat(STAT_LUA_DEADLINE), 3);
+	assert_int_equal(w.fn[plain.fn].late_2ms, 1);
+	assert_int_equal(w.fn[plain.fn].late_20ms, 1);
+	assert_int_equal(w.fn[plain.fn].later, 1);
 	assert_int_equal(w.fn[plain.fn].overloads, 3);
 	assert_int_equal(w.fn[plain.fn].waits, 1);
 	/* its verdict comes too late, also if the stream calls again meanwhile */
