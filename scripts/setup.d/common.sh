@@ -69,13 +69,14 @@ ifaces_of_pci() { # PCI: the kernel's interfaces on it, one a line
 		[ "$(pci_of_iface "$(basename "$d")")" != "$1" ] || basename "$d"
 	done
 }
+is_iface() { [[ -n $1 && $1 != . && $1 != .. && $1 != */* ]] && [ -e "$sys/class/net/$1" ]; }
 pci_of() { # NIC as an interface or an address, with or without domain: its address
 	local n=${1,,}
 	[[ $n =~ ^[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$ ]] && n=0000:$n
 	if [[ $n =~ $pci_re ]]; then
 		[ -e "$sys/bus/pci/devices/$n" ] || die "there is no PCI device $n" "dpdk-devbind.py --status-dev net"
 		printf '%s' "$n"
-	elif [ -e "$sys/class/net/$1" ]; then
+	elif is_iface "$1"; then
 		n=$(pci_of_iface "$1")
 		[ -n "$n" ] || die "$1 is no PCI device: nothing has to be bound" "sluice-setup config $1"
 		printf '%s' "$n"

@@ -328,8 +328,17 @@ def test_bind_names():
     says(run(m, 1, "bind", "nix"), "neither an interface nor a PCI address")
     says(run(m, 1, "bind", "0000:99:00.0"), "there is no PCI device 0000:99:00.0")
     says(run(m, 1, "bind", "tun0"), "tun0 is no PCI device: nothing has to be bound\n      -> sluice-setup config tun0")
+    for name in ("", ".", "../net/ens1", "lo/x", "ens1 ens2"):
+        says(run(m, 1, "bind", name), "'%s' is neither an interface nor a PCI address" % name)
+        says(run(m, 1, "config", name), "'%s' is neither an interface nor a PCI address" % name)
     says(run(m, 2, "bind"), "sluice-setup bind [--force]")
-    says(run(m, 2), "sluice-setup check")
+    for wrong in ((), ("frob",), ("check", "-f"), ("check", "-f", ""), ("check", "x"), ("hugepages", "-f"),
+                  ("hugepages", "0"), ("unbind",), ("unbind", "--force", "ens1"), ("status", "x"), ("undo", "x"),
+                  ("config",), ("config", "ens1", "ens2"), ("config", "--af-xdp"), ("config", "--frob", "ens1")):
+        says(run(m, 2, *wrong), "sluice-setup check")
+    for help in ("-h", "--help", "help"):
+        says(run(m, 0, help), "sluice-setup check")
+    check(not m.get("calls"), m.get("calls"))
     m.close()
 
 
@@ -392,6 +401,10 @@ def test_hugepages():
     says(run(m, 1, "hugepages", "0=100"), "only 14 of 100 MiB could be reserved: memory is fragmented", "hugepages=50")
     says(run(m, 1, "hugepages", "7=100"), "there is no NUMA node 7")
     says(run(m, 2, "hugepages", "x"), "sluice-setup hugepages")
+    for wrong in ("0=x", "x=0", "0=10x", "0=1.5", "0=-3", "=", "0=", "=5", "0=99999999999999999999", "0=1=2"):
+        says(run(m, 1, "hugepages", wrong), "'%s' is not a node and its MiB, as in 0=512" % wrong)
+    says(run(m, 0, "hugepages", "00=08"), "node 0: 14 MiB are free, 8 are needed")
+    run(m, 0, "undo")
     m.close()
     m = two_nics()  # no file before: none after
     run(m, 0, "hugepages", "0=10")
