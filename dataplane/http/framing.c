@@ -52,6 +52,8 @@ connection(struct http_msg *m, struct facts *f, struct sl_str value)
 			m->flags |= HTTP_F_CONN_KEEP;
 		else if (tok.len == 7 && sl_str_ieq(tok, SL_STR("upgrade")))
 			f->conn_upgrade = true;
+		else if (tok.len == 0)
+			m->flags |= HTTP_F_CONN_GAP;
 	}
 }
 

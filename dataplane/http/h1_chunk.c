@@ -3,7 +3,7 @@
  * Chunked transfer coding: where the body ends, and its payload.
  *
  * Runs on: the worker that owns the stream. Follows RFC 9112 7.1; every line ends in CRLF, sizes
- * fit a signed 64-bit peer, extensions hold no control bytes, trailer lines look like fields.
+ * have 13 significant digits at most, extensions hold no control bytes, trailer lines look like fields.
  * HAProxy 2.6 takes a bare LF as well, which other parsers read as part of an extension.
  * Framing is paid for by payload: else one byte of body could be sent in kilobytes of extensions,
  * again and again.
@@ -14,6 +14,7 @@
 
 #include "dataplane/base/hot.h"
 
+#define MAX_SIZE ((1ull << 52) - 1) // HAProxy's: what every number type of a peer holds
 #define FREE_PER_CHUNK 16u // a size line of the usual kind
 
 /* The size line is complete: its payload pays for framing. */
@@ -33,7 +34,7 @@ size_byte(struct h1_chunk *c, char ch)
 	if (http_is(ch, HTTP_C_HEX)) {
 		uint64_t digit = (uint64_t)(ch <= '9' ? ch - '0' : (ch | 0x20) - 'a' + 10);
 
-		if (c->left > (INT64_MAX >> 4)) // leading zeros count as framing only
+		if (c->left > MAX_SIZE >> 4) // leading zeros count as framing only
 			return -EBADMSG;
 		c->digits = 1;
 		c->left = c->left << 4 | digit;

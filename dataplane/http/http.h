@@ -63,6 +63,7 @@ enum http_framing {
 #define HTTP_F_CONN_SET 0x200u  // a Connection field was edited
 #define HTTP_F_CONN 0x400u      // a Connection field was received
 #define HTTP_F_TE 0x800u        // a TE field was received
+#define HTTP_F_CONN_GAP 0x1000u // a Connection field has an empty member, or is empty
 
 struct http_msg {
 	char *base;

@@ -248,15 +248,16 @@ enum rule_result txn_balance_key(struct stream *s);
 /* Edits the head for the server: connection tokens, forwarded-for. 0, -ENOMEM, -ENOSPC. */
 int txn_request_ready(struct stream *s);
 /*
- * Removes "close" and "keep-alive" from Connection fields of an owned head; *close: a rule has put
- * the first one there. 0 or -ENOSPC.
+ * Removes "close", "keep-alive" and nothing at all from Connection fields of an owned head; *close: a
+ * rule has put the first one there. 0 or -ENOSPC.
  */
 int txn_strip_tokens(struct http_msg *m, bool *close);
 static inline int
 txn_strip_connection(struct http_msg *m, bool *close)
 {
 	*close = false;
-	if (likely((m->flags & (HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP | HTTP_F_CONN_SET)) == 0))
+	if (likely((m->flags & (HTTP_F_CONN_CLOSE | HTTP_F_CONN_KEEP | HTTP_F_CONN_SET |
+				       HTTP_F_CONN_GAP)) == 0))
 		return 0;
 	return txn_strip_tokens(m, close);
 }

@@ -192,6 +192,17 @@ txn_strip_tokens(struct http_msg *m, bool *close)
 	return 0;
 }
 
+/* A body before another protocol: two parties may see its end at different places. HAProxy's answer too. */
+static void
+refuse_upgrade(struct http_msg *m)
+{
+	if (m->framing != HTTP_BODY_CHUNKED &&
+		(m->framing != HTTP_BODY_LENGTH || m->content_length == 0))
+		return;
+	http_hdr_del(m, SL_STR("upgrade"));
+	m->flags &= ~HTTP_F_UPGRADE; // a 101 is an error now
+}
+
 /* RFC 9110 10.1.4: what the client takes is not what we take. */
 static int
 fit_te(struct http_msg *m)
@@ -286,6 +297,8 @@ txn_request_ready(struct stream *s)
 		s->flags |= ST_F_SRV_CLOSE;
 	if (rc == 0 && unlikely((s->req.flags & HTTP_F_TE) != 0))
 		rc = fit_te(&s->req);
+	if (rc == 0 && unlikely((s->req.flags & HTTP_F_UPGRADE) != 0))
+		refuse_upgrade(&s->req);
 	if (rc == 0)
 		rc = add_forwardfor(s);
 	if (rc == 0 && unlikely(s->fe->unique_id != NULL))

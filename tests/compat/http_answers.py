@@ -171,7 +171,7 @@ def case(name, what, port=80):
     cases[name] = (port, what if isinstance(what, list) else [what])
 
 
-for a in ("ok empty created noreason reason fields pieces close close-pieces conn-close conn-keep conn-named "
+for a in ("ok empty created noreason reason fields pieces close close-pieces conn-close conn-keep conn-named conn-empty "
           "http10 http10-keep http10-close chunked chunked-many chunked-ext chunked-trailers "
           "chunked-bad chunked-cut length-cut 204 304 304-length 100 103 100-twice 404 500 503 redirect garbage "
           "silent-end reset half-head bare-lf two-lengths same-lengths length-bad length-neg te-cl "
@@ -216,6 +216,9 @@ case("chunked-req-piped", [chunked("ok"), chunked("chunked"), get("ok")])
 case("chunked-req-bad", chunked("ok", "zz\r\nabc\r\n0\r\n\r\n"))
 case("chunked-req-neg", chunked("ok", "-3\r\nabc\r\n0\r\n\r\n"))
 case("chunked-req-huge", chunked("ok", "ffffffffffffffffff\r\nabc\r\n0\r\n\r\n"))
+case("chunked-req-most", [chunked("ok", "fffffffffffff\r\nabc"), 0.3, END])
+case("chunked-req-more", chunked("ok", "10000000000000\r\nabc"))
+case("chunked-req-signed", chunked("ok", "7fffffffffffffff\r\nabc"))
 case("chunked-req-nocrlf", chunked("ok", "3\r\nabcd\r\n0\r\n\r\n"))
 case("chunked-req-zeros", chunked("ok", "0003\r\nabc\r\n000\r\n\r\n"))
 case("chunked-req-zeros-many", chunked("ok", "0" * 28 + "3\r\nabc\r\n0\r\n\r\n"))
@@ -257,6 +260,15 @@ case("upgrade", [get("101", "Connection: Upgrade", "Upgrade: echo"), 0.3, raw("a
 case("upgrade-data", [get("101", "Connection: Upgrade", "Upgrade: echo"), raw("xyz"), 0.3, END])
 case("upgrade-not", [get("ok", "Connection: Upgrade", "Upgrade: echo"), get("ok")])
 case("upgrade-unasked", get("101"))
+ECHO = ("Connection: Upgrade", "Upgrade: echo")
+case("upgrade-body", post("ok", "abc", *ECHO))
+case("upgrade-body-taken", post("101", "abc", *ECHO))
+case("upgrade-body-empty", [post("101", "", *ECHO), 0.3, raw("abc"), 0.3, END])
+case("upgrade-chunked", chunked("ok", CHUNKS, *ECHO))
+case("upgrade-body-alone", post("ok", "abc", "Upgrade: echo"))
+case("conn-empty", [get("ok", "Connection:"), get("ok")])
+case("conn-commas", [get("ok", "Connection: , ,"), get("ok")])
+case("conn-holes", [get("ok", "Connection: ,x-a,, x-b,"), get("ok")])
 case("half-close", [get("ok"), END])
 case("half-close-slow", [get("pieces"), END])
 case("nothing-end", [END])
@@ -548,6 +560,7 @@ HTTP10 = """res10-chunked res10-chunked-many res10-chunked-ext res10-chunked-tra
     res10-100 res10-103 res10-100-twice keep10-chunked keep10-chunked-trailers keep10-100
     keep10-103""".split()
 OTHER = {
+    "conn-holes": "members of Connection that are empty go; HAProxy takes away those it has to touch",
     "early": "an answer before the end of the request ends the exchange; HAProxy waits for the rest",
     "early-close": "as early",
     "expect-early": "as early",

@@ -35,6 +35,7 @@ ANSWERS = {
                    b"Content-Length: 2\r\n\r\nok"],
     b"conn-named": [b"HTTP/1.1 200 OK\r\nConnection: x-hop, keep-alive\r\nX-Hop: 1\r\n"
                     b"Content-Length: 2\r\n\r\nok"],
+    b"conn-empty": [b"HTTP/1.1 200 OK\r\nConnection:\r\nContent-Length: 2\r\n\r\nok"],
     b"http10": [b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", FIN],
     b"http10-keep": [b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"],
     b"http10-close": [b"HTTP/1.0 200 OK\r\n\r\nuntil the end", FIN],
@@ -165,7 +166,7 @@ def note(key, data):
 
 
 def echo(p):
-    p.sock.sendall(b"hello" + p.buf)
+    p.sock.sendall(b"hello" + p.buf.upper())  # what came with the head, if it did
     while True:
         p.buf = b""
         try:

@@ -156,6 +156,7 @@ enum {
 #define FK HTTP_F_CONN_KEEP
 #define FU HTTP_F_UPGRADE
 #define FE HTTP_F_EXPECT
+#define FG HTTP_F_CONN_GAP
 
 static const struct {
 	int line;
@@ -309,7 +310,9 @@ static const struct {
 	{ __LINE__, G("Connection: foo, CLOSE ,bar\r\n"), 0, NONE, 0, FC, 2, "/", "a", "/" },
 	{ __LINE__, G("Connection: foo\r\nConnection: close\r\n"), 0, NONE, 0, FC, 3, "/", "a", "/" },
 	{ __LINE__, G("Connection: closed\r\n"), 0, NONE, 0, 0, 2, "/", "a", "/" },
-	{ __LINE__, G("Connection: ,,\r\n"), 0, NONE, 0, 0, 2, "/", "a", "/" },
+	{ __LINE__, G("Connection: ,,\r\n"), 0, NONE, 0, FG, 2, "/", "a", "/" },
+	{ __LINE__, G("Connection:\r\n"), 0, NONE, 0, FG, 2, "/", "a", "/" },
+	{ __LINE__, G("Connection: foo,, bar\r\n"), 0, NONE, 0, FG, 2, "/", "a", "/" },
 	{ __LINE__, G("Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"), 0, NONE, 0, FK | FU, 3, "/", "a", "/" },
 	{ __LINE__, G("Upgrade: websocket\r\n"), 0, NONE, 0, 0, 2, "/", "a", "/" },
 	{ __LINE__, G("Connection: upgrade\r\n"), 0, NONE, 0, 0, 2, "/", "a", "/" },

@@ -147,6 +147,9 @@ test_unasked_upgrade(void **state sl_unused)
 {
 	static const char asked[] =
 		"GET /101 HTTP/1.1" HOST "Connection: upgrade\r\nUpgrade: x\r\n\r\n";
+	// a body would stand between the two protocols
+	static const char body[] = "GET /101 HTTP/1.1" HOST
+				   "Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\nabc" NEXT;
 	static const char plain[] = "GET /101 HTTP/1.1" HOST "\r\n" NEXT;
 	static struct px_env e;
 	struct fake *c;
@@ -159,6 +162,11 @@ test_unasked_upgrade(void **state sl_unused)
 	px_env_run(&e);
 	assert_memory_equal(px_env_got(c), "HTTP/1.1 502 ", 13);
 	assert_non_null(strstr(px_env_got(c), OK)); // the second request is one, not tunnel bytes
+	c = px_env_client(&e);
+	fake_give(c, body, sizeof(body) - 1);
+	px_env_run(&e);
+	assert_memory_equal(px_env_got(c), "HTTP/1.1 502 ", 13);
+	assert_non_null(strstr(px_env_got(c), OK));
 	c = px_env_client(&e);
 	fake_give(c, asked, sizeof(asked) - 1);
 	px_env_run(&e);

@@ -59,6 +59,18 @@ static const struct row rows[] = {
 		{ "HTTP/1.1 200 OK\r\n", "\r\n\r\nok", "!onnection" }, false, 1 },
 	{ __LINE__, "GET / HTTP/1.1" HOST "Connection: keep-alive, x-foo\r\n\r\n",
 		{ "connection: x-foo\r\n", "!keep-alive" }, { "!onnection" }, false, 1 },
+	{ __LINE__, "GET / HTTP/1.1" HOST "Connection:\r\n\r\n", { "GET /", "!onnection" },
+		{ "!onnection" }, false, 1 },
+	{ __LINE__, "GET / HTTP/1.1" HOST "Connection: , ,\r\nUpgrade: x\r\n\r\n",
+		{ "Upgrade: x\r\n", "!onnection" }, { "!onnection" }, false, 1 },
+	{ __LINE__,
+		"POST / HTTP/1.1" HOST
+		"Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 3\r\n\r\nabc",
+		{ "Connection: upgrade\r\n", "!pgrade: x" }, { "200 OK" }, false, 1 },
+	{ __LINE__,
+		"POST / HTTP/1.1" HOST
+		"Connection: upgrade\r\nUpgrade: x\r\nContent-Length: 0\r\n\r\n",
+		{ "Upgrade: x\r\n" }, { "200 OK" }, false, 1 },
 	{ __LINE__, "GET / HTTP/1.1" HOST "Connection: close\r\n\r\n", { "!onnection" },
 		{ "connection: close\r\n" }, true, 1 },
 	{ __LINE__, "GET / HTTP/1.0\r\n\r\n", { "GET / HTTP/1.0\r\n", "connection: keep-alive" },
