@@ -72,6 +72,7 @@ global_defaults(struct global_conf *g)
 		.lua_session_timeout_ms = 4000,
 		.lua_burst_timeout_ms = 1000,
 		.lua_service_timeout_ms = 4000,
+		.lua_load_timeout_ms = 10000,
 		.lua_stuck_timeout_ms = 5000,
 		.lua_runaway_share = 10,
 		.lua_deadline_ms = 30000,

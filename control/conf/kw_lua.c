@@ -214,6 +214,8 @@ SL_CFG_GLOBAL(
 		"CPU time of a task in all; none by default", AT_GLOBAL(lua_task_timeout_ms) },
 	{ "tune.lua.service-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
 		"CPU time of a service in all", AT_GLOBAL(lua_service_timeout_ms) },
+	{ "tune.lua.load-timeout", CONF_GLOBAL, 1, 1, kw_lua_time, "<time>",
+		"CPU time of a file while it is loaded; 0: no limit", AT_GLOBAL(lua_load_timeout_ms) },
 	{ "tune.lua.runaway-share", CONF_GLOBAL, 1, 1, kw_share, "<percent>",
 		"share of a script thread for calls and tasks that run on and on",
 		AT_GLOBAL(lua_runaway_share) },

@@ -33,6 +33,7 @@ struct script_state {
 	struct script_gen *gen;
 	uint16_t id;      // core.thread: 0 for lua-load, 1.. per script thread
 	bool loading;     // a body runs: core.register_* is legal
+	uint64_t load_us; // CPU clock when a body or an init function began; 0: none runs
 	size_t used, max; // bytes; max 0: no cap
 	struct script_mem mem;
 	int *ref;         // registry reference by function number

@@ -10,6 +10,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "control/script/script_priv.h"
 #include "dataplane/base/registry.h"
@@ -155,24 +156,54 @@ vm_prepend_path(struct script_state *st, const char *field, const char *path)
 	return 0;
 }
 
-/* Also in coroutines that a body made; after loading it finds nothing to do there. */
+static uint64_t
+cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+static bool
+is_cancelled(const struct script_gen *g)
+{
+	_Atomic(bool) *flag = (_Atomic(bool) *)(uintptr_t)g->cancel;
+
+	return flag != NULL && atomic_load_explicit(flag, memory_order_relaxed);
+}
+
+/*
+ * Also in coroutines that a body made; after loading it finds nothing to do there. HAProxy lets a file
+ * run for ever, and its -c with it.
+ */
 static void
 on_load_hook(lua_State *L, lua_Debug *ar sl_unused)
 {
-	const _Atomic(bool) *flag = script_state_of(L)->gen->cancel;
+	struct script_state *st = script_state_of(L);
+	uint32_t limit_ms = st->gen->conf.lua_load_timeout_ms;
+	bool cancelled = is_cancelled(st->gen);
 
-	if (flag == NULL ||
-		!atomic_load_explicit((_Atomic(bool) *)(uintptr_t)flag, memory_order_relaxed))
+	if (!cancelled &&
+		(st->load_us == 0 || limit_ms == 0 ||
+			cpu_us() - st->load_us < 1000ull * limit_ms))
 		return;
 	lua_sethook(L, on_load_hook, LUA_MASKCOUNT, 1); // pcall gets nowhere
-	luaL_error(L, "loading was cancelled: it took too long");
+	luaL_where(L, 0); // what runs, not who called it
+	if (cancelled)
+		lua_pushliteral(L, "loading was cancelled: it took too long");
+	else
+		lua_pushfstring(L, "loading used more than %d ms of CPU time ('tune.lua.load-timeout')",
+			(int)limit_ms);
+	lua_concat(L, 2);
+	lua_error(L);
 }
 
 static void
 watch_load(struct script_state *st, bool on)
 {
-	if (st->gen->cancel != NULL)
-		lua_sethook(st->L, on ? on_load_hook : NULL, on ? LUA_MASKCOUNT : 0, SCRIPT_SLICE);
+	st->load_us = on ? cpu_us() : 0;
+	lua_sethook(st->L, on ? on_load_hook : NULL, on ? LUA_MASKCOUNT : 0, SCRIPT_SLICE);
 }
 
 /* What load_file() gets. */

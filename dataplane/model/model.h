@@ -343,7 +343,7 @@ struct global_conf {
 	uint32_t lua_forced_yield;  // instructions per slice
 	uint32_t lua_session_timeout_ms, lua_burst_timeout_ms;
 	uint32_t lua_task_timeout_ms; // 0: none
-	uint32_t lua_service_timeout_ms, lua_stuck_timeout_ms;
+	uint32_t lua_service_timeout_ms, lua_stuck_timeout_ms, lua_load_timeout_ms;
 	uint32_t lua_runaway_share; // per cent
 	uint32_t lua_maxmem_mb;
 	bool lua_socket_compat; // HAProxy's words and forms instead of LuaSocket's

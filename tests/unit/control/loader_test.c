@@ -159,6 +159,30 @@ test_time_limit(void **state sl_unused)
 	}
 }
 
+/* Its CPU time has a limit of its own, which holds for -c and the start too; the line is named. */
+static void
+test_cpu_limit(void **state sl_unused)
+{
+	static const char conf[] = " tune.lua.load-timeout 20ms\n" GOOD;
+	static const char *const rows[] = {
+		"local x = 1\nwhile true do end",
+		"local x = 1\nwhile true do pcall(function() while true do end end) end",
+		"core.register_init(function()\nwhile true do end end)",
+		"local c = coroutine.wrap(function() while true do end end)\nc()",
+	};
+	static const char want[] =
+		"loading used more than 20 ms of CPU time ('tune.lua.load-timeout')";
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		begin(conf, rows[i], 60000);
+		ev_run(got.ev, 0);
+		assert_null(got.m);
+		if (strstr(got.text, want) == NULL || strstr(got.text, "x.lua:2: ") == NULL)
+			fail_msg("%s: %s", rows[i], got.text);
+		end();
+	}
+}
+
 /* One that is stuck in C cannot be ended: that is said, and its end is still taken. */
 static void
 test_stuck(void **state sl_unused)
@@ -218,6 +242,7 @@ main(void)
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_time_limit),
+		cmocka_unit_test(test_cpu_limit),
 		cmocka_unit_test(test_stuck),
 		cmocka_unit_test(test_stop),
 	};
