@@ -147,37 +147,19 @@ daemonise(struct daemon *d)
 }
 
 static int
-write_pid(struct daemon *d, const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	if (fd < 0) {
-		daemon_say(d, SL_ALERT, "cannot create pidfile %s: %s", path, strerror(errno));
-		return -errno;
-	}
-	dprintf(fd, "%d\n", (int)getpid());
-	close(fd);
-	d->clean.pidfile = path;
-	return 0;
-}
-
-/* The pid file names the process to signal: the parent where there is one. */
-static int
 processes(struct daemon *d)
 {
 	const struct global_conf *g = &d->model->global;
 	bool background = (d->opt->daemon || g->daemon) && !d->opt->foreground;
-	const char *pidfile = d->opt->pidfile;
 	int rc = 0;
 
 	if (background)
 		rc = daemonise(d);
 	if (rc == 0)
 		rc = prepare_clean(d);
-	if (rc == 0 && pidfile != NULL)
-		rc = write_pid(d, pidfile);
 	if (rc < 0)
 		return rc;
+	d->clean.pidfile = d->opt->pidfile;
 	if (geteuid() != 0)
 		return 0;
 	d->parented = true;

@@ -299,7 +299,7 @@ clean_hugepages(const struct parent_spec *s)
 
 /* A successor may have made its own by now. */
 static void
-clean_health(const char *path)
+clean_pid(const char *path)
 {
 	FILE *f = fopen(path, "re");
 	int pid = 0;
@@ -334,9 +334,9 @@ parent_clean(const struct parent_spec *s)
 		rmdir(s->own_dir);
 	}
 	if (s->health[0] != '\0')
-		clean_health(s->health);
+		clean_pid(s->health);
 	if (s->pidfile != NULL)
-		unlink(s->pidfile);
+		clean_pid(s->pidfile);
 }
 
 /* Waits for the end of the daemon; returns its exit code. */

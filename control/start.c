@@ -7,6 +7,7 @@
  * reverse. Order: parse -> size -> listening sockets -> generations -> EAL -> ports -> shared state
  * -> workers -> io -> TAPs -> scripts -> telemetry -> checks -> rights given up -> launch.
  */
+#include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
 #include <rte_random.h>
@@ -423,6 +424,29 @@ daemon_let_go(struct daemon *d, struct port *p)
 	return rc;
 }
 
+/*
+ * The pid file names the process to signal: the parent where there is one. Written when all is open, as
+ * HAProxy does: a start that fails leaves the file of the one that runs.
+ */
+static int
+pidfile_up(struct daemon *d)
+{
+	const char *path = d->clean.pidfile;
+	int fd, rc = 0;
+
+	if (path == NULL)
+		return 0;
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0 || dprintf(fd, "%d\n", (int)(d->parented ? getppid() : getpid())) < 0)
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (rc < 0)
+		snprintf(d->err.text, sizeof(d->err.text), "cannot create pidfile %s: %s", path,
+			strerror(-rc));
+	return rc;
+}
+
 /* ---- the list ---- */
 
 static const struct step {
@@ -446,6 +470,7 @@ static const struct step {
 	{ "health checks", checks_up, checks_down },
 	{ "runtime API", cli_up, cli_down },
 	{ "health file", health_up, health_down },
+	{ "pid file", pidfile_up, NULL },
 	{ "rights", priv_up, NULL },
 	{ "writing the health file", health_check, NULL },
 	{ "launch", launch_up, launch_down },

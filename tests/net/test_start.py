@@ -121,6 +121,36 @@ def test_daemon(net):
     net.left_behind()
 
 
+def test_pid_file(net):
+    """It stays that of the daemon that runs: whatever start fails beside it, and behind a takeover (-sf)."""
+    def start(*more, rc=0, bind=8088):
+        f = net.write("sluice.cfg", "defaults\n    mode http\n    timeout client 5s\n    timeout server 5s\n"
+                      "    timeout connect 5s\nfrontend f\n    bind 127.0.0.1:%d\n"
+                      "    http-request return status 200\n" % bind)
+        got, out = sh([os.path.join(BUILD, "sluice"), "-D", "-p", file, "-f", f] + list(more), ns=net.d,
+                      timeout=60, ok=False)
+        check(got == rc, out)
+
+    def pid():
+        with open(file) as h:
+            return int(h.read().split()[0])
+
+    file = net.file("pid")
+    start()
+    first = pid()
+    start(rc=1)  # the address is taken
+    check(pid() == first, "a start that failed took the pid file")
+    start("-sf", str(first), bind=8089)
+    second = pid()
+    check(second != first, "the successor is not in the pid file")
+    wait_for("the end of the first", lambda: is_gone(first), 10)
+    check(pid() == second, "the predecessor took the pid file with it")
+    os.kill(second, signal.SIGTERM)
+    wait_for("the end", lambda: is_gone(second), 10)
+    check(not os.path.exists(file), "the pid file is left")
+    net.left_behind()
+
+
 def test_telemetry(net):
     """The four commands of the first day, read by Debian's tool."""
     p = net.sluice(net.sluice_head("af_xdp") + FRONT)

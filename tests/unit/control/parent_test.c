@@ -85,6 +85,17 @@ teardown(void **state)
 	return 0;
 }
 
+static void
+put_pid(const struct fix *f, pid_t pid)
+{
+	FILE *file = fopen(f->pidfile, "w");
+
+	if (file == NULL)
+		_exit(97);
+	fprintf(file, "%d\n", (int)pid);
+	fclose(file);
+}
+
 enum end { END_EXIT, END_KILL, END_WAIT };
 
 /*
@@ -109,7 +120,7 @@ run(struct fix *f, enum end end, int *fd)
 		touch(f->s.run_dir, "config");
 		touch(f->huge, "tmap_0");
 		touch(f->huge, "kept");
-		touch(f->root, "pid");
+		put_pid(f, getppid());
 		if (write(p[1], "", 1) != 1)
 			_exit(98);
 		if (end == END_EXIT)
@@ -299,6 +310,20 @@ test_health(void **state)
 	assert_false(there(f->root, "welcome"));
 }
 
+/* Nor does a start that failed, or one that has a successor, take the file of the one that runs. */
+static void
+test_pidfile(void **state)
+{
+	struct fix *f = *state;
+
+	put_pid(f, 1);
+	parent_clean(&f->s);
+	assert_true(there(f->root, "pid"));
+	put_pid(f, getpid());
+	parent_clean(&f->s);
+	assert_false(there(f->root, "pid"));
+}
+
 static void
 test_devices(void **state sl_unused)
 {
@@ -344,6 +369,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_prefix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pidfile, setup, teardown),
 		cmocka_unit_test(test_devices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
