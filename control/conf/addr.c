@@ -5,8 +5,9 @@
  * kernel, "port@…" through a port, whatever the address.
  *
  * Runs on: the loader. Follows: HAProxy 2.6 configuration manual 4.2 "bind" and "server"; without
- * brackets the last colon is before the port. Names and port ranges are refused by name: they need
- * what is not there yet.
+ * brackets the last colon is before the port. In an address "$NAME" and "${NAME}" are the
+ * environment's without quotes too, and what it has not is empty, as in HAProxy's str2sa_range().
+ * Names and port ranges are refused by name: they need what is not there yet.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -178,14 +179,70 @@ cut_port(struct sl_str s, struct sl_str *host, struct sl_str *port)
 	*port = sl_str_make(s.p + i, s.len - i);
 }
 
+static bool
+is_env_char(char ch)
+{
+	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
+		ch == '_';
+}
+
+/* At the dollar: appends the variable's value; returns the index behind its name. */
+static uint32_t
+expand(struct sl_buf *b, struct sl_str s, uint32_t at)
+{
+	bool brace = at + 1 < s.len && s.p[at + 1] == '{';
+	uint32_t begin = at + 1 + (brace ? 1 : 0), i = begin;
+	const char *v = NULL;
+	char name[128];
+
+	while (i < s.len && is_env_char(s.p[i]))
+		i++;
+	if (i - begin < sizeof(name)) {
+		memcpy(name, s.p + begin, i - begin);
+		name[i - begin] = '\0';
+		v = getenv(name);
+	}
+	if (v != NULL)
+		sl_buf_addc(b, v);
+	return brace && i < s.len && s.p[i] == '}' ? i + 1 : i;
+}
+
+int
+conf_addr_expand(struct conf *c, const char *what, struct sl_str *s)
+{
+	char text[1024];
+	struct sl_buf b;
+	uint32_t i = 0;
+
+	if (sl_str_chr(*s, '$') < 0)
+		return 0;
+	sl_buf_init(&b, text, sizeof(text));
+	while (i < s->len) {
+		if (s->p[i] == '$')
+			i = expand(&b, *s, i);
+		else
+			sl_buf_add(&b, sl_str_make(s->p + i++, 1));
+	}
+	if (b.full) {
+		conf_error(c, "'%s' : '%.*s' is longer than %zu bytes with the values of its variables.",
+			what, SL_STR_ARG(*s), sizeof(text));
+		return -EINVAL;
+	}
+	*s = arena_str(&c->mem, sl_buf_str(&b));
+	return s->p != NULL ? 0 : conf_nomem(c);
+}
+
 int
 conf_addr_parse_named(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out)
 {
+	int rc = conf_addr_expand(c, what, &s);
 	struct sl_str all = s, host, port;
 	const struct prefix *kind;
 	uint8_t family;
 
 	*out = (struct conf_addr){ .port = -1 };
+	if (rc < 0)
+		return rc;
 	kind = strip_prefix(&s, &out->via);
 	family = kind != NULL ? kind->family : 255;
 	if (kind != NULL && kind->kind == '-')

@@ -15,7 +15,9 @@ struct conf_addr {
 	struct sl_str name; // of a host, if it is still to be resolved
 	uint8_t family;     // that the name's address must have; 0: either
 };
-/* Names are resolved at once. */
+/* Replaces "$NAME" and "${NAME}" by the environment's values, in the model's memory. */
+int conf_addr_expand(struct conf *c, const char *what, struct sl_str *s);
+/* Both do that first. Names are resolved at once. */
 int conf_addr_parse(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out);
 /* Names are left in out->name. */
 int conf_addr_parse_named(struct conf *c, const char *what, struct sl_str s, struct conf_addr *out);

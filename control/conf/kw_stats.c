@@ -21,6 +21,8 @@ parse_where(struct conf *c, struct sl_str s, struct cli_bind *b)
 	struct conf_addr addr;
 	uint64_t fd;
 
+	if (conf_addr_expand(c, "stats socket", &s) < 0)
+		return -EINVAL;
 	b->text = s;
 	if (s.len > 0 && s.p[0] == '/') {
 		b->kind = CLI_BIND_UNIX;

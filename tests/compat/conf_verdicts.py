@@ -49,6 +49,14 @@ cases = [
     ("unknown-global", same, "global\n foo\n" + F),
     ("frontend-no-name", same, "frontend\n bind :80\n"),
     ("frontend-bad-name", same, D + "frontend a?b\n bind :80\n"),
+    # addresses take variables without quotes, and what is not there is empty
+    ("address-variable", same, D + "frontend f\n bind :${A_PORT}\nbackend b\n server s $A_HOST:$A_PORT\n"),
+    ("address-variable-unknown", same, D + "frontend f\n bind :${NOT_THERE}\n"),
+    ("address-variable-fd", same, D + "frontend f\n bind fd@${NOT_THERE}\n"),
+    ("address-variable-stats", same, "global\n stats socket $NOT_THERE\n" + F),
+    ("address-variable-log", same, "global\n log $NOT_THERE local0\n" + F),
+    ("address-variable-quoted", same, D + "frontend f\n bind ':${A_PORT}'\n"),
+    ("address-variable-server", strict, F + "backend b\n server s $NOT_THERE:80\n"),
     ("global-extra", same, "global x\n daemon\n" + F),
     ("global-twice", same, "global\n daemon\nglobal\n quiet\n" + F),
     ("duplicate-frontend", same, F + "frontend f\n bind :81\n"),
@@ -393,7 +401,7 @@ cases = [
 
 
 def run(cmd):
-    p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    p = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENV,
                        errors="replace", timeout=60)
     return p.returncode, p.stdout
 
@@ -407,6 +415,9 @@ def judge(kind, flag, ha, sl):
     if kind == strict and (ha[0] != 0 or sl[0] != 1):
         return "expected: HAProxy takes it, sluice refuses it"
     return None
+
+
+ENV = dict(os.environ, A_HOST="10.1.0.11", A_PORT="80")
 
 
 def main():
