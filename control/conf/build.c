@@ -249,6 +249,8 @@ build_rules(struct conf *c, struct conf_px *px)
 		return;
 	if (rules_compile(c, px, &px->tcp_req, NULL, EVAL_TCP_CONTENT, &px->p->tcp_req) < 0)
 		return;
+	if (rules_compile(c, px, &px->tcp_res, NULL, EVAL_TCP_RES, &px->p->tcp_res) < 0)
+		return;
 	if (rules_compile(c, px, &px->http_req, &px->redirects, EVAL_HTTP_REQ, &px->p->http_req) < 0)
 		return;
 	if (rules_compile(c, px, &px->http_res, NULL, EVAL_HTTP_RES, &px->p->http_res) == 0)

@@ -274,6 +274,8 @@ conf_dump_keywords(void (*line)(void *ctx, const char *text), void *ctx)
 			dump_line(&d, "http-after-response", a->name, "", a->help);
 		if (content)
 			dump_line(&d, "tcp-request content", a->name, "", a->help);
+		if ((a->points & EVAL_BIT(EVAL_TCP_RES)) != 0)
+			dump_line(&d, "tcp-response content", a->name, "", a->help);
 	}
 	r = expr_fetches();
 	for (uint32_t i = 0; i < r->count; i++) {

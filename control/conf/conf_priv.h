@@ -179,7 +179,7 @@ struct conf_px {
 	bool has_id;
 	struct acl_scope *acls;
 	struct px_capture *req_cap, *res_cap; // LOG_MAX_VALUES at most
-	struct conf_rules tcp_req, http_req, http_res, http_after, redirects;
+	struct conf_rules tcp_req, tcp_res, http_req, http_res, http_after, redirects;
 	struct conf_bind *binds, **bind_last;
 	struct conf_srv *srvs, **srv_last;
 	struct conf_switch *switches, **switch_last;

@@ -44,25 +44,30 @@ kw_http_after(struct conf *c, const struct conf_args *a)
 		c, &c->px->http_after, "http-after-response", EVAL_HTTP_AFTER, a->word, a->n);
 }
 
-/* Only what is of the client's connection: rules of a backend come later. */
 static int
 kw_tcp_content(struct conf *c, const struct conf_args *a)
 {
-	if (c->section != CONF_DEFAULTS && (c->px->p->caps & PX_CAP_FE) == 0) {
-		conf_error(c,
-			"not supported yet by sluice: '%s' in a backend; put the rule in the frontend.",
-			a->kw);
-		return -EINVAL;
-	}
 	return rules_add(
 		c, &c->px->tcp_req, "tcp-request content", EVAL_TCP_CONTENT, a->word, a->n);
 }
 
-/* How long scripts of such rules may wait for bytes, in mode tcp. */
+static int
+kw_tcp_response(struct conf *c, const struct conf_args *a)
+{
+	return rules_add(c, &c->px->tcp_res, "tcp-response content", EVAL_TCP_RES, a->word, a->n);
+}
+
+/* How long such rules may wait for bytes. */
 static int
 kw_inspect_delay(struct conf *c, const struct conf_args *a)
 {
 	return conf_time(c, a->kw, a->word[0], &c->px->p->inspect_delay_ms);
+}
+
+static int
+kw_inspect_res(struct conf *c, const struct conf_args *a)
+{
+	return conf_time(c, a->kw, a->word[0], &c->px->p->inspect_res_ms);
 }
 
 /* "redirect location /x if …" is "http-request redirect location /x if …", later. */
@@ -82,9 +87,13 @@ kw_redirect(struct conf *c, const struct conf_args *a)
 // clang-format off
 SL_CFG_PROXY(
 	{ "tcp-request content", CONF_PROXY, 1, CONF_MANY, kw_tcp_content,
-		"<action> [<argument>...] [if|unless <condition>]", "a rule on a client's connection" },
+		"<action> [<argument>...] [if|unless <condition>]", "a rule on what a client sends" },
 	{ "tcp-request inspect-delay", CONF_ANY_PX, 1, 1, kw_inspect_delay, "<time>",
-		"how long scripts of such rules may wait for bytes" },
+		"how long such rules may wait for bytes" },
+	{ "tcp-response content", CONF_BE, 1, CONF_MANY, kw_tcp_response,
+		"<action> [<argument>...] [if|unless <condition>]", "a rule on what a server sends" },
+	{ "tcp-response inspect-delay", CONF_BE | CONF_DEFAULTS, 1, 1, kw_inspect_res, "<time>",
+		"how long such rules may wait for bytes" },
 	{ "http-request", CONF_PROXY, 1, CONF_MANY, kw_http_request,
 		 "<action> [<argument>...] [if|unless <condition>]", "a rule on requests" },
 	{ "http-response", CONF_PROXY, 1, CONF_MANY, kw_http_response,

@@ -266,6 +266,7 @@ rules_compile(struct conf *c, struct conf_px *px, const struct conf_rules *rules
 	const char *ruleset = point == EVAL_HTTP_RES ? "http-response"
 		: point == EVAL_HTTP_AFTER           ? "http-after-response"
 		: point == EVAL_TCP_CONTENT          ? "tcp-request content"
+		: point == EVAL_TCP_RES              ? "tcp-response content"
 						     : "http-request";
 	struct expr_comp comp = conf_comp(c, px, &c->mem, point);
 	struct prog_builder *b;

@@ -103,6 +103,7 @@ px_new(struct conf *c, uint32_t section, const struct conf_px *from)
 	px_inherit(px, from);
 	p->pos = c->pos;
 	rules_init(&px->tcp_req);
+	rules_init(&px->tcp_res);
 	rules_init(&px->http_req);
 	rules_init(&px->http_res);
 	rules_init(&px->http_after);

@@ -57,7 +57,9 @@ static const struct predef {
 	PRE("METH_POST", 2, "method", "POST"),
 	PRE("METH_PUT", 2, "method", "PUT"),
 	PRE("METH_TRACE", 2, "method", "TRACE"),
+	PRE("REQ_CONTENT", 3, "req.len", "gt", "0"),
 	PRE("TRUE", 1, "always_true"),
+	PRE("WAIT_END", 1, "wait_end"),
 };
 
 /* ---- one test: criterion, flags, patterns ---- */
@@ -120,6 +122,9 @@ splice(struct prog_builder *b, const struct acl_line *l)
 	for (uint32_t i = 0; i < l->len; i++) {
 		const struct prog_insn *in = &l->code[i];
 		uint32_t n = in->op == OP_AGAIN ? in->n + base : in->n;
+		if (in->op == OP_FETCH &&
+			expr_check_mode(b, ((const struct expr_fetch *)in->ptr)->row) < 0)
+			return failed(b);
 		if (prog_add_op(b, (enum prog_op)in->op, n, in->ptr) < 0)
 			return -EINVAL;
 	}
@@ -232,10 +237,39 @@ read_not(struct cond *c, struct sl_str *w, bool *neg)
 	return false;
 }
 
+/* Does what was added since look at bytes for which rules may wait? */
+static bool
+may_wait(const struct prog_builder *b, uint32_t from)
+{
+	if (b->e->point != EVAL_TCP_CONTENT && b->e->point != EVAL_TCP_RES)
+		return false;
+	for (uint32_t i = from; i < b->len; i++) {
+		const struct expr_fetch *f = b->code[i].ptr;
+
+		if (b->code[i].op == OP_FETCH && f->row->waits)
+			return true;
+	}
+	return false;
+}
+
+/* Behind a part of a condition. */
+static int
+end_term(struct prog_builder *b, uint32_t from, bool neg)
+{
+	int at = 0;
+
+	if (may_wait(b, from))
+		at = prog_add_op(b, OP_TERM, neg, NULL);
+	else if (neg)
+		at = prog_add_op(b, OP_NOT, 0, NULL);
+	return at < 0 ? -EINVAL : 0;
+}
+
 static int
 add_term(struct cond *c)
 {
 	struct prog_builder *b = c->b;
+	uint32_t from = b->len;
 	struct sl_str w;
 	bool neg;
 	int rc;
@@ -245,21 +279,19 @@ add_term(struct cond *c)
 		return failed(b);
 	}
 	if (sl_str_eq(w, SL_STR("{"))) {
-		uint32_t from = c->at;
+		uint32_t first = c->at;
 		while (c->at < c->n && !sl_str_eq(c->word[c->at], SL_STR("}")))
 			c->at++;
 		if (c->at == c->n) {
 			expr_error(b->e, w, "missing closing '}' in condition");
 			return failed(b);
 		}
-		rc = add_test(b, c->word + from, c->at - from);
+		rc = add_test(b, c->word + first, c->at - first);
 		c->at++;
 	} else {
 		rc = add_by_name(b, w);
 	}
-	if (rc == 0 && neg)
-		rc = prog_add_op(b, OP_NOT, 0, NULL) < 0 ? -EINVAL : 0;
-	return rc;
+	return rc == 0 ? end_term(b, from, neg) : rc;
 }
 
 /*
@@ -304,8 +336,11 @@ int
 prog_add_cond(struct prog_builder *b, const struct sl_str *word, uint32_t n, bool unless)
 {
 	struct cond c = { .b = b, .word = word, .n = n };
+	uint32_t from = b->len;
 
 	if (b->failed || add_or_list(&c) < 0)
+		return -EINVAL;
+	if (may_wait(b, from) && prog_add_op(b, OP_WAIT, 0, NULL) < 0)
 		return -EINVAL;
 	if (unless && prog_add_op(b, OP_NOT, 0, NULL) < 0)
 		return -EINVAL;

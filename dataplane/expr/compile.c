@@ -136,6 +136,7 @@ static const char *const point_names[EVAL_NR] = {
 	[EVAL_CONF] = "the global section and the runtime API",
 	[EVAL_TCP_CONN] = "tcp-request connection rules",
 	[EVAL_TCP_CONTENT] = "tcp-request content rules",
+	[EVAL_TCP_RES] = "tcp-response content rules",
 	[EVAL_HTTP_REQ] = "http-request rules",
 	[EVAL_BE_SWITCH] = "use_backend rules",
 	[EVAL_HTTP_RES] = "http-response rules",
@@ -149,6 +150,8 @@ expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, co
 	const struct expr_comp *e = b->e;
 
 	if (e->mode != EXPR_TCP && e->point == EVAL_TCP_CONTENT && (points & EVAL_BIT(EVAL_HTTP_REQ)) != 0)
+		return 0;
+	if (e->mode != EXPR_TCP && e->point == EVAL_TCP_RES && (points & EVAL_BIT(EVAL_HTTP_RES)) != 0)
 		return 0;
 	if (e->point == EVAL_NONE) {
 		if ((b->points & points) != b->points) {
@@ -165,6 +168,15 @@ expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, co
 		points & ~EVAL_RES_LOG || (points & EVAL_ANY_RES) == 0
 			? ""
 			: ": there is no response yet");
+}
+
+int
+expr_check_mode(struct prog_builder *b, const struct fetch_row *row)
+{
+	if (!row->bytes || b->e->mode != EXPR_HTTP || b->e->point == EVAL_NONE)
+		return 0;
+	return expr_error(b->e, sl_str_c(row->name),
+		"fetch method '%s' reads the bytes of mode tcp: in mode http there are messages", row->name);
 }
 
 /*
@@ -250,7 +262,7 @@ compile_fetch(struct piece *p, bool cond, struct expr_info *out)
 		return expr_error(b->e, p->name,
 			"'%s' exists in conditions only: it carries the match method '%s'",
 			row->name, row->match);
-	if (expr_check_point(b, row->points, p->name, p->what) < 0)
+	if (expr_check_point(b, row->points, p->name, p->what) < 0 || expr_check_mode(b, row) < 0)
 		return -EINVAL;
 	const struct expr_fetch *f = with_args(p, row, &row->args, row->check);
 	if (f == NULL)

@@ -18,10 +18,12 @@ out_of_memory(const struct prog_env *e)
 }
 
 static void
-run_fetch(const struct expr_fetch *f, struct prog_env *e, struct sample *out)
+run_fetch(const struct expr_fetch *f, struct prog_cursor *c, struct prog_env *e, struct sample *out)
 {
+	out->changes = false;
 	if (!f->row->fn(e->view, f->args, out, e->mem, f->row->priv))
 		out->type = T_ANY;
+	c->changes = f->row->waits && out->changes && e->view->partial;
 }
 
 static void
@@ -228,6 +230,39 @@ run_act(struct prog_cursor *c, struct prog_env *e, const struct prog_insn *in)
 	}
 }
 
+/*
+ * Follows HAProxy, whose conditions have three values while bytes come: a match is one whatever comes, but no match
+ * of a value that may change is neither yes nor no, under a "!" too. The first part that is not true decides its
+ * alternative; a condition is open if no alternative is true, and one is open.
+ */
+static void
+run_match(struct prog_cursor *c, const struct prog_insn *in, const struct sample *s)
+{
+	c->flag = s->type != T_ANY && pat_match(in->ptr, s);
+	c->unsure |= c->changes;
+	c->changes = false;
+}
+
+static void
+run_term(struct prog_cursor *c, const struct prog_insn *in)
+{
+	if (c->unsure && !c->flag)
+		c->open = true;
+	else
+		c->flag = c->flag != (in->n != 0);
+	c->unsure = false;
+}
+
+/* True: the program waits. */
+static bool
+run_wait(struct prog_cursor *c)
+{
+	bool wait = c->open && !c->flag;
+
+	c->open = false;
+	return wait;
+}
+
 static void
 run_again(struct prog_cursor *c, const struct prog_insn *in)
 {
@@ -243,7 +278,7 @@ prog_start(struct prog_cursor *c, const struct prog *p)
 	c->prog = p;
 	c->pc = 0;
 	c->sp = 0;
-	c->flag = false;
+	c->flag = c->changes = c->unsure = c->open = false;
 	c->iter = 0;
 }
 
@@ -263,7 +298,7 @@ prog_run(struct prog_cursor *c, struct prog_env *e)
 		c->pc++;
 		switch ((enum prog_op)in->op) {
 		case OP_FETCH:
-			run_fetch(in->ptr, e, top);
+			run_fetch(in->ptr, c, e, top);
 			c->sp++;
 			break;
 		case OP_EACH:
@@ -280,7 +315,7 @@ prog_run(struct prog_cursor *c, struct prog_env *e)
 			break;
 		case OP_MATCH:
 			c->sp--;
-			c->flag = top[-1].type != T_ANY && pat_match(in->ptr, top - 1);
+			run_match(c, in, top - 1);
 			continue; // needs no memory
 		case OP_NOT:
 			c->flag = !c->flag;
@@ -298,6 +333,13 @@ prog_run(struct prog_cursor *c, struct prog_env *e)
 			continue;
 		case OP_AGAIN:
 			run_again(c, in);
+			continue;
+		case OP_TERM:
+			run_term(c, in);
+			continue;
+		case OP_WAIT:
+			if (run_wait(c))
+				return PROG_WAIT;
 			continue;
 		case OP_LIT:
 			*top = *(const struct sample *)in->ptr;
@@ -319,6 +361,7 @@ prog_run(struct prog_cursor *c, struct prog_env *e)
 			if (rc != PROG_END)
 				return rc;
 			e->mem->failed = false; // the action has dealt with it
+			c->changes = false;     // what it was given is as it is
 			continue;
 		case OP_END:
 			return PROG_END;

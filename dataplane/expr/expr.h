@@ -37,6 +37,7 @@ enum eval_point {
 	EVAL_HTTP_RES,
 	EVAL_HTTP_AFTER,
 	EVAL_LOG,
+	EVAL_TCP_RES, // "tcp-response content"
 	EVAL_NR
 };
 #define EVAL_BIT(p) (1u << (p))
@@ -66,6 +67,7 @@ struct txn_view {
 	uint64_t wall_us;       // since the epoch
 	uint32_t unique;        // id of the stream
 	struct stream *stream;  // owner only
+	bool partial;           // of its bytes more may come, and rules may wait for them
 };
 
 /* ---- rows ---- */
@@ -147,6 +149,9 @@ struct fetch_row {
 	bool constant;
 	/* What is wrong with the arguments, beyond their types; NULL if nothing. */
 	const char *(*check)(const struct arg *args);
+	/* It may set sample.changes: a condition on it can make rules on content wait. */
+	bool waits;
+	bool bytes; // of mode tcp only: it reads what a connection has received
 };
 #define SL_FETCHES(...) SL_KWTAB(fetch, struct fetch_row, __VA_ARGS__)
 
@@ -242,6 +247,8 @@ enum prog_op {
 	OP_ACT,   // run action ptr with the n samples popped; see enum act_ret
 	OP_EACH,  // push the next value of a fetch with several, T_ANY behind the last
 	OP_AGAIN, // jump to n if the flag is false and OP_EACH had a value; else forget its place
+	OP_TERM,  // behind a part of a condition that looks at bytes that still come; n: under a "!"
+	OP_WAIT,  // behind such a condition: if it is open, PROG_WAIT; the program is to be started again
 };
 
 struct prog_insn {
@@ -285,11 +292,14 @@ struct prog_cursor {
 	uint32_t pc;
 	uint8_t sp;
 	bool flag;
+	bool changes; // the value fetched last may become another
+	bool unsure;  // an OP_MATCH of this part of a condition had such a value, and no match
+	bool open;    // and the part had none at all
 	uint64_t iter; // OP_EACH's place, 0 outside of its loop
 	struct sample stack[PROG_STACK];
 };
 
-enum prog_status { PROG_END, PROG_SUSPENDED, PROG_STOPPED, PROG_DONE, PROG_NOMEM };
+enum prog_status { PROG_END, PROG_SUSPENDED, PROG_STOPPED, PROG_DONE, PROG_NOMEM, PROG_WAIT };
 
 struct prog_env {
 	const struct txn_view *view;

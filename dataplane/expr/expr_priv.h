@@ -70,6 +70,8 @@ struct expr_info {
 int expr_compile(struct prog_builder *b, struct expr_lex *lx, bool cond, struct expr_info *out);
 /* May something that works at `points` be used where the program runs? 0 or -EINVAL. */
 int expr_check_point(struct prog_builder *b, uint32_t points, struct sl_str name, const char *what);
+/* May the fetch be used in the mode of the proxy? 0 or -EINVAL. */
+int expr_check_mode(struct prog_builder *b, const struct fetch_row *row);
 /* Pushes a copy of s. */
 int expr_literal(struct prog_builder *b, const struct sample *s);
 /* Casts what was just pushed. */

@@ -227,7 +227,8 @@ static void
 dump_insn(const struct prog_insn *in, struct sl_buf *out)
 {
 	static const char *const names[] = { "end", "fetch", "conv", "cast", "match", "not", "jf",
-		"jt", "jmp", "lit", "concat", "call", "act", "each", "again" };
+		"jt", "jmp", "lit", "concat", "call", "act", "each", "again", "term",
+		"wait" };
 
 	sl_buf_addc(out, in->op < SL_ARRAY_SIZE(names) ? names[in->op] : "?");
 	switch (in->op) {

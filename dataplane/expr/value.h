@@ -30,6 +30,7 @@ struct sample {
 		struct sl_str s; // T_STR, T_BIN; T_METH as text
 	};
 	enum http_method meth; // T_METH
+	bool changes; // a fetch says so: more bytes may make another value of it, or a value
 };
 
 /* Is the value in s->s? */

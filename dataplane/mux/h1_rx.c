@@ -436,6 +436,30 @@ muxs_rx_ready(const struct muxs *ms)
 	return n;
 }
 
+uint32_t
+muxs_rx_peek(const struct muxs *ms, bool *whole)
+{
+	uint32_t n = muxs_rx_ready(ms), skip = ms->head_pending, sum = 0;
+	struct h1_chunk c = ms->rx_chunk;
+
+	*whole = ms->err != MUX_OK || (ms->flags & MS_RX_DONE) != 0 || h1_rx_eof(ms) ||
+		(ms->rx_framing == HTTP_BODY_LENGTH && n == ms->rx_left);
+	if (ms->rx_framing != HTTP_BODY_CHUNKED || n == 0)
+		return n;
+	for (struct rte_mbuf *m = h1_rx(ms)->head; m != NULL && c.state != H1_CHUNK_DONE; m = m->next) {
+		uint32_t from = sl_min(skip, (uint32_t)m->data_len), data = 0;
+
+		skip -= from;
+		if (h1_chunk_scan(&c, rte_pktmbuf_mtod(m, char *) + from, m->data_len - from, &data) < 0) {
+			*whole = true; // muxs_recv() will say so
+			return sum;
+		}
+		sum += data;
+	}
+	*whole |= c.state == H1_CHUNK_DONE;
+	return sum;
+}
+
 bool
 muxs_rx_done(const struct muxs *ms)
 {

@@ -128,6 +128,8 @@ uint32_t muxs_rx_ready(const struct muxs *ms);
 /* Drops the rest of the body in reading, e.g. after an early answer. */
 void muxs_rx_discard(struct lcore *lc, struct muxs *ms);
 bool muxs_rx_done(const struct muxs *ms);
+/* Looks without moving anything: payload bytes that are there; *whole: no more of the message will come. */
+uint32_t muxs_rx_peek(const struct muxs *ms, bool *whole);
 enum mux_err muxs_error(const struct muxs *ms);
 enum h1_error muxs_parse_error(const struct muxs *ms);
 /*

@@ -64,6 +64,8 @@ copy_vars(struct call_slot *slot, const struct vars *in)
 static enum eval_point
 point_of(const struct stream *s)
 {
+	if ((s->flags & ST_F_CONTENT_RES) != 0)
+		return EVAL_TCP_RES;
 	if (s->fe->mode == PX_TCP || (s->flags & ST_F_CONTENT) != 0)
 		return EVAL_TCP_CONTENT;
 	return stream_at_response(s) ? EVAL_HTTP_RES : EVAL_HTTP_REQ;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * What a client has sent while "tcp-request content" rules are evaluated in mode tcp: scripts read and
- * change it (Channel) before it goes to a server.
+ * What has been received while rules on content are evaluated: when "tcp-request content" and "tcp-response
+ * content" start, wait for bytes and go on, and what fetches see of the bytes. Scripts read and change what a
+ * client has sent (Channel) before it goes to a server.
  *
  * Runs on: the worker that owns the stream. The bytes are those that a script has put in place of others
  * (side->pre), then those that the connection has received. A script works on a copy in its slot, at
  * most CALL_CHAN bytes; what it changed comes back with its next question, or with its end.
- * Follows: HAProxy 2.6: a script may wait for more until the inspect-delay has passed since the rules
+ * Follows: HAProxy 2.6: a condition on bytes that may still come is neither true nor false; then the rules wait
+ * and start again from the first one with each arrival, until the inspect-delay has passed, the peer has ended its
+ * direction, or a buffer's worth is there. A script may wait for more until the inspect-delay has passed since the rules
  * began, or the client has ended its direction; without a delay it never waits.
  * Not here: mode http, where scripts must not touch a channel.
  */
@@ -15,32 +18,89 @@
 
 #include "dataplane/base/hot.h"
 
-static uint32_t
-content_len(const struct stream *s)
+/* What HAProxy's buffer holds: rules do not wait for more. */
+#define CONTENT_FULL HTTP_MAX_HEAD
+
+static const struct conn *
+conn_of(const struct stream *s, bool res)
 {
-	return s->side->pre.len + (s->cli.c != NULL ? conn_rx(s->cli.c)->len : 0);
+	return res ? s->back.c : s->cli.c;
+}
+
+uint32_t
+content_size(const struct stream *s, bool res)
+{
+	const struct conn *c = conn_of(s, res);
+
+	return (res ? 0 : s->side->pre.len) + (c != NULL ? conn_rx(c)->len : 0);
 }
 
 static bool
-is_over(const struct stream *s)
+is_over(const struct stream *s, bool res)
 {
-	return s->cli.c == NULL || conn_rx_eof(s->cli.c);
+	const struct conn *c = conn_of(s, res);
+
+	return c == NULL || conn_rx_eof(c);
+}
+
+/* The same of a message: can more of it come, and be kept? */
+static bool
+is_whole(const struct muxs *ms)
+{
+	bool whole = true;
+
+	return ms == NULL || muxs_rx_peek(ms, &whole) >= CONTENT_FULL || whole ||
+		muxs_rx_ready(ms) >= CONTENT_FULL;
+}
+
+static bool
+in_time(const struct stream *s)
+{
+	return tick_is_set(s->side->inspect_exp) &&
+		!tick_is_expired(s->side->inspect_exp, s->lc->now);
 }
 
 static bool
 may_wait(const struct stream *s)
 {
-	return !is_over(s) && tick_is_set(s->side->inspect_exp) &&
-		!tick_is_expired(s->side->inspect_exp, s->lc->now);
+	return !is_over(s, false) && in_time(s);
 }
 
-void
-content_begin(struct stream *s)
+bool
+content_partial(const struct stream *s)
 {
-	s->side->inspect_exp = tick_add_ifset(s->lc->now, s->fe->inspect_delay_ms);
+	bool res = (s->flags & ST_F_CONTENT_RES) != 0;
+
+	if ((s->flags & ST_F_CONTENT) == 0 || !in_time(s))
+		return false;
+	if (s->fe->mode == PX_HTTP)
+		return !is_whole(res ? s->ss : s->cs);
+	return !is_over(s, res) && content_size(s, res) < CONTENT_FULL;
 }
 
-/* n bytes from the offset on. */
+enum rule_result
+content_pass(struct stream *s, const struct proxy *px, bool res)
+{
+	enum rule_result rc;
+
+	if ((s->flags & ST_F_CONTENT) == 0) {
+		s->flags |= ST_F_CONTENT | (res ? ST_F_CONTENT_RES : 0);
+		s->side->inspect_exp = tick_add_ifset(
+			s->lc->now, res ? px->inspect_res_ms : px->inspect_delay_ms);
+	} else if ((s->flags & ST_F_MISSING) == 0) {
+		goto passed; // a rule was parked, and what stood behind it has been evaluated
+	}
+	s->flags &= ~ST_F_MISSING;
+	rc = rule_run(s, res ? px->tcp_res : px->tcp_req);
+	if (rc != RULE_NEXT)
+		return rc;
+passed:
+	s->flags &= ~(ST_F_CONTENT | ST_F_CONTENT_RES);
+	s->side->inspect_exp = TICK_NONE;
+	return RULE_NEXT;
+}
+
+/* n bytes of the client from the offset on. */
 static void
 copy(const struct stream *s, uint32_t off, char *out, uint32_t n)
 {
@@ -50,6 +110,34 @@ copy(const struct stream *s, uint32_t off, char *out, uint32_t n)
 		done = chain_copy_out(&s->side->pre, off, out, n);
 	if (done < n)
 		chain_copy_out(conn_rx(s->cli.c), off + done - s->side->pre.len, out + done, n - done);
+}
+
+/* It grows by what has come since, so that a client who sends byte by byte costs no more than another. */
+const char *
+content_look(struct stream *s, bool res, uint32_t n)
+{
+	struct content_look *k = &s->side->look[res];
+
+	if (n > k->cap) {
+		uint32_t cap = sl_min(2 * k->cap, (uint32_t)CONTENT_FULL);
+		char *p;
+
+		cap = sl_max(cap, 256u);
+		cap = sl_max(cap, n);
+		p = arena_alloc(&s->arena, cap);
+		if (p == NULL)
+			return NULL;
+		if (k->len > 0)
+			memcpy(p, k->p, k->len);
+		k->p = p;
+		k->cap = cap;
+	}
+	if (n > k->len && res)
+		chain_copy_out(conn_rx(s->back.c), k->len, k->p + k->len, n - k->len);
+	else if (n > k->len)
+		copy(s, k->len, k->p + k->len, n - k->len);
+	k->len = sl_max(k->len, n);
+	return k->cap > 0 ? k->p : "";
 }
 
 /* What the script made of the bytes it has seen takes their place. 0 or -ENOMEM. */
@@ -73,6 +161,7 @@ content_apply(struct stream *s, struct call_slot *slot)
 		conn_rx_drop(s->lc, s->cli.c, ch->seen - n);
 	chain_append(&text, &s->side->pre);
 	s->side->pre = text;
+	s->side->look[0].len = 0;
 	ch->seen = ch->len;
 	ch->dirty = false;
 	return 0;
@@ -83,7 +172,7 @@ static bool
 tell_more(struct stream *s, struct call_slot *slot)
 {
 	struct call_chan *ch = &slot->chan;
-	uint32_t n = sl_min(content_len(s) - ch->seen, CALL_CHAN - ch->len);
+	uint32_t n = sl_min(content_size(s, false) - ch->seen, CALL_CHAN - ch->len);
 
 	if (n == 0 && slot->ask_max != 0 && ch->len < CALL_CHAN && may_wait(s))
 		return false;
@@ -91,7 +180,7 @@ tell_more(struct stream *s, struct call_slot *slot)
 		copy(s, ch->seen, ch->p + ch->len, n);
 	ch->len += n;
 	ch->seen += n;
-	ch->over = is_over(s);
+	ch->over = is_over(s, false);
 	s->side->chan = NULL;
 	call_told(s->lc, slot, 0);
 	return true;
@@ -100,7 +189,7 @@ tell_more(struct stream *s, struct call_slot *slot)
 void
 content_asked(struct stream *s, struct call_slot *slot)
 {
-	if (s->fe->mode != PX_TCP || s->phase != ST_REQ_RULES_FE) {
+	if (s->fe->mode != PX_TCP || (s->flags & (ST_F_CONTENT | ST_F_CONTENT_RES)) != ST_F_CONTENT) {
 		call_told(s->lc, slot, -EINVAL);
 		return;
 	}
@@ -121,6 +210,8 @@ content_run(struct stream *s)
 {
 	struct call_slot *slot = s->side->chan;
 
+	if (unlikely((s->flags & ST_F_BODY_WAIT) != 0))
+		body_waited(s);
 	if (slot == NULL)
 		return;
 	if (s->call.slot == slot && s->call.seq == s->side->chan_seq)
@@ -132,7 +223,9 @@ content_run(struct stream *s)
 sl_tick
 content_date(const struct stream *s)
 {
-	return s->side->chan != NULL ? s->side->inspect_exp : TICK_NONE;
+	bool waits = s->side->chan != NULL || (s->flags & (ST_F_MISSING | ST_F_BODY_WAIT)) != 0;
+
+	return waits ? s->side->inspect_exp : TICK_NONE;
 }
 
 int

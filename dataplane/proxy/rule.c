@@ -42,12 +42,21 @@ after(struct stream *s, enum prog_status st)
 		return RULE_NEXT;
 	case PROG_SUSPENDED:
 		// what stays must not point into received packets
-		if ((s->fe->mode == PX_HTTP && stream_own_req(s) < 0) ||
-			(stream_at_response(s) && stream_own_res(s) < 0)) {
+		if (s->fe->mode == PX_HTTP &&
+			(stream_own_req(s) < 0 || (stream_at_response(s) && stream_own_res(s) < 0))) {
 			txn_fail(s, 500, "RC");
 			return RULE_ENDED;
 		}
 		s->flags |= ST_F_PARKED;
+		return RULE_PARKED;
+	case PROG_WAIT:
+		// in mode http the head would move when bytes of its body come
+		if (s->fe->mode == PX_HTTP &&
+			(stream_own_req(s) < 0 || (stream_at_response(s) && stream_own_res(s) < 0))) {
+			txn_fail(s, 500, "RC");
+			return RULE_ENDED;
+		}
+		s->flags |= ST_F_MISSING;
 		return RULE_PARKED;
 	case PROG_DONE:
 		stream_end(s); // the action has answered
@@ -67,6 +76,7 @@ refresh(struct stream *s)
 	s->view.fe = s->fe;
 	s->view.be = s->be;
 	s->view.srv = s->srv;
+	s->view.partial = (s->flags & ST_F_CONTENT) != 0 && content_partial(s);
 }
 
 enum rule_result
@@ -125,6 +135,13 @@ resume(struct stream *s, const struct sample *value)
 	refresh(s);
 	if (after(s, prog_resume(&s->side->cursor, &s->env, value)) == RULE_NEXT)
 		txn_advance(s);
+}
+
+void
+rule_resume(struct stream *s)
+{
+	s->flags &= ~ST_F_PARKED;
+	resume(s, NULL);
 }
 
 void

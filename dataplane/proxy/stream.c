@@ -25,6 +25,7 @@ stream_new(struct lcore *lc, struct session *ses)
 	s->side = &px->side[pool_index(&px->streams, s)];
 	chain_init(&s->side->pre);
 	s->side->chan = NULL;
+	memset(s->side->look, 0, sizeof(s->side->look));
 	s->side->inspect_exp = TICK_NONE;
 	s->unique = px->unique++;
 	arena_init(&s->arena, &px->src);

@@ -97,9 +97,14 @@ struct st_side {
 	struct prog_cursor cursor;
 	/* mode tcp, content.c; beside what every request uses, as every stream sets and asks them */
 	struct chain pre;       // goes to the server before what the client's connection has
+	struct content_look {
+		char *p; // of the first bytes, in the stream's arena
+		uint32_t len, cap;
+	} look[2]; // of the client, of the server
 	struct call_slot *chan; // waits for more; NULL: none does
 	uint32_t chan_seq;
 	sl_tick inspect_exp; // until when rules may wait; TICK_NONE: not at all
+	uint32_t body_min;   // "wait-for-body": bytes that are enough; 0: all
 	struct http_field req_hdr[HTTP_MAX_HDR];
 	struct http_field res_hdr[HTTP_MAX_HDR];
 	struct st_svc svc; // with ST_F_SERVICE
@@ -131,7 +136,11 @@ struct st_leg {
 #define ST_F_SRV_CLOSE  0x10000u // a rule wants the server connection closed
 #define ST_F_SERVICE    0x20000u // answered by a service of a script: side->svc
 #define ST_F_CONTENT    0x40000u // "tcp-request content" rules are being evaluated
-#define ST_F_CONTENT_OK 0x80000u // mode tcp: they have been
+#define ST_F_CONTENT_OK 0x80000u // mode tcp: they have been, those of the phase
+#define ST_F_CONTENT_RES 0x100000u // those being evaluated are "tcp-response content"
+#define ST_F_MISSING    0x200000u // they wait for bytes, and start again then
+#define ST_F_BODY_WAIT  0x800000u // parked by "wait-for-body" until inspect_exp
+#define ST_F_RES_HELD   0x400000u // mode tcp: nothing passes to the client until they have been
 
 /* How far the use_backend rule fe->switches[next_switch] got. */
 enum switch_step { SWITCH_COND, SWITCH_COND_DONE, SWITCH_NAME_DONE, BALANCE_KEY };
@@ -221,6 +230,9 @@ enum rule_result { RULE_NEXT, RULE_PARKED, RULE_ENDED };
 /* Runs a program from its start; NULL: nothing to do. RULE_ENDED: the stream is on its way out. */
 enum rule_result rule_run(struct stream *s, const struct prog *p);
 
+/* An action that has parked the stream is through: goes on behind it. */
+void rule_resume(struct stream *s);
+
 /* "http-after-response" of backend and frontend on s->res, at once. 0, or -EPIPE: the stream has ended. */
 int rule_run_after(struct stream *s);
 
@@ -299,14 +311,26 @@ int svc_tcp_receive(struct stream *s, struct call_slot *slot, uint32_t max);
 int svc_tcp_send(struct stream *s, struct sl_str text, uint32_t *done);
 
 /* ---- content.c: a client's bytes, while rules of mode tcp look at them ---- */
-/* The rules begin: so does the inspect-delay. */
-void content_begin(struct stream *s);
+/*
+ * Evaluates the rules of a proxy on its client's bytes (res: its server's), from the start, or goes on where they
+ * waited. RULE_PARKED: they wait for a script or for bytes; to be called again.
+ */
+enum rule_result content_pass(struct stream *s, const struct proxy *px, bool res);
+/* Are rules being evaluated that may still wait for bytes? */
+bool content_partial(const struct stream *s);
+/* For fetches: how many bytes there are; the first n of them in one piece (NULL: no memory). */
+uint32_t content_size(const struct stream *s, bool res);
+const char *content_look(struct stream *s, bool res, uint32_t n);
 void content_run(struct stream *s); // the client has sent, or ended; or the date has come
 sl_tick content_date(const struct stream *s); // TICK_NONE: nobody waits
 int content_send(struct stream *s, struct conn *to); // what scripts left goes first; 0 or -Exxx
 void content_end(struct stream *s);
 int content_apply(struct stream *s, struct call_slot *slot);
 void content_asked(struct stream *s, struct call_slot *slot);
+
+/* ---- act_body.c: "wait-for-body" ---- */
+/* Bytes of a body have come, its end, or the date: goes on with the rules if that is enough. */
+void body_waited(struct stream *s);
 
 /* ---- body.c ---- */
 /* The client's message ends badly while it is being received. */

@@ -23,25 +23,22 @@ tcp_mode_open(struct lcore *lc, struct session *ses, struct conn *c)
 	s->log.first_wall_us = lc->wall_us;
 	counter_inc(&px_cnt(lc, ses->fe)->cum_req);
 	s->phase = ST_REQ_RULES_FE;
+	stream_touch_client(s);
 	s->wait_exp =
 		lc->now; // starts when the accept has returned, out of the first event or timer
 	wheel_arm(&lc->wheel, &s->timer, lc->now);
 	return s;
 }
 
-/* Its "tcp-request content" rules, once; false: they wait, or have ended the stream. */
+/* "tcp-request content" rules of a proxy, once; false: they wait, or have ended the stream. */
 static bool
-content_passed(struct stream *s)
+content_passed(struct stream *s, const struct proxy *px)
 {
 	if ((s->flags & ST_F_CONTENT_OK) != 0)
 		return true;
-	if ((s->flags & ST_F_CONTENT) == 0) {
-		s->flags |= ST_F_CONTENT;
-		content_begin(s);
-		if (rule_run(s, s->fe->tcp_req) != RULE_NEXT)
-			return false;
-	}
-	s->flags = (s->flags & ~ST_F_CONTENT) | ST_F_CONTENT_OK;
+	if (content_pass(s, px, false) != RULE_NEXT)
+		return false;
+	s->flags |= ST_F_CONTENT_OK;
 	return true;
 }
 
@@ -49,17 +46,23 @@ content_passed(struct stream *s)
 void
 tcp_mode_start(struct stream *s)
 {
-	if (unlikely(s->fe->tcp_req != NULL) && !content_passed(s))
+	if (s->phase == ST_REQ_RULES_FE) {
+		if (unlikely(s->fe->tcp_req != NULL) && !content_passed(s, s->fe))
+			return;
+		if ((s->flags & ST_F_SERVICE) == 0) {
+			if (backend_choose(s) != RULE_NEXT)
+				return;
+			s->phase = ST_REQ_RULES_BE;
+			s->step = SWITCH_COND;
+			if (s->be != s->fe)
+				s->flags &= ~ST_F_CONTENT_OK;
+		}
+	}
+	if (unlikely(s->be != s->fe && s->be->tcp_req != NULL) && !content_passed(s, s->be))
 		return;
 	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
 		svc_start(s);
 		return;
-	}
-	if (s->phase == ST_REQ_RULES_FE) {
-		if (backend_choose(s) != RULE_NEXT)
-			return;
-		s->phase = ST_REQ_RULES_BE;
-		s->step = SWITCH_COND;
 	}
 	if (txn_balance_key(s) == RULE_NEXT)
 		upstream_start(s);
@@ -105,16 +108,52 @@ move(struct stream *s, struct st_leg *from, struct st_leg *to, bool all)
 	}
 }
 
+/* "tcp-response content close": what the server has said goes to the client, and then both connections end. */
+static void
+close_server(struct stream *s)
+{
+	move(s, &s->back, &s->cli, true);
+	if (s->phase == ST_DEAD)
+		return;
+	txn_set_term(s, "--");
+	if (s->back.c != NULL)
+		conn_abort(s->lc, s->back.c);
+	s->back.c = NULL;
+	stream_end(s);
+}
+
+/* What the server says waits for "tcp-response content" rules; false: it goes on waiting, or all has ended. */
+static bool
+released(struct stream *s)
+{
+	if (likely((s->flags & ST_F_RES_HELD) == 0))
+		return true;
+	if ((s->flags & ST_F_PARKED) != 0 || content_pass(s, s->be, true) != RULE_NEXT)
+		return false;
+	s->flags &= ~ST_F_RES_HELD;
+	if ((s->flags & ST_F_SRV_CLOSE) == 0)
+		return true;
+	close_server(s);
+	return false;
+}
+
 void
 tcp_mode_run(struct stream *s)
 {
+	bool held;
+
 	if (s->phase != ST_TUNNEL)
 		return;
 	if (unlikely((s->flags & ST_F_SERVICE) != 0)) {
 		svc_run(s);
 		return;
 	}
+	held = !released(s);
+	if (s->phase == ST_DEAD)
+		return;
 	move(s, &s->cli, &s->back, false);
+	if (unlikely(held))
+		return;
 	move(s, &s->back, &s->cli, false);
 	if (s->cli.eof && s->back.eof) {
 		txn_set_term(s, "--");
@@ -144,8 +183,10 @@ closed(struct stream *s, struct st_leg *leg, bool client)
 	int err = conn_error(c);
 	bool was_open = s->phase == ST_TUNNEL;
 
-	if (was_open) // a reset takes back nothing that was said before it
+	if (was_open && (client || released(s))) // a reset takes back nothing that was said before it
 		move(s, leg, client ? &s->back : &s->cli, true);
+	if (s->phase == ST_DEAD)
+		return; // rules on the answer have ended it, and let go of both
 	conn_close(s->lc, c);
 	leg->c = NULL;
 	if (s->phase == ST_DEAD)
@@ -177,11 +218,13 @@ tcp_mode_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
 	if (s->cli.c == NULL)
 		s->cli.c = c;
 	stream_touch_client(s);
-	if (s->phase == ST_REQ_RULES_FE && (s->flags & ST_F_PARKED) == 0 &&
-		(events & CONN_EV_CLOSED) == 0)
-		tcp_mode_start(s);
-	if (unlikely(s->phase == ST_REQ_RULES_FE && (events & CONN_EV_CLOSED) == 0))
-		content_run(s);
+	if ((events & CONN_EV_CLOSED) == 0) {
+		if ((s->phase == ST_REQ_RULES_FE && (s->flags & ST_F_PARKED) == 0) ||
+			(s->phase == ST_REQ_RULES_BE && (s->flags & ST_F_MISSING) != 0))
+			tcp_mode_start(s);
+		if (unlikely((s->flags & ST_F_CONTENT) != 0))
+			content_run(s);
+	}
 	if (s->phase != ST_DEAD && (events & CONN_EV_CLOSED) != 0)
 		closed(s, &s->cli, true);
 	else if (s->phase != ST_DEAD)
@@ -201,6 +244,8 @@ on_server_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
 	if ((events & CONN_EV_CONNECTED) != 0 && s->phase == ST_CONNECT) {
 		s->log.connect_us = lc->now_us;
 		s->phase = ST_TUNNEL;
+		if (unlikely(s->be->tcp_res != NULL))
+			s->flags |= ST_F_RES_HELD;
 		if (unlikely((s->fe->options & PX_O_LOGASAP) != 0))
 			logrec_asap(s);
 		stream_touch_client(s);

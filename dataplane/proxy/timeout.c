@@ -67,6 +67,15 @@ wait_server(const struct stream *s)
 	return (s->flags & ST_F_REQ_DONE) != 0 || server_blocks(s) || s->phase == ST_DATA;
 }
 
+/* Rules wait for bytes: as in HAProxy the limits of whoever is to send them hold too. */
+static sl_tick
+side_date(const struct stream *s)
+{
+	if (s->phase == ST_TUNNEL)
+		return tick_first(s->cli_exp, s->srv_exp);
+	return stream_at_response(s) ? TICK_NONE : s->cli_exp;
+}
+
 static sl_tick
 next_date(const struct stream *s)
 {
@@ -76,6 +85,8 @@ next_date(const struct stream *s)
 		return (s->flags & ST_F_SERVICE) != 0 && svc_waits(s)
 			? tick_first(s->call_exp, s->cli_exp)
 			: tick_first(s->call_exp, content_date(s));
+	if (unlikely((s->flags & ST_F_MISSING) != 0))
+		return tick_first(s->side->inspect_exp, side_date(s));
 	switch (s->phase) {
 	case ST_REQ_HEAD:
 		return tick_is_set(s->req_exp) ? s->req_exp : s->cli_exp;
@@ -138,6 +149,18 @@ expired(struct stream *s)
 	if ((s->flags & ST_F_PARKED) != 0) {
 		s->call_exp = TICK_NONE;
 		call_deadline(s->lc, s);
+		return;
+	}
+	if (unlikely((s->flags & ST_F_MISSING) != 0) && s->phase != ST_TUNNEL) {
+		if (tick_is_expired(s->side->inspect_exp, s->lc->now))
+			txn_advance(s);
+		else
+			txn_fail(s, 408, "cR");
+		return;
+	}
+	if (unlikely((s->flags & ST_F_MISSING) != 0) &&
+		tick_is_expired(s->side->inspect_exp, s->lc->now)) {
+		txn_advance(s);
 		return;
 	}
 	switch (s->phase) {

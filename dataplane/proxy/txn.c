@@ -86,6 +86,10 @@ txn_advance(struct stream *s)
 	case ST_RES_RULES_FE:
 		txn_response_rules(s);
 		break;
+	case ST_TUNNEL: // rules on a server's bytes
+		if (s->fe->mode == PX_TCP)
+			tcp_mode_run(s);
+		break;
 	default:
 		break;
 	}
@@ -113,6 +117,10 @@ txn_client_event(struct lcore *lc, struct muxs *ms, void *user, uint32_t ev)
 		txn_client_abort(s);
 	else if ((ev & MUX_EV_HEAD) != 0)
 		txn_request_head(s);
+	else if (unlikely((s->flags & (ST_F_MISSING | ST_F_CONTENT_RES)) == ST_F_MISSING))
+		txn_advance(s);
+	else if (unlikely((s->flags & ST_F_BODY_WAIT) != 0) && !stream_at_response(s))
+		body_waited(s);
 	else if (is_flowing(s) || (s->flags & ST_F_SERVICE) != 0)
 		body_run(s);
 	else if ((ev & MUX_EV_ERROR) != 0)
@@ -137,6 +145,10 @@ server_event(struct stream *s, struct muxs *ms, uint32_t ev)
 		txn_response_head(s);
 	else if ((ev & MUX_EV_ERROR) != 0 && s->phase == ST_WAIT_RES)
 		txn_server_error(s);
+	else if (unlikely((s->flags & ST_F_MISSING) != 0))
+		txn_advance(s);
+	else if (unlikely((s->flags & ST_F_BODY_WAIT) != 0))
+		body_waited(s);
 	else if (is_flowing(s))
 		body_run(s);
 }

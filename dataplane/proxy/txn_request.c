@@ -27,6 +27,19 @@ keep_line(struct stream *s)
 	s->log.line = arena_str(&s->arena, sl_str_make(m->base + m->method.off, len));
 }
 
+/* Rules on content, and then those on requests. */
+static enum rule_result
+rules_of(struct stream *s, const struct proxy *px)
+{
+	if (unlikely(px->tcp_req != NULL)) {
+		enum rule_result rc = content_pass(s, px, false);
+
+		if (rc != RULE_NEXT)
+			return rc;
+	}
+	return rule_run(s, px->http_req);
+}
+
 void
 txn_request_head(struct stream *s)
 {
@@ -42,13 +55,7 @@ txn_request_head(struct stream *s)
 	s->phase = ST_REQ_RULES_FE;
 	if (unlikely(px_refuses(s)))
 		return;
-	if (unlikely(s->fe->tcp_req != NULL)) {
-		s->flags |= ST_F_CONTENT;
-		if (rule_run(s, s->fe->tcp_req) == RULE_NEXT)
-			txn_request_rules(s);
-		return;
-	}
-	switch (rule_run(s, s->fe->http_req)) {
+	switch (rules_of(s, s->fe)) {
 	case RULE_NEXT:
 		txn_request_rules(s);
 		break;
@@ -98,7 +105,7 @@ choose_backend(struct stream *s)
 		return rc;
 	s->phase = ST_REQ_RULES_BE;
 	s->step = SWITCH_COND;
-	return s->be != s->fe ? rule_run(s, s->be->http_req) : RULE_NEXT;
+	return s->be != s->fe ? rules_of(s, s->be) : RULE_NEXT;
 }
 
 /* What "balance hash" hashes; may wait, then it goes on behind the program. */
@@ -126,8 +133,7 @@ void
 txn_request_rules(struct stream *s)
 {
 	if (unlikely((s->flags & ST_F_CONTENT) != 0)) {
-		s->flags &= ~ST_F_CONTENT;
-		if (rule_run(s, s->fe->http_req) != RULE_NEXT)
+		if (rules_of(s, s->phase == ST_REQ_RULES_FE ? s->fe : s->be) != RULE_NEXT)
 			return;
 	}
 	if (s->phase == ST_REQ_RULES_FE && (s->flags & ST_F_SERVICE) == 0 &&

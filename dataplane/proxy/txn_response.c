@@ -150,9 +150,24 @@ send_response(struct stream *s)
 	body_run(s);
 }
 
+/* Rules of the backend: on content, and then on responses. */
+static enum rule_result
+backend_rules(struct stream *s)
+{
+	if (unlikely(s->be->tcp_res != NULL)) {
+		enum rule_result rc = content_pass(s, s->be, true);
+
+		if (rc != RULE_NEXT)
+			return rc;
+	}
+	return rule_run(s, s->be->http_res);
+}
+
 void
 txn_response_rules(struct stream *s)
 {
+	if (unlikely((s->flags & ST_F_CONTENT) != 0) && backend_rules(s) != RULE_NEXT)
+		return;
 	if (s->phase == ST_RES_RULES_BE) {
 		s->phase = ST_RES_RULES_FE;
 		if (s->fe != s->be && rule_run(s, s->fe->http_res) != RULE_NEXT)
@@ -181,7 +196,7 @@ txn_response_head(struct stream *s)
 	}
 	s->phase = ST_RES_RULES_BE;
 	s->vars.head[VAR_REQ] = NULL; // HAProxy's: gone when the response is processed
-	if (rule_run(s, s->be->http_res) == RULE_NEXT)
+	if (backend_rules(s) == RULE_NEXT)
 		txn_response_rules(s);
 }
 

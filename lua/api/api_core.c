@@ -76,7 +76,9 @@ check_facilities(lua_State *L, int idx)
 			points |= EVAL_BIT(EVAL_HTTP_AFTER);
 		else if (strcmp(f, "tcp-req") == 0)
 			points |= EVAL_BIT(EVAL_TCP_CONTENT);
-		else if (strcmp(f, "tcp-res") != 0) // no such rules yet
+		else if (strcmp(f, "tcp-res") == 0)
+			points |= EVAL_BIT(EVAL_TCP_RES);
+		else
 			luaL_error(L,
 				"Lua action environment '%s' is unknown. 'tcp-req', 'tcp-res',"
 				" 'http-req' or 'http-res' are expected.",
@@ -103,7 +105,8 @@ l_core_register_action(lua_State *L)
 
 /* Wherever there is a stream that can wait; log formats are evaluated when it is over. */
 #define POINTS_WAIT                                                                        \
-	(EVAL_BIT(EVAL_TCP_CONTENT) | EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_BE_SWITCH) | \
+	(EVAL_BIT(EVAL_TCP_CONTENT) | EVAL_BIT(EVAL_TCP_RES) | EVAL_BIT(EVAL_HTTP_REQ) | \
+		EVAL_BIT(EVAL_BE_SWITCH) | \
 		EVAL_BIT(EVAL_HTTP_RES))
 
 static int
