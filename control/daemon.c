@@ -171,6 +171,8 @@ on_log(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
 	struct daemon *d = r->d;
 	uint32_t n = log_collect(d->log, d->lc, d->nlc, reload_model, d);
 
+	if (d->model->pats != NULL)
+		n += pat_set_serve(d->model->pats, PAT_ASKS / 4);
 	t->repeat = n > 0 ? LOG_TICK : LOG_IDLE;
 	ev_timer_again(ev, t);
 	if (r->soft && is_drained(d)) {

@@ -94,15 +94,20 @@ show_files(struct cli_ctx *x)
 {
 	struct pat_file_info i;
 	struct pat_file *f;
+	const char *path;
+	uint32_t line;
 
 	cli_msg(x, "# id (file) description");
 	for (uint32_t k = 0; set_of(x) != NULL && (f = pat_set_at(set_of(x), k)) != NULL; k++) {
 		pat_file_info(f, &i);
 		if (i.map != is_map(x))
 			continue;
-		cli_printf(x,
-			"%d (%.*s) pattern loaded from file '%.*s'. curr_ver=%u next_ver=%u entry_cnt=%u\n",
-			i.id, SL_STR_ARG(i.path), SL_STR_ARG(i.path), i.ver, i.next_ver, i.entries);
+		cli_printf(x, "%d (%.*s) pattern loaded from file '%.*s'", i.id, SL_STR_ARG(i.path),
+			SL_STR_ARG(i.path));
+		for (uint32_t u = 0; pat_file_use(f, u, &path, &line); u++)
+			cli_printf(x, "%s by %s at file '%s' line %u", u == 0 ? " used" : ",",
+				i.map ? "map" : "acl", path, line);
+		cli_printf(x, ". curr_ver=%u next_ver=%u entry_cnt=%u\n", i.ver, i.next_ver, i.entries);
 	}
 }
 

@@ -13,6 +13,7 @@
  * "acl" lines of a name add to the ACL that an earlier rule uses, as in HAProxy.
  */
 #include "control/conf/conf_priv.h"
+#include "dataplane/expr/patset.h"
 
 static const char *
 absent(void *ctx sl_unused, char kind, struct sl_str name)
@@ -67,6 +68,7 @@ struct expr_comp
 conf_comp(struct conf *c, struct conf_px *px, struct arena *mem, enum eval_point point)
 {
 	c->diag = conf_diag(c);
+	pat_set_place(c->m->pats, c->pos.file, c->pos.line);
 	c->ext = (struct expr_extern){
 		.lookup = script_lookup, .nargs = script_action_nargs, .ctx = c->lua,
 		.file = rule_file, .page = rule_page, .pages = rule_pages, .file_ctx = c
@@ -281,6 +283,7 @@ rules_compile(struct conf *c, struct conf_px *px, const struct conf_rules *rules
 		list = list == rules ? also : NULL) {
 		for (const struct conf_rule *r = list->first; r != NULL; r = r->next) {
 			c->pos = r->pos;
+			pat_set_place(c->m->pats, r->pos.file, r->pos.line);
 			if (add_rule(c, &comp, b, r, ruleset) < 0)
 				return -EINVAL;
 		}

@@ -231,9 +231,9 @@ run_act(struct prog_cursor *c, struct prog_env *e, const struct prog_insn *in)
 }
 
 /*
- * Follows HAProxy, whose conditions have three values while bytes come: a match is one whatever comes, but no match
- * of a value that may change is neither yes nor no, under a "!" too. The first part that is not true decides its
- * alternative; a condition is open if no alternative is true, and one is open.
+ * Follows HAProxy, whose conditions have three values while bytes come: a match is one whatever comes,
+ * but no match of a value that may change is neither yes nor no, under a "!" too. The first part that is
+ * not true decides its alternative; a condition is open if no alternative is true, and one is open.
  */
 static void
 run_match(struct prog_cursor *c, const struct prog_insn *in, const struct sample *s)

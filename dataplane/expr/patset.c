@@ -115,6 +115,7 @@ file_free(struct pat_file *f)
 		free(v);
 	}
 	array_drop(&f->all);
+	free(f->use);
 	free(f->path);
 	free(f);
 }
@@ -133,6 +134,7 @@ pat_set_free(struct pat_set *s)
 	lives_free(s->retired);
 	lives_free(s->waiting);
 	pthread_mutex_destroy(&s->lock);
+	free(s->asks);
 	free(s);
 }
 
@@ -316,6 +318,43 @@ same_how(const struct pat_how *a, const struct pat_how *b)
 	return a->m == b->m && a->icase == b->icase && a->out == b->out && a->expand == b->expand;
 }
 
+void
+pat_set_place(struct pat_set *s, const char *path, uint32_t line)
+{
+	s->place = (struct pat_use){ .path = path, .line = line };
+}
+
+/* Once a line: it may be compiled several times. 0 or -ENOMEM. */
+static int
+note_use(struct pat_file *f)
+{
+	const struct pat_use *at = &f->set->place;
+	struct pat_use *p;
+
+	if (at->path == NULL || f->set->closed)
+		return 0;
+	for (uint32_t i = 0; i < f->nuse; i++) {
+		if (f->use[i].line == at->line && strcmp(f->use[i].path, at->path) == 0)
+			return 0;
+	}
+	p = realloc(f->use, (f->nuse + 1) * sizeof(*p));
+	if (p == NULL)
+		return -ENOMEM;
+	f->use = p;
+	p[f->nuse++] = *at;
+	return 0;
+}
+
+bool
+pat_file_use(const struct pat_file *f, uint32_t i, const char **path, uint32_t *line)
+{
+	if (i >= f->nuse)
+		return false;
+	*path = f->use[i].path;
+	*line = f->use[i].line;
+	return true;
+}
+
 int
 pat_file_view(struct pat_file *f, const struct pat_how *how, const struct pat_view **out,
 	struct sl_buf *why)
@@ -327,7 +366,8 @@ pat_file_view(struct pat_file *f, const struct pat_how *how, const struct pat_vi
 	pthread_mutex_lock(&f->set->lock);
 	for (v = f->views; v != NULL && !same_how(&v->how, how); v = v->next)
 		continue;
-	if (v == NULL) {
+	rc = note_use(f);
+	if (v == NULL && rc == 0) {
 		v = calloc(1, sizeof(*v));
 		rc = v == NULL ? -ENOMEM : 0;
 		if (rc == 0) {

@@ -57,6 +57,11 @@ int pat_file_open(
 	struct pat_set *s, struct sl_str path, bool map, struct pat_file **out, struct sl_buf *why);
 /* -1, or the number that the runtime API knows the file by. 0, or -EEXIST. */
 int pat_file_number(struct pat_file *f, int32_t id);
+/*
+ * The line that names files from now on: views that it asks for are told as its ("show map"). path NULL:
+ * none is. The path must live as long as the set.
+ */
+void pat_set_place(struct pat_set *s, const char *path, uint32_t line);
 /* How a file is to be matched. */
 struct pat_how {
 	enum pat_method m;
@@ -93,6 +98,16 @@ struct pat_edit {
 };
 /* All of them or none; -Exxx of the first that fails. */
 int pat_file_edit(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why);
+/*
+ * Rules that change files. Loader: the set has such rules; 0 or -ENOMEM. Worker: main makes that change
+ * soon; false: the queue is full (PAT_ASKS), or key and value are longer than PAT_ASK_TEXT. Main: makes up
+ * to max of those changes; how many it has taken.
+ */
+#define PAT_ASKS     1024u
+#define PAT_ASK_TEXT 1024u
+int pat_set_asks(struct pat_set *s);
+bool pat_file_ask(struct pat_file *f, enum pat_op op, struct sl_str key, struct sl_str value);
+uint32_t pat_set_serve(struct pat_set *s, uint32_t max);
 /* A new, empty version; commit: it is in force, older ones are gone. 0 or -EINVAL: no such version. */
 uint32_t pat_file_prepare(struct pat_file *f);
 int pat_file_commit(struct pat_file *f, uint32_t ver);
@@ -107,6 +122,8 @@ struct pat_file_info {
 /* By place, from 0; NULL behind the last. */
 struct pat_file *pat_set_at(struct pat_set *s, uint32_t i);
 void pat_file_info(const struct pat_file *f, struct pat_file_info *out);
+/* The lines that use it, in their order; false behind the last. */
+bool pat_file_use(const struct pat_file *f, uint32_t i, const char **path, uint32_t *line);
 /* each() is called under the lock. ver 0: those in force. */
 void pat_file_entries(const struct pat_file *f, uint32_t ver,
 	void (*each)(void *ctx, uint64_t id, struct sl_str key, struct sl_str value), void *ctx);

@@ -36,8 +36,15 @@ struct pat_view {
 	struct pat_live *fresh; // compiled, not published yet
 };
 
+struct pat_use {
+	const char *path;
+	uint32_t line;
+};
+
 struct pat_file {
 	struct pat_file *next;
+	struct pat_use *use;
+	uint32_t nuse;
 	struct pat_set *set;
 	char *path;
 	bool map;
@@ -47,10 +54,28 @@ struct pat_file {
 	struct pat_view *views, **last;
 };
 
+/* A change that a worker has asked for. seq: the place is free for who comes `seq`th, or filled (seq + 1). */
+struct pat_ask {
+	_Atomic uint32_t seq;
+	uint8_t op; // enum pat_op
+	uint16_t nkey, nvalue;
+	struct pat_file *file;
+	char text[PAT_ASK_TEXT]; // the key, the value
+};
+
+/* Bounded, without locks: several workers write, main reads. */
+struct pat_asks {
+	_Atomic uint32_t in;
+	uint32_t out; // main's
+	struct pat_ask ask[PAT_ASKS];
+};
+
 struct pat_set {
+	struct pat_asks *asks; // NULL: no rule changes files
 	pthread_mutex_t lock;
 	struct pat_file *files, **last;
 	bool closed;
+	struct pat_use place; // of the line being read; path NULL: none
 	uint64_t ids;
 	struct pat_live *retired, *waiting;
 	uint32_t nretired, nwaiting; // items in them

@@ -218,10 +218,8 @@ struct proxy {
 	struct httpchk httpchk;
 
 	/* Rule programs by evaluation point; NULL: no rule. */
-	const struct prog *tcp_req; // "tcp-request content"
-	uint32_t inspect_delay_ms;  // how long it may wait for bytes; 0: not at all
-	const struct prog *tcp_res; // "tcp-response content"
-	uint32_t inspect_res_ms;    // likewise
+	const struct prog *tcp_req, *tcp_res;      // "tcp-request content", "tcp-response content"
+	uint32_t inspect_delay_ms, inspect_res_ms; // how long they may wait for bytes; 0: not at all
 	const struct prog *http_req;
 	const struct prog *http_res;
 	const struct prog *http_after; // never suspends

@@ -9,8 +9,8 @@
 #include "dataplane/proxy/stream.h"
 
 #define POINTS                                                                     \
-	(EVAL_BIT(EVAL_TCP_CONTENT) | EVAL_BIT(EVAL_TCP_RES) | EVAL_BIT(EVAL_HTTP_REQ) | EVAL_BIT(EVAL_HTTP_RES) | \
-		EVAL_BIT(EVAL_HTTP_AFTER))
+	(EVAL_BIT(EVAL_TCP_CONTENT) | EVAL_BIT(EVAL_TCP_RES) | EVAL_BIT(EVAL_HTTP_REQ) | \
+		EVAL_BIT(EVAL_HTTP_RES) | EVAL_BIT(EVAL_HTTP_AFTER))
 
 /* "ifexists": of the variable before, and of the value that it would get. All of them must hold. */
 enum {

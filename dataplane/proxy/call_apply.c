@@ -6,6 +6,7 @@
  * Not here: when a slot comes and goes (call.c).
  */
 #include "dataplane/proxy/call.h"
+#include "dataplane/proxy/content.h"
 #include "dataplane/proxy/stream.h"
 
 #include "dataplane/base/hot.h"

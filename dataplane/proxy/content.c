@@ -7,10 +7,10 @@
  * Runs on: the worker that owns the stream. The bytes are those that a script has put in place of others
  * (side->pre), then those that the connection has received. A script works on a copy in its slot, at
  * most CALL_CHAN bytes; what it changed comes back with its next question, or with its end.
- * Follows: HAProxy 2.6: a condition on bytes that may still come is neither true nor false; then the rules wait
- * and start again from the first one with each arrival, until the inspect-delay has passed, the peer has ended its
- * direction, or a buffer's worth is there. A script may wait for more until the inspect-delay has passed since the rules
- * began, or the client has ended its direction; without a delay it never waits.
+ * Follows: HAProxy 2.6: a condition on bytes that may still come is neither true nor false; then the rules
+ * wait and start again from the first one with each arrival, until the inspect-delay has passed, the peer
+ * has ended its direction, or a buffer's worth is there. A script may wait for more until the inspect-delay
+ * has passed since the rules began, or the client has ended its direction; without a delay it never waits.
  * Not here: mode http, where scripts must not touch a channel.
  */
 #include "dataplane/proxy/call.h"

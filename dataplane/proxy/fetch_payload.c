@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Fetch methods on what a connection has received and nobody has taken yet: lengths, bytes, the first words of
- * a TLS client; and wait_end.
+ * Fetch methods on what a connection has received and nobody has taken yet: lengths, bytes, the first words
+ * of a TLS client; and wait_end.
  *
  * Runs on: the worker; scripts ask it. Mode tcp: until "tcp-request content" rules and use_backend rules are
  * through, and for the server's bytes while "tcp-response content" rules are.
  * Follows: HAProxy's manual 7.3.5, and which values may still change: then rules wait (content.c).
  * RFC 8446 4.1.2, RFC 6066 3: a ClientHello is looked at once it is whole, in one record.
  */
+#include "dataplane/proxy/content.h"
 #include "dataplane/proxy/fetch_priv.h"
-#include "dataplane/proxy/stream.h"
 
 #include "dataplane/base/hot.h"
 
@@ -119,7 +119,7 @@ check_payload_lv(const struct arg *args)
 	if (check_payload(args) != NULL || args[1].i == 0 || args[1].i > 4)
 		return "expects an offset from 0 to 65535 and the length of a length field, from 1 to 4";
 	if (value_at(args) < 0)
-		return "expects as third argument an offset, or one from the end of the length field: '+8', '-2'";
+		return "expects as third argument an offset, or one from the length field's end: '+8', '-2'";
 	return NULL;
 }
 

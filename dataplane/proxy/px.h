@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/lcore/capture.h"
+#include "dataplane/proxy/content.h"
 #include "dataplane/proxy/stream.h"
 #include "dataplane/proxy/survey.h"
 

@@ -230,8 +230,7 @@ enum rule_result { RULE_NEXT, RULE_PARKED, RULE_ENDED };
 /* Runs a program from its start; NULL: nothing to do. RULE_ENDED: the stream is on its way out. */
 enum rule_result rule_run(struct stream *s, const struct prog *p);
 
-/* An action that has parked the stream is through: goes on behind it. */
-void rule_resume(struct stream *s);
+void rule_resume(struct stream *s); // an action that had parked it is through: goes on behind it
 
 /* "http-after-response" of backend and frontend on s->res, at once. 0, or -EPIPE: the stream has ended. */
 int rule_run_after(struct stream *s);
@@ -309,28 +308,6 @@ void svc_done(struct stream *s, struct call_slot *slot, enum call_end end);
 int svc_tcp_receive(struct stream *s, struct call_slot *slot, uint32_t max);
 /* From text + *done on. 0: all; 1: no room now; -EAGAIN: no memory now; -EPIPE. */
 int svc_tcp_send(struct stream *s, struct sl_str text, uint32_t *done);
-
-/* ---- content.c: a client's bytes, while rules of mode tcp look at them ---- */
-/*
- * Evaluates the rules of a proxy on its client's bytes (res: its server's), from the start, or goes on where they
- * waited. RULE_PARKED: they wait for a script or for bytes; to be called again.
- */
-enum rule_result content_pass(struct stream *s, const struct proxy *px, bool res);
-/* Are rules being evaluated that may still wait for bytes? */
-bool content_partial(const struct stream *s);
-/* For fetches: how many bytes there are; the first n of them in one piece (NULL: no memory). */
-uint32_t content_size(const struct stream *s, bool res);
-const char *content_look(struct stream *s, bool res, uint32_t n);
-void content_run(struct stream *s); // the client has sent, or ended; or the date has come
-sl_tick content_date(const struct stream *s); // TICK_NONE: nobody waits
-int content_send(struct stream *s, struct conn *to); // what scripts left goes first; 0 or -Exxx
-void content_end(struct stream *s);
-int content_apply(struct stream *s, struct call_slot *slot);
-void content_asked(struct stream *s, struct call_slot *slot);
-
-/* ---- act_body.c: "wait-for-body" ---- */
-/* Bytes of a body have come, its end, or the date: goes on with the rules if that is enough. */
-void body_waited(struct stream *s);
 
 /* ---- body.c ---- */
 /* The client's message ends badly while it is being received. */

@@ -108,7 +108,7 @@ move(struct stream *s, struct st_leg *from, struct st_leg *to, bool all)
 	}
 }
 
-/* "tcp-response content close": what the server has said goes to the client, and then both connections end. */
+/* "tcp-response content close": what the server has said goes to the client, and then both end. */
 static void
 close_server(struct stream *s)
 {
@@ -122,7 +122,7 @@ close_server(struct stream *s)
 	stream_end(s);
 }
 
-/* What the server says waits for "tcp-response content" rules; false: it goes on waiting, or all has ended. */
+/* What the server says waits for "tcp-response content" rules; false: it goes on waiting, or has ended. */
 static bool
 released(struct stream *s)
 {

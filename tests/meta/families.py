@@ -32,11 +32,11 @@ FAMILIES = {
     "lua": {"test_lua": "lua-load", "test_same": "lua"},
     "option": {"test_http_answers": "option forwardfor"},
     "reload": {"test_nothing_lost": "reload"},
-    "request": {"test_http_answers": "http-request redirect location"},
+    "request": {"test_http_answers": "http-request redirect location", "test_content": "wait-for-body"},
     "response": {"test_http_answers": "http-response set-header"},
     "signal": {"test_soft_stop": "SIGUSR1"},
     "socket": {"test_host_transfer": "bind 127.0.0.1"},
-    "tcp": {"test_transfer_tcp": "mode tcp", "test_http_answers": "mode tcp"},
+    "tcp": {"test_transfer_tcp": "mode tcp", "test_content": "tcp-response content", "test_http_answers": "mode tcp"},
     "timeout": {"test_http_answers": "timeout http-request 1s"},
 }
 

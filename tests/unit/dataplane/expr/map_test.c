@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Maps and lists of files: which entry is found, and what changes at run time are seen. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "dataplane/expr/patset.h"
@@ -275,6 +277,129 @@ changes_refused(void **state sl_unused)
 	env_close(&e);
 }
 
+/* What rules ask for: in order, bounded; one that cannot be made takes no other with it. */
+static void
+changes_asked(void **state sl_unused)
+{
+	char name[] = "/tmp/map_test.XXXXXX";
+	static char big[PAT_ASK_TEXT + 1];
+	struct env e;
+
+	env_open(&e);
+	write_file(name, lines);
+	assert_string_equal(value(&e, "str(/ab),map(%s)", name), "AB");
+	struct pat_file *f = pat_set_find(e.comp.pats, sl_str_c(name), true);
+	assert_false(pat_file_ask(f, PAT_PUT, SL_STR("/n"), SL_STR("new"))); // no rule does so
+	assert_int_equal(pat_set_serve(e.comp.pats, 10), 0);
+	assert_int_equal(pat_set_asks(e.comp.pats), 0);
+
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/ab"), SL_STR("changed")));
+	assert_true(pat_file_ask(f, PAT_DEL, SL_STR("/nothing"), SL_STR("")));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/n"), SL_STR("new")));
+	assert_true(pat_file_ask(f, PAT_DEL, SL_STR("/a"), SL_STR("")));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/n"), SL_STR("newer")));
+	assert_string_equal(value(&e, "str(/ab),map(%s)", name), "AB");
+	assert_int_equal(pat_set_serve(e.comp.pats, 10), 5);
+	assert_string_equal(value(&e, "str(/ab),map(%s)", name), "changed");
+	assert_string_equal(value(&e, "str(/a),map(%s)", name), "-");
+	assert_string_equal(value(&e, "str(/n),map(%s)", name), "newer");
+
+	memset(big, 'x', sizeof(big));
+	assert_false(pat_file_ask(f, PAT_PUT, SL_STR("k"), sl_str_make(big, PAT_ASK_TEXT)));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("k"), sl_str_make(big, PAT_ASK_TEXT - 1)));
+	for (uint32_t i = 1; i < PAT_ASKS; i++)
+		assert_true(pat_file_ask(f, PAT_PUT, SL_STR("last"), SL_STR("8")));
+	assert_false(pat_file_ask(f, PAT_PUT, SL_STR("last"), SL_STR("9")));
+	assert_int_equal(pat_set_serve(e.comp.pats, 100), 100);
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("last"), SL_STR("9")));
+	assert_int_equal(pat_set_serve(e.comp.pats, 2 * PAT_ASKS), PAT_ASKS - 99);
+	assert_string_equal(value(&e, "str(last),map(%s)", name), "9");
+	unlink(name);
+	env_close(&e);
+}
+
+/* Several threads ask while another serves: each change is made once, in each asker's order. */
+#define ASKERS 3
+#define EACH   2000
+
+static void *
+ask_all(void *p)
+{
+	struct pat_file *f = p;
+	static _Atomic uint32_t ids;
+	char key[16], text[16];
+	uint32_t id = atomic_fetch_add(&ids, 1) % ASKERS;
+
+	snprintf(key, sizeof(key), "k%u", id);
+	for (uint32_t i = 1; i <= EACH; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		while (!pat_file_ask(f, PAT_PUT, sl_str_c(key), sl_str_c(text)))
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void
+changes_of_threads(void **state sl_unused)
+{
+	char name[] = "/tmp/map_test.XXXXXX";
+	pthread_t t[ASKERS];
+	struct env e;
+	uint32_t n = 0;
+
+	env_open(&e);
+	write_file(name, "a b\n");
+	assert_string_equal(value(&e, "str(a),map(%s)", name), "b");
+	struct pat_file *f = pat_set_find(e.comp.pats, sl_str_c(name), true);
+	assert_int_equal(pat_set_asks(e.comp.pats), 0);
+	for (int i = 0; i < ASKERS; i++)
+		assert_int_equal(pthread_create(&t[i], NULL, ask_all, f), 0);
+	while (n < ASKERS * EACH) {
+		uint32_t done = pat_set_serve(e.comp.pats, PAT_ASKS);
+
+		n += done;
+		if (pat_set_retire(e.comp.pats))
+			pat_set_release(e.comp.pats);
+		if (done == 0)
+			sched_yield();
+	}
+	for (int i = 0; i < ASKERS; i++)
+		pthread_join(t[i], NULL);
+	assert_int_equal(n, ASKERS * EACH);
+	assert_string_equal(value(&e, "str(k0),map(%s)", name), "2000");
+	assert_string_equal(value(&e, "str(k1),map(%s)", name), "2000");
+	assert_string_equal(value(&e, "str(k2),map(%s)", name), "2000");
+	unlink(name);
+	env_close(&e);
+}
+
+/* The lines that use a file, each once. */
+static void
+uses(void **state sl_unused)
+{
+	char name[] = "/tmp/map_test.XXXXXX";
+	const char *path;
+	struct env e;
+	uint32_t line;
+
+	env_open(&e);
+	write_file(name, lines);
+	pat_set_place(e.comp.pats, "x.cfg", 7);
+	(void)value(&e, "str(/ab),map(%s)", name);
+	(void)value(&e, "str(/ab),map_beg(%s)", name);
+	pat_set_place(e.comp.pats, "x.cfg", 9);
+	(void)value(&e, "str(/ab),map(%s)", name);
+	struct pat_file *f = pat_set_find(e.comp.pats, sl_str_c(name), true);
+	assert_true(pat_file_use(f, 0, &path, &line));
+	assert_string_equal(path, "x.cfg");
+	assert_int_equal(line, 7);
+	assert_true(pat_file_use(f, 1, &path, &line));
+	assert_int_equal(line, 9);
+	assert_false(pat_file_use(f, 2, &path, &line));
+	unlink(name);
+	env_close(&e);
+}
+
 int
 main(void)
 {
@@ -284,6 +409,9 @@ main(void)
 		cmocka_unit_test(longest_prefix),
 		cmocka_unit_test(changes_are_seen),
 		cmocka_unit_test(changes_refused),
+		cmocka_unit_test(changes_asked),
+		cmocka_unit_test(changes_of_threads),
+		cmocka_unit_test(uses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Changes of maps and ACL files that rules ask for ("http-request set-map" and the like): from workers to main.
+ *
+ * Runs on: workers, which put a change into a bounded queue without a lock, and main, which makes it as the runtime
+ * API would. What a worker reads is immutable, so a change is in force for all workers at once, and a moment later
+ * than in HAProxy, where the rule itself makes it. Each place of the queue has a number that says whose turn it is:
+ * a place's writer has taken it by compare-and-swap, and its reader waits for the number behind.
+ */
+#include <stdlib.h>
+
+#include "dataplane/expr/patset_priv.h"
+
+int
+pat_set_asks(struct pat_set *s)
+{
+	if (s->asks != NULL)
+		return 0;
+	s->asks = calloc(1, sizeof(*s->asks));
+	if (s->asks == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < PAT_ASKS; i++)
+		atomic_init(&s->asks->ask[i].seq, i);
+	return 0;
+}
+
+bool
+pat_file_ask(struct pat_file *f, enum pat_op op, struct sl_str key, struct sl_str value)
+{
+	struct pat_asks *q = f->set->asks;
+	struct pat_ask *a;
+	uint32_t at;
+
+	if (q == NULL || key.len > PAT_ASK_TEXT || value.len > PAT_ASK_TEXT - key.len)
+		return false;
+	at = atomic_load_explicit(&q->in, memory_order_relaxed);
+	for (;;) {
+		uint32_t seq;
+
+		a = &q->ask[at % PAT_ASKS];
+		seq = atomic_load_explicit(&a->seq, memory_order_acquire);
+		if (seq == at) {
+			if (atomic_compare_exchange_weak_explicit(&q->in, &at, at + 1,
+				    memory_order_relaxed, memory_order_relaxed))
+				break;
+		} else if ((int32_t)(seq - at) < 0) {
+			return false; // main has not come round yet
+		} else {
+			at = atomic_load_explicit(&q->in, memory_order_relaxed);
+		}
+	}
+	a->op = (uint8_t)op;
+	a->file = f;
+	a->nkey = (uint16_t)key.len;
+	a->nvalue = (uint16_t)value.len;
+	if (key.len > 0)
+		memcpy(a->text, key.p, key.len);
+	if (value.len > 0)
+		memcpy(a->text + key.len, value.p, value.len);
+	atomic_store_explicit(&a->seq, at + 1, memory_order_release);
+	return true;
+}
+
+static struct pat_edit
+edit_of(const struct pat_ask *a)
+{
+	return (struct pat_edit){ .op = (enum pat_op)a->op,
+		.key = sl_str_make(a->text, a->nkey),
+		.value = sl_str_make(a->text + a->nkey, a->nvalue) };
+}
+
+/* The place of the i-th change behind those taken; NULL: there is none yet. */
+static struct pat_ask *
+peek(struct pat_asks *q, uint32_t i)
+{
+	struct pat_ask *a = &q->ask[(q->out + i) % PAT_ASKS];
+
+	return atomic_load_explicit(&a->seq, memory_order_acquire) == q->out + i + 1 ? a : NULL;
+}
+
+#define TOGETHER 64u // changes of a file that are made at once: each costs a walk over the file
+
+/* Changes of one file in a row, as many as there are. -EAGAIN: later. */
+static int
+make(struct pat_file *f, const struct pat_edit *e, uint32_t n)
+{
+	char text[200];
+	struct sl_buf why;
+	int rc;
+
+	sl_buf_init(&why, text, sizeof(text));
+	rc = pat_file_edit(f, e, n, &why);
+	if (rc == 0 || rc == -EAGAIN)
+		return rc;
+	// one of them cannot be made (no such key, no such pattern): the others are
+	for (uint32_t i = 0; i < n && n > 1; i++) {
+		sl_buf_init(&why, text, sizeof(text));
+		(void)pat_file_edit(f, &e[i], 1, &why);
+	}
+	return 0;
+}
+
+uint32_t
+pat_set_serve(struct pat_set *s, uint32_t max)
+{
+	struct pat_asks *q = s->asks;
+	struct pat_edit e[TOGETHER];
+	uint32_t done = 0;
+
+	while (q != NULL && done < max) {
+		struct pat_ask *a = peek(q, 0);
+		struct pat_file *f = a != NULL ? a->file : NULL;
+		uint32_t n = 0;
+
+		while (n < TOGETHER && done + n < max && a != NULL && a->file == f) {
+			e[n++] = edit_of(a);
+			a = peek(q, n);
+		}
+		if (n == 0 || make(f, e, n) == -EAGAIN)
+			break; // those wait in their places until lists have had their grace
+		for (uint32_t i = 0; i < n; i++, q->out++)
+			atomic_store_explicit(&q->ask[q->out % PAT_ASKS].seq, q->out + PAT_ASKS,
+				memory_order_release);
+		done += n;
+	}
+	return done;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rules that look at bytes, or wait for them; private to dataplane/proxy. Workers only. */
+#pragma once
+
+#include "dataplane/proxy/stream.h"
+
+/* ---- content.c: a client's bytes, while rules of mode tcp look at them ---- */
+/*
+ * Evaluates the rules of a proxy on its client's bytes (res: its server's), from the start, or goes on
+ * where they waited. RULE_PARKED: they wait for a script or for bytes; to be called again.
+ */
+enum rule_result content_pass(struct stream *s, const struct proxy *px, bool res);
+/* Are rules being evaluated that may still wait for bytes? */
+bool content_partial(const struct stream *s);
+/* For fetches: how many bytes there are; the first n of them in one piece (NULL: no memory). */
+uint32_t content_size(const struct stream *s, bool res);
+const char *content_look(struct stream *s, bool res, uint32_t n);
+void content_run(struct stream *s); // the client has sent, or ended; or the date has come
+sl_tick content_date(const struct stream *s); // TICK_NONE: nobody waits
+int content_send(struct stream *s, struct conn *to); // what scripts left goes first; 0 or -Exxx
+void content_end(struct stream *s);
+int content_apply(struct stream *s, struct call_slot *slot);
+void content_asked(struct stream *s, struct call_slot *slot);
+
+/* ---- act_body.c: "wait-for-body" ---- */
+/* Bytes of a body have come, its end, or the date: goes on with the rules if that is enough. */
+void body_waited(struct stream *s);
