@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Changes of maps and ACL files that rules ask for ("http-request set-map" and the like): from workers to main.
+ * Changes of maps and ACL files that rules ask for ("http-request set-map" and the like): from workers
+ * to main.
  *
- * Runs on: workers, which put a change into a bounded queue without a lock, and main, which makes it as the runtime
- * API would. What a worker reads is immutable, so a change is in force for all workers at once, and a moment later
- * than in HAProxy, where the rule itself makes it. Each place of the queue has a number that says whose turn it is:
- * a place's writer has taken it by compare-and-swap, and its reader waits for the number behind.
+ * Runs on: workers, which put a change into a bounded queue without a lock, and main, which makes it as
+ * the runtime API would. What a worker reads is immutable, so a change is in force for all workers at
+ * once, and a moment later than in HAProxy, where the rule itself makes it. Each place of the queue has
+ * a number that says whose turn it is: a place's writer has taken it by compare-and-swap, and its reader
+ * waits for the number behind.
  */
 #include <stdlib.h>
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * Actions that change files of patterns: set-map(file) <key> <value>, del-map(file) <key>, add-acl(file) <key>,
- * del-acl(file) <key>.
+ * Actions that change files of patterns: set-map(file) <key> <value>, del-map(file) <key>, add-acl(file)
+ * <key>, del-acl(file) <key>.
  *
- * Parsing runs on control threads, running on the worker, which asks main for the change (patset.h). Follows:
- * HAProxy: set-map sets what is there and adds what is not, add-acl adds nothing twice, and only files that the
- * configuration reads anyway can be changed. There a change is in force for the next rule; here a moment later, for
- * all workers at once.
+ * Parsing runs on control threads, running on the worker, which asks main for the change (patset.h).
+ * Follows: HAProxy: set-map sets what is there and adds what is not, add-acl adds nothing twice, and
+ * only files that the configuration reads anyway can be changed. There a change is in force for the next
+ * rule; here a moment later, for all workers at once.
  */
 #include "dataplane/expr/patset.h"
 #include "dataplane/proxy/stream.h"
@@ -74,4 +74,5 @@ SL_ACTIONS({ "set-map", POINTS, parse_change, run_change,
 		   "(<file>) <key> <value>: set a key of a map, or add it", SET_MAP },
 	{ "del-map", POINTS, parse_change, run_change, "(<file>) <key>: delete a key of a map", DEL_MAP },
 	{ "add-acl", POINTS, parse_change, run_change, "(<file>) <key>: add a pattern to a file", ADD_ACL },
-	{ "del-acl", POINTS, parse_change, run_change, "(<file>) <key>: delete a pattern of a file", DEL_ACL }, );
+	{ "del-acl", POINTS, parse_change, run_change, "(<file>) <key>: delete a pattern of a file",
+		DEL_ACL }, );
