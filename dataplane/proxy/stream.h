@@ -97,8 +97,8 @@ struct st_side {
 	struct prog_cursor cursor;
 	/* mode tcp, content.c; beside what every request uses, as every stream sets and asks them */
 	struct chain pre;       // goes to the server before what the client's connection has
-	struct content_look {
-		char *p; // of the first bytes, in the stream's arena
+	struct content_look { // the first bytes, in the stream's arena
+		char *p;
 		uint32_t len, cap;
 	} look[2]; // of the client, of the server
 	struct call_slot *chan; // waits for more; NULL: none does
@@ -186,10 +186,7 @@ struct stream {
 
 /* ---- stream.c ---- */
 struct stream *stream_new(struct lcore *lc, struct session *ses);
-/*
- * Lets go of everything: connections, tokens, calls, counters; writes the log. The stream is
- * ST_DEAD and freed when the outermost handler leaves it.
- */
+/* Lets go of all: connections, tokens, calls, counters; writes the log. Freed by the last leave. */
 void stream_end(struct stream *s);
 /* Around everything that comes in from below: keeps the stream's memory until leave. */
 static inline void

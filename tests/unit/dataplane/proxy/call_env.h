@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "dataplane/proxy/call.h"
+#include "dataplane/proxy/content.h"
 #include "dataplane/proxy/stream.h"
 
 #define NSLOTS   4u

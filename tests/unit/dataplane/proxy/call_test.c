@@ -338,7 +338,7 @@ test_snapshot(void **state sl_unused)
 static void
 set_vars(struct stream *s, int n, const struct sample *v)
 {
-	char name[8];
+	char name[16];
 
 	for (int i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "v%d", i);

@@ -16,7 +16,7 @@ run_rows(const struct row *rows, size_t n, bool res)
 	static char text[65536];
 	struct sl_buf out;
 	struct bridge *b;
-	char name[16], got[BR_TEXT];
+	char name[24], got[BR_TEXT];
 	uint32_t bad = 0;
 
 	sl_buf_init(&out, text, sizeof(text));
@@ -343,7 +343,7 @@ test_every_fetch(void **state sl_unused)
 		const struct fetch_row *row = r->rows[i];
 		if (row->match != NULL || row->where == WHERE_OWNER || is_volatile(row->name))
 			continue;
-		char name[16];
+		char name[24];
 		snprintf(name, sizeof(name), "f%u", i);
 		struct call_slot *s = br_call(b, 'f', name, true);
 		br_result(s, lua_text, sizeof(lua_text));
