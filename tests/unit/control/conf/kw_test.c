@@ -128,6 +128,7 @@ static const struct kw_case cases[] = {
 	ROW("global", "tune.lua.task-timeout", "1m", "", "expects <time>"),
 	ROW("global", "tune.lua.service-timeout", "1m", "", "expects <time>"),
 	ROW("global", "tune.lua.stuck-timeout", "20s", "", "expects <time>"),
+	ROW("global", "tune.lua.load-timeout", "20s", "", "expects <time>"),
 	ROW("global", "tune.lua.runaway-share", "20", "0", RANGE),
 	ROW("global", "tune.cli.cpu-share", "5", "101", RANGE),
 	ROW("global", "tune.lua.deadline", "100ms", "1 2", SURPLUS),
