@@ -55,7 +55,7 @@ def counters(net):
     return out
 
 
-def start(net, pmd="af_xdp", extra="", more=""):
+def start(net, pmd="af_xdp", extra="", more="", client="4s"):
     random_file(net.file("big"), 300 << 10)
     net.nginx([("b1", 8001)])
     _, out = sh(["cat", "/sys/class/net/c0/address"], ns=net.c)
@@ -63,7 +63,7 @@ def start(net, pmd="af_xdp", extra="", more=""):
                                      for a in ("10.61.1.66", "fd61:1::66")]
     head = net.sluice_head(pmd, extra=extra).replace(
         "port lan\n", "port lan\n    %s\n" % "\n    ".join(lines))
-    return net.sluice(head + CONF + more)
+    return net.sluice(head + CONF.replace("client 4s", "client " + client) + more)
 
 
 def attack(net, kind, seconds, rate=0):
