@@ -121,7 +121,7 @@ def dumpcap(net):
     cap = net.start(["sh", "-c", "umask 0; exec dpdk-dumpcap --file-prefix=%s -i 0 -w %s -c 30" % (net.prefix, pcap)],
                     ns=net.d, log=net.file("dumpcap.log"))
     wait_for("the capture", lambda: (net.curl("http://%s/" % VIP4, ok=False), not cap.alive())[1], 30)
-    check(os.path.exists(pcap), "no capture: " + cap.log())
+    check(os.path.exists(pcap), "no capture: %s\nand here: %s" % (cap.log(), open(net.file("sluice.log")).read()[-2000:]))
     with open(pcap, "rb") as f:
         data = f.read()
     check(data[:4] == b"\x0a\x0d\x0d\x0a" and b"HTTP/1.1 200" in data or b"GET / HTTP/1.1" in data,
