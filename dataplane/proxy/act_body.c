@@ -10,8 +10,6 @@
  */
 #include "dataplane/proxy/px.h"
 
-#define BODY_FULL HTTP_MAX_HEAD // as content.c
-
 struct body_wait {
 	uint32_t time_ms, min;
 };
@@ -87,10 +85,9 @@ static bool
 is_enough(const struct stream *s, uint32_t min)
 {
 	const struct muxs *ms = stream_at_response(s) ? s->ss : s->cs;
-	bool whole = true;
-	uint32_t n = ms != NULL ? muxs_rx_peek(ms, &whole) : 0;
+	bool whole;
 
-	return whole || (min > 0 && n >= min) || n >= BODY_FULL || muxs_rx_ready(ms) >= BODY_FULL;
+	return content_whole(ms) || (min > 0 && muxs_rx_peek(ms, &whole) >= min);
 }
 
 /* 0, or -Exxx: the client is gone. */

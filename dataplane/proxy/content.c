@@ -18,9 +18,6 @@
 
 #include "dataplane/base/hot.h"
 
-/* What HAProxy's buffer holds: rules do not wait for more. */
-#define CONTENT_FULL HTTP_MAX_HEAD
-
 static const struct conn *
 conn_of(const struct stream *s, bool res)
 {
@@ -43,9 +40,8 @@ is_over(const struct stream *s, bool res)
 	return c == NULL || conn_rx_eof(c);
 }
 
-/* The same of a message: can more of it come, and be kept? */
-static bool
-is_whole(const struct muxs *ms)
+bool
+content_whole(const struct muxs *ms)
 {
 	bool whole = true;
 
@@ -74,7 +70,7 @@ content_partial(const struct stream *s)
 	if ((s->flags & ST_F_CONTENT) == 0 || !in_time(s))
 		return false;
 	if (s->fe->mode == PX_HTTP)
-		return !is_whole(res ? s->ss : s->cs);
+		return !content_whole(res ? s->ss : s->cs);
 	return !is_over(s, res) && content_size(s, res) < CONTENT_FULL;
 }
 

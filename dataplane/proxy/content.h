@@ -4,6 +4,9 @@
 
 #include "dataplane/proxy/stream.h"
 
+/* What HAProxy's buffer holds: rules do not wait for more. */
+#define CONTENT_FULL HTTP_MAX_HEAD
+
 /* ---- content.c: a client's bytes, while rules of mode tcp look at them ---- */
 /*
  * Evaluates the rules of a proxy on its client's bytes (res: its server's), from the start, or goes on
@@ -15,6 +18,8 @@ bool content_partial(const struct stream *s);
 /* For fetches: how many bytes there are; the first n of them in one piece (NULL: no memory). */
 uint32_t content_size(const struct stream *s, bool res);
 const char *content_look(struct stream *s, bool res, uint32_t n);
+/* Of a message (NULL: gone): is all of it there, or as much as is kept for rules? */
+bool content_whole(const struct muxs *ms);
 void content_run(struct stream *s); // the client has sent, or ended; or the date has come
 sl_tick content_date(const struct stream *s); // TICK_NONE: nobody waits
 int content_send(struct stream *s, struct conn *to); // what scripts left goes first; 0 or -Exxx

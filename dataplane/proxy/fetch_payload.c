@@ -13,8 +13,6 @@
 
 #include "dataplane/base/hot.h"
 
-#define BYTES_MAX HTTP_MAX_HEAD // more is never there (content.c)
-
 static bool
 later(struct sample *out)
 {
@@ -39,7 +37,7 @@ give_bytes(const struct txn_view *v, uintptr_t dir, uint64_t off, uint64_t n, st
 {
 	const char *p;
 
-	if (off + n > BYTES_MAX)
+	if (off + n > CONTENT_FULL)
 		return false; // it will never be there
 	if (off + n > content_size(v->stream, dir == DIR_RES))
 		return later(out);
@@ -61,7 +59,7 @@ fetch_payload(const struct txn_view *v, const struct arg *args, struct sample *o
 
 	if (v->stream == NULL)
 		return false;
-	size = sl_min(content_size(v->stream, dir == DIR_RES), (uint32_t)BYTES_MAX);
+	size = sl_min(content_size(v->stream, dir == DIR_RES), (uint32_t)CONTENT_FULL);
 	out->changes = n == 0;
 	if (n == 0 && off > size)
 		return later(out);
@@ -108,7 +106,7 @@ fetch_payload_lv(const struct txn_view *v, const struct arg *args, struct sample
 		return false;
 	for (uint32_t i = 0; i < out->s.len; i++)
 		n = n << 8 | (unsigned char)out->s.p[i];
-	if (n == 0 || n > BYTES_MAX)
+	if (n == 0 || n > CONTENT_FULL)
 		return false;
 	return give_bytes(v, dir, (uint64_t)value_at(args), n, out);
 }
@@ -169,7 +167,7 @@ static int
 handshake(const struct txn_view *v, uintptr_t dir, uint32_t *type, struct reader *body)
 {
 	bool res = dir == DIR_RES;
-	uint32_t size = sl_min(content_size(v->stream, res), (uint32_t)BYTES_MAX), record, n;
+	uint32_t size = sl_min(content_size(v->stream, res), (uint32_t)CONTENT_FULL), record, n;
 	const char *p = content_look(v->stream, res, size);
 	struct reader r = { .p = (const unsigned char *)p, .left = size };
 
@@ -188,7 +186,7 @@ handshake(const struct txn_view *v, uintptr_t dir, uint32_t *type, struct reader
 	if (record < 4 || record - 4 < n) // in several records: as HAProxy, not looked at
 		return 0;
 	if (r.left < n)
-		return size < BYTES_MAX ? -1 : 0;
+		return size < CONTENT_FULL ? -1 : 0;
 	*body = part(&r, n);
 	return 1;
 }
