@@ -11,16 +11,16 @@
 
 #include <cap-ng.h>
 #include <grp.h>
-#include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
+#include <limits.h>
 #include <pwd.h>
 #include <rte_eal.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/acl.h>
 #include <sys/prctl.h>
-#include <sys/xattr.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/daemon.h"
@@ -104,25 +104,72 @@ priv_drop(const struct global_conf *g, pid_t parent, struct port_err *err)
 	return 0;
 }
 
+/* The line about `uid`, or a new one. 0, or -1 with errno. */
+static int
+line_of(acl_t *acl, uid_t uid, acl_entry_t *e)
+{
+	int more;
+
+	for (more = acl_get_entry(*acl, ACL_FIRST_ENTRY, e); more == 1;
+		more = acl_get_entry(*acl, ACL_NEXT_ENTRY, e)) {
+		acl_tag_t tag;
+		uid_t *who;
+
+		if (acl_get_tag_type(*e, &tag) < 0)
+			return -1;
+		if (tag != ACL_USER)
+			continue;
+		who = acl_get_qualifier(*e);
+		if (who == NULL)
+			return -1;
+		more = *who == uid;
+		acl_free(who);
+		if (more)
+			return 0;
+	}
+	if (more < 0 || acl_create_entry(acl, e) < 0 || acl_set_tag_type(*e, ACL_USER) < 0)
+		return -1;
+	return acl_set_qualifier(*e, &uid);
+}
+
+/* `uid` may do `perm` with `path` too; what its list says of others stays. 0 or -errno. */
+static int
+let(const char *path, uid_t uid, acl_perm_t perm)
+{
+	acl_t acl = acl_get_file(path, ACL_TYPE_ACCESS);
+	acl_permset_t ps;
+	acl_entry_t e;
+	int rc = -1;
+
+	if (acl == NULL)
+		return -errno;
+	if (line_of(&acl, uid, &e) == 0 && acl_get_permset(e, &ps) == 0 &&
+		acl_add_perm(ps, perm) == 0 && acl_calc_mask(&acl) == 0)
+		rc = acl_set_file(path, ACL_TYPE_ACCESS, acl);
+	rc = rc == 0 ? 0 : -errno;
+	acl_free(acl);
+	return rc;
+}
+
 /*
- * EAL's folder stays root's, but `uid` may look for what is in it: dpdk-dumpcap and its like make
- * sockets there, which we answer after we have become that user. 0 or -errno.
+ * EAL's folders stay root's, but `uid` finds what is in ours: dpdk-dumpcap and its like make sockets
+ * there, which we answer after we have become that user. EAL makes the one above with mode 0700 for
+ * all its programs; of it we need no more than the way through. 0 or -errno.
  */
 static int
-let_look(const char *dir, uid_t uid)
+let_answer(uid_t uid)
 {
-	const uint32_t none = (uint32_t)ACL_UNDEFINED_ID;
-	struct {
-		struct posix_acl_xattr_header head;
-		struct posix_acl_xattr_entry e[5];
-	} acl = { { htole32(POSIX_ACL_XATTR_VERSION) },
-		{ { htole16(ACL_USER_OBJ), htole16(ACL_READ | ACL_WRITE | ACL_EXECUTE), none },
-			{ htole16(ACL_USER), htole16(ACL_READ | ACL_EXECUTE), htole32(uid) },
-			{ htole16(ACL_GROUP_OBJ), 0, none },
-			{ htole16(ACL_MASK), htole16(ACL_READ | ACL_EXECUTE), none },
-			{ htole16(ACL_OTHER), 0, none } } };
+	const char *own = rte_eal_get_runtime_dir(), *slash = strrchr(own, '/');
+	char above[PATH_MAX];
+	struct stat st;
+	int rc = 0;
 
-	return setxattr(dir, "system.posix_acl_access", &acl, sizeof(acl), 0) == 0 ? 0 : -errno;
+	snprintf(above, sizeof(above), "%.*s", (int)(slash - own), own);
+	if (stat(above, &st) < 0)
+		return -errno;
+	if ((st.st_mode & S_IXOTH) == 0)
+		rc = let(above, uid, ACL_EXECUTE);
+	return rc < 0 ? rc : let(own, uid, ACL_READ | ACL_EXECUTE);
 }
 
 int
@@ -136,7 +183,7 @@ priv_up(struct daemon *d)
 	if (rc < 0)
 		return fail(&d->err, rc, "cannot write into %s: %s", d->clean.run_dir, strerror(-rc));
 	if (d->huge && g->uid != 0 && geteuid() == 0)
-		rc = let_look(rte_eal_get_runtime_dir(), g->uid);
+		rc = let_answer(g->uid);
 	if (rc < 0)
 		daemon_say(d, SL_WARNING, "dpdk-dumpcap cannot attach: access list of %s: %s",
 			rte_eal_get_runtime_dir(), strerror(-rc));
