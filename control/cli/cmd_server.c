@@ -73,7 +73,7 @@ do_get_weight(struct cli_ctx *x)
 static void
 do_set_weight(struct cli_ctx *x)
 {
-	const struct server *srv = cli_find_server(x, x->arg[0]);
+	const struct server *srv = cli_find_server(x, arg(x, 0));
 
 	if (srv != NULL)
 		set_weight(x, srv, x->n > 1 ? x->arg[1] : SL_STR(""));
@@ -166,9 +166,8 @@ set_addr(struct cli_ctx *x, const struct server *srv)
 static void
 do_set_server(struct cli_ctx *x)
 {
-	const struct server *srv = cli_find_server(x, x->arg[0]);
-	struct sl_str what = x->n > 1 ? x->arg[1] : SL_STR("");
-	struct sl_str value = x->n > 2 ? x->arg[2] : SL_STR("");
+	const struct server *srv = cli_find_server(x, arg(x, 0));
+	struct sl_str what = arg(x, 1), value = arg(x, 2);
 
 	if (srv == NULL)
 		return;
@@ -284,13 +283,13 @@ do_maxconn_global(struct cli_ctx *x)
 static void
 do_clear(struct cli_ctx *x)
 {
+	if (x->n > 0 && !is(x->arg[0], "all")) {
+		cli_msg(x, "'clear counters' only supports 'all'.");
+		return;
+	}
 	rates_clear_max(stats_rates(x->cli->s.stats));
 	stats_clear_max(x->cli->s.lc, x->cli->s.nlc);
-	if (x->n == 0)
-		return;
-	if (!is(x->arg[0], "all"))
-		cli_msg(x, "'clear counters' only supports 'all'.");
-	else if (stats_clear(x->cli->s.lc, x->cli->s.nlc) < 0)
+	if (x->n > 0 && stats_clear(x->cli->s.lc, x->cli->s.nlc) < 0)
 		cli_msg(x, "Out of memory.");
 }
 
@@ -298,9 +297,9 @@ do_clear(struct cli_ctx *x)
 SL_CLI_COMMANDS(
 	{ "get weight", CLI_USER, 0, 1, do_get_weight, "<bk>/<srv>",
 		"report a server's current weight" },
-	{ "set weight", CLI_ADMIN, 1, 2, do_set_weight, "<bk>/<srv>  (DEPRECATED)",
+	{ "set weight", CLI_ADMIN, 0, 2, do_set_weight, "<bk>/<srv>  (DEPRECATED)",
 		"change a server's weight (use 'set server' instead)" },
-	{ "set server", CLI_ADMIN, 1, 5, do_set_server, "<bk>/<srv> [opts]",
+	{ "set server", CLI_ADMIN, 0, 5, do_set_server, "<bk>/<srv> [opts]",
 		"change a server's state, weight or address" },
 	{ "enable server", CLI_ADMIN, 0, 1, do_server, " (DEPRECATED)",
 		"enable a disabled server (use 'set server' instead)", 1 },
