@@ -297,9 +297,8 @@ rtt(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, const struct
 	} else if ((tc->flags & TF_TS) && (s->opts & TCP_OPT_TS)) {
 		// Karn: only an echo of the retransmission itself says which one arrived. Segments
 		// behind it waited for it, so their age is no round trip either.
-		uint32_t ms = tcp_ts_now(lc) - s->tsecr;
-		uint32_t again = (uint32_t)(sent->again_us / 1000) + lc->tcp->ts_off;
-		if (seq_geq(s->tsecr, again) && ms < 60000)
+		uint32_t again = (uint32_t)(sent->again_us / 1000) + lc->tcp->ts_off, ms;
+		if (seq_geq(s->tsecr, again) && tcp_ts_age(lc, s, &ms))
 			us = sl_max(1u, ms) * 1000;
 	}
 	if (us == 0)

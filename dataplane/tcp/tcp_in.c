@@ -376,6 +376,7 @@ syn_sent(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_s
 {
 	bool ack = s->flags & RTE_TCP_ACK_FLAG;
 	struct tcp_lcore *tl = lc->tcp;
+	uint32_t ms;
 
 	// first: the ACK bit; only our SYN can be acknowledged
 	if (ack && s->ack != tc->snd_una + 1) {
@@ -424,11 +425,8 @@ syn_sent(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct tcp_s
 		rte_pktmbuf_free(m);
 		return;
 	}
-	if (tc->retries == 0) {
-		uint32_t us = (tc->flags & TF_TS) ? (tcp_ts_now(lc) - s->tsecr) * 1000 : 0;
-		if (us < 60000000u && (tc->flags & TF_TS))
-			tcp_rtt_sample(tc, us);
-	}
+	if (tc->retries == 0 && (tc->flags & TF_TS) && tcp_ts_age(lc, s, &ms))
+		tcp_rtt_sample(tc, ms * 1000);
 	tc->snd_una = s->ack;
 	tc->state = tc->flags & TF_FIN_QUEUED ? TCP_FIN_WAIT_1 : TCP_ESTABLISHED;
 	tcp_conn_start(lc, tc, s->mss);

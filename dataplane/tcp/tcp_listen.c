@@ -312,14 +312,12 @@ promote(struct lcore *lc, uint32_t idx, const struct tcp_seg *s)
 	struct tcp_lcore *tl = lc->tcp;
 	struct tcp_half *e = pool_at(&tl->halfs, idx);
 	struct tcp_conn *tc = tcp_establish(lc, e, (struct tcp_ref){ idx, TK_HALF }, s);
+	uint32_t ms;
 
 	if (tc == NULL)
 		return NULL;
-	if ((tc->flags & TF_TS) && e->level == 0) {
-		uint32_t ms = tcp_ts_now(lc) - s->tsecr;
-		if (ms < 60000)
-			tcp_rtt_sample(tc, ms * 1000);
-	}
+	if ((tc->flags & TF_TS) && e->level == 0 && tcp_ts_age(lc, s, &ms))
+		tcp_rtt_sample(tc, ms * 1000);
 	TCP_FIFO_DEL(tl, halfs, struct tcp_half, &tl->half_fifo[e->level], idx);
 	pool_free(&tl->halfs, e);
 	return tc;

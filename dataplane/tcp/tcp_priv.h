@@ -305,6 +305,17 @@ tcp_ts_now(const struct lcore *lc)
 	return lc->now + lc->tcp->ts_off; // the same as of now_us, without a division
 }
 
+/*
+ * RFC 7323 3.2, 4.1: how long ago, in milliseconds, we sent what `s` echoes. false: we never sent that; it
+ * is of the future, or older than any round trip that we would believe.
+ */
+static inline bool
+tcp_ts_age(const struct lcore *lc, const struct tcp_seg *s, uint32_t *ms)
+{
+	*ms = tcp_ts_now(lc) - s->tsecr;
+	return *ms < 60000;
+}
+
 /* ---- tcp_timer.c ---- */
 void tcp_timer_init(struct tcp_conn *tc);
 /* Sets mode and deadline from what is outstanding; restart: an ACK made progress. */

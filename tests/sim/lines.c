@@ -146,6 +146,55 @@ test_no_sample_of_old_acks(void **state)
 	case_close(&sim);
 }
 
+/*
+ * RFC 7323 3.2: an echo of what was never sent is no sample: not of the future, not of last month, and not
+ * where its age in microseconds would wrap into a fine round trip.
+ */
+static void
+test_echo_of_nothing(void **state)
+{
+	static const uint32_t ago[] = { UINT32_MAX - 999, 1u << 31, 60000, 4294968 };
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(ago); i++) {
+		struct ep c = { 0 }, s = { 0 };
+		struct pup p;
+
+		case_open(&sim, &conf); // in the answer to a SYN
+		assert_int_equal(ep_connect(&sim, 0, 80, false, &c), 0);
+		pup_syn(&p, &sim);
+		p.out.s.opts = TCP_OPT_TS;
+		p.out.s.mss = 1460;
+		p.tsecr -= ago[i];
+		pup_send(&p, F_SYN | F_ACK, 0);
+		pup_expect(&p, F_ACK, 0, 100 * MS);
+		assert_int_equal(tcp_srtt_us(c.tc), 0);
+		p.ts = true;
+		ep_send(&c, 100); // of a retransmission
+		pup_expect(&p, F_ACK, 100, 10 * MS);
+		pup_expect(&p, F_ACK, 100, 2 * SEC);
+		p.tsecr -= ago[i];
+		acked(&p, p.in.s.seq + 100);
+		assert_int_equal(tcp_send_queued(c.tc), 0);
+		assert_int_equal(tcp_srtt_us(c.tc), 0);
+		case_close(&sim);
+
+		case_open(&sim, &conf); // in the third segment
+		ep_listen(&sim, 0, 80, false, &s);
+		pup_init(&p, &sim, 80, 4000, false);
+		p.out.s.opts = TCP_OPT_TS;
+		p.out.s.mss = 1460;
+		pup_send(&p, F_SYN, 0);
+		pup_expect(&p, F_SYN | F_ACK, 0, 100 * MS);
+		p.ts = true;
+		p.tsecr -= ago[i];
+		acked(&p, p.in.s.seq + 1);
+		assert_non_null(s.tc);
+		assert_int_equal(tcp_srtt_us(s.tc), 0);
+		case_close(&sim);
+	}
+}
+
 /* RFC 6298 5.3: an ACK of new bytes starts the timer anew for what is left. */
 static void
 test_timer_restarts(void **state)
@@ -281,6 +330,7 @@ main(void)
 		T(test_timestamps_on_all),
 		T(test_reset_with_old_timestamp),
 		T(test_no_sample_of_old_acks),
+		T(test_echo_of_nothing),
 		T(test_timer_restarts),
 		T(test_timer_is_capped),
 		T(test_fin_rides),

@@ -286,7 +286,7 @@ pup_connect(
 }
 
 void
-pup_accept(struct pup *p, struct sim *sim, uint8_t opts, uint16_t mss)
+pup_syn(struct pup *p, struct sim *sim)
 {
 	pup_init(p, sim, 0, 0, false);
 	pup_expect(p, F_SYN, 0, 100 * MS);
@@ -296,6 +296,12 @@ pup_accept(struct pup *p, struct sim *sim, uint8_t opts, uint16_t mss)
 	p->out.s.key.lport = p->in.s.key.rport;
 	p->out.s.key.rport = p->in.s.key.lport;
 	p->ack = p->in.s.seq + 1;
+}
+
+void
+pup_accept(struct pup *p, struct sim *sim, uint8_t opts, uint16_t mss)
+{
+	pup_syn(p, sim);
 	p->out.s.opts = opts;
 	p->out.s.mss = mss;
 	pup_send(p, F_SYN | F_ACK, 0);

@@ -72,7 +72,9 @@ void pup_connect(
 	struct pup *p, struct sim *sim, uint16_t port, uint16_t cport, uint8_t opts, uint16_t mss);
 /* Only names it: the first segment is the test's. */
 void pup_init(struct pup *p, struct sim *sim, uint16_t port, uint16_t cport, bool v6);
-/* Answers the SYN of host 0 (from ep_connect). */
+/* Takes the SYN of host 0 (from ep_connect); what answers it is the test's. */
+void pup_syn(struct pup *p, struct sim *sim);
+/* Takes it and answers. */
 void pup_accept(struct pup *p, struct sim *sim, uint8_t opts, uint16_t mss);
 /* Opens the simulation: host 0 listens on port 80, and the puppet connects. */
 void case_passive(
