@@ -6,10 +6,10 @@
  * Runs on: the worker; scripts ask it. Mode tcp: until "tcp-request content" rules and use_backend rules are
  * through, and for the server's bytes while "tcp-response content" rules are.
  * Follows: HAProxy's manual 7.3.5, and which values may still change: then rules wait (content.c).
- * RFC 8446 4.1.2, RFC 6066 3: a ClientHello is looked at once it is whole, in one record.
  */
 #include "dataplane/proxy/content.h"
 #include "dataplane/proxy/fetch_priv.h"
+#include "dataplane/proxy/tls_hello.h"
 
 #include "dataplane/base/hot.h"
 
@@ -123,131 +123,47 @@ check_payload_lv(const struct arg *args)
 
 /* ---- the first words of TLS ---- */
 
-/* Bytes that were checked to be there; what reads beyond them is broken. */
-struct reader {
-	const unsigned char *p;
-	uint32_t left;
-	bool bad;
-};
-
-static uint32_t
-take(struct reader *r, uint32_t n)
-{
-	uint32_t v = 0;
-
-	if (r->left < n) {
-		r->bad = true;
-		r->left = 0;
-		return 0;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		v = v << 8 | r->p[i];
-	r->p += n;
-	r->left -= n;
-	return v;
-}
-
-/* The next n bytes by themselves. */
-static struct reader
-part(struct reader *r, uint32_t n)
-{
-	struct reader out = { .p = r->p, .left = n };
-
-	if (r->bad || r->left < n) {
-		r->bad = true;
-		return (struct reader){ .bad = true };
-	}
-	r->p += n;
-	r->left -= n;
-	return out;
-}
-
-/* The handshake message at the start; *type. 1; 0: there will be none; -1: it is not whole yet. */
-static int
-handshake(const struct txn_view *v, uintptr_t dir, uint32_t *type, struct reader *body)
+/* The message that a side begins with; while it is not whole and there is room, there may be more later. */
+static bool
+handshake(const struct txn_view *v, uintptr_t dir, struct sample *out, struct tls_message *m)
 {
 	bool res = dir == DIR_RES;
-	uint32_t size = sl_min(content_size(v->stream, res), (uint32_t)CONTENT_FULL), record, n;
-	const char *p = content_look(v->stream, res, size);
-	struct reader r = { .p = (const unsigned char *)p, .left = size };
+	struct sl_str bytes;
 
-	if (p == NULL)
-		return 0;
-	if (size > 0 && r.p[0] != 0x16)
-		return 0;
-	if (size > 1 && r.p[1] < 3)
-		return 0;
-	if (size < 9)
-		return -1;
-	(void)take(&r, 3);
-	record = take(&r, 2);
-	*type = take(&r, 1);
-	n = take(&r, 3);
-	if (record < 4 || record - 4 < n) // in several records: as HAProxy, not looked at
-		return 0;
-	if (r.left < n)
-		return size < CONTENT_FULL ? -1 : 0;
-	*body = part(&r, n);
-	return 1;
+	if (v->stream == NULL)
+		return false;
+	bytes.len = sl_min(content_size(v->stream, res), (uint32_t)CONTENT_FULL);
+	bytes.p = content_look(v->stream, res, bytes.len);
+	if (bytes.p == NULL)
+		return false;
+	switch (tls_handshake(bytes, m)) {
+	case TLS_WHOLE:
+		return true;
+	case TLS_PARTIAL:
+		return bytes.len < CONTENT_FULL && later(out);
+	default:
+		return false;
+	}
 }
 
 static bool
 fetch_hello_type(const struct txn_view *v, const struct arg *args sl_unused, struct sample *out,
 	struct arena *mem sl_unused, uintptr_t dir)
 {
-	struct reader body;
-	uint32_t type;
-	int rc = v->stream != NULL ? handshake(v, dir, &type, &body) : 0;
+	struct tls_message m;
 
-	if (rc < 0)
-		return later(out);
-	return rc > 0 && fetch_give_int(out, type);
+	return handshake(v, dir, out, &m) && fetch_give_int(out, m.type);
 }
 
-/* A ClientHello's extension. */
-static bool
-find_extension(struct reader *hello, uint32_t kind, struct reader *out)
-{
-	struct reader all;
-
-	(void)take(hello, 2);                    // version
-	(void)part(hello, 32);                   // random
-	(void)part(hello, take(hello, 1));       // session
-	(void)part(hello, take(hello, 2));       // ciphers
-	(void)part(hello, take(hello, 1));       // compressions
-	all = part(hello, take(hello, 2));
-	while (!all.bad && all.left > 0) {
-		uint32_t is = take(&all, 2);
-
-		*out = part(&all, take(&all, 2));
-		if (!out->bad && is == kind)
-			return true;
-	}
-	return false;
-}
-
-/* RFC 6066 3: a list of names, of which the first one of the kind 0 is the host's. */
 static bool
 fetch_sni(const struct txn_view *v, const struct arg *args sl_unused, struct sample *out,
 	struct arena *mem sl_unused, uintptr_t dir)
 {
-	struct reader body, ext, list;
-	uint32_t type;
-	int rc = v->stream != NULL ? handshake(v, dir, &type, &body) : 0;
+	struct tls_message m;
+	struct sl_str name;
 
-	if (rc < 0)
-		return later(out);
-	if (rc == 0 || type != 1 || !find_extension(&body, 0, &ext))
-		return false;
-	list = part(&ext, take(&ext, 2));
-	while (!list.bad && list.left > 0) {
-		uint32_t kind = take(&list, 1);
-		struct reader name = part(&list, take(&list, 2));
-
-		if (!name.bad && kind == 0)
-			return fetch_give_str(out, sl_str_make((const char *)name.p, name.left));
-	}
-	return false;
+	return handshake(v, dir, out, &m) && m.type == TLS_CLIENT_HELLO &&
+	       tls_server_name(m.body, &name) && fetch_give_str(out, name);
 }
 
 /* ---- the end of the inspection ---- */
