@@ -11,7 +11,7 @@ SETUP = os.path.join(REPO, "scripts", "sluice-setup")
 
 # Real programs; everything else that is called must be a stub.
 REAL = ("bash sed grep basename dirname readlink cat tr sort head tail mkdir rm rmdir cp touch tac find ls "
-        "env true ln mv").split()
+        "env true ln mv sleep").split()
 
 STUBS = {
     "id": "echo ${STUB_UID:-0}",
@@ -60,9 +60,17 @@ i=$(cat "$ROOT/nics/$pci" 2>/dev/null)
 [ -n "$i" ] || exit 0
 case $drv in
 vfio-pci | "") rm -rf "$ROOT/sys/class/net/$i" ;;
-*) mkdir -p "$ROOT/sys/class/net/$i" && ln -sfn "$d" "$ROOT/sys/class/net/$i/device"
-	echo down >"$ROOT/sys/class/net/$i/operstate" ;;
+*)
+	come() {
+		mkdir -p "$ROOT/sys/class/net/$1" && echo down >"$ROOT/sys/class/net/$1/operstate" && ln -sfn "$d" "$ROOT/sys/class/net/$1/device"
+	}
+	[ ! -e "$ROOT/never" ] || exit 0
+	if [ -e "$ROOT/late" ]; then (sleep 0.3 && come eth0) >/dev/null 2>&1 & # and udev names it
+	else come "$i"; fi ;;
 esac""",
+    "udevadm": """
+echo "udevadm $*" >>"$ROOT/calls"
+[ ! -e "$ROOT/sys/class/net/eth0" ] || mv "$ROOT/sys/class/net/eth0" "$ROOT/sys/class/net/ens1" """,
     "dpdk-hugepages.py": """
 echo "dpdk-hugepages.py $*" >>"$ROOT/calls"
 case "$1" in

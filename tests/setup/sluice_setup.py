@@ -255,6 +255,32 @@ def test_bind_and_undo():
     m.close()
 
 
+def test_interface_comes_late():
+    """The driver makes it, and udev names it, after it was bound; one that does not come loses nothing."""
+    m = two_nics()
+    run(m, 0, "bind", "ens1")
+    m.put("late", "")
+    says(run(m, 0, "undo"), "vfio-pci -> e1000e", "ens1 has 192.0.2.5/24 again")
+    says(m.get("ip/addr.ens1"), "inet 192.0.2.5/24", "2001:db8::5/64")
+    check(m.get("sys/class/net/ens1/operstate") == "up\n", "the interface stays down")
+    check(not os.path.exists(m.path("var/lib/sluice/setup")), "state is left")
+    m.close()
+    m = two_nics()
+    run(m, 0, "bind", "ens1")
+    m.put("never", "")
+    says(run(m, 1, "undo"), "FAULT 0000:3b:00.0: no interface has come back; what it had is kept in",
+         "-> dmesg | grep 0000:3b:00.0; then: sluice-setup undo", "/etc/dpdk/interfaces is as it was")
+    kept = m.get("var/lib/sluice/setup/state")
+    says(kept, "bind 0000:3b:00.0 e1000e", "addr 0000:3b:00.0 ens1 192.0.2.5/24")
+    check("file" not in kept, "more is kept: " + kept)
+    os.unlink(m.path("never"))
+    m.put("sys/class/net/ens1/operstate", "down\n")
+    m.link("sys/class/net/ens1/device", m.path("sys/bus/pci/devices/0000:3b:00.0"))
+    says(run(m, 0, "undo"), "is bound to e1000e", "ens1 has 192.0.2.5/24 again", "ens1 has 2001:db8::5/64 again")
+    says(run(m, 0, "undo"), "there is nothing to undo")
+    m.close()
+
+
 def test_unbind():
     m = two_nics()
     run(m, 0, "bind", "ens1", "ens2")
