@@ -76,7 +76,7 @@ do_set_weight(struct cli_ctx *x)
 	const struct server *srv = cli_find_server(x, arg(x, 0));
 
 	if (srv != NULL)
-		set_weight(x, srv, x->n > 1 ? x->arg[1] : SL_STR(""));
+		set_weight(x, srv, arg(x, 1));
 }
 
 static uint8_t
