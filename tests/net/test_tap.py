@@ -158,11 +158,13 @@ def site(net, hold):
             "net.ipv4.conf.to-k0.rp_filter=0"], ns=net.c)
         sh(["ip", "-n", o, "addr", "add", VIP + "/32", "dev", "lo"])
         sh(["ip", "-n", net.c, "route", "add", VIP + "/32", "via", "10.63.0.2", "metric", "1000"])
-        sh(["ip", "-n", net.c, "rule", "add", "fwmark", "1", "lookup", "100"])
-        sh(["ip", "-n", net.c, "route", "add", VIP + "/32", "via", KERNEL4, "table", "100"])
+        for mark, way in (("1", KERNEL4), ("2", "10.63.0.2")):
+            sh(["ip", "-n", net.c, "rule", "add", "fwmark", mark, "lookup", "10" + mark])
+            sh(["ip", "-n", net.c, "route", "add", VIP + "/32", "via", way, "table", "10" + mark])
         sh(["nft", "table ip keep {"
-            " chain out { type filter hook postrouting priority 0; oifname \"c0\" ct state new ct mark set 1; };"
-            " chain in { type filter hook prerouting priority -150; iifname \"to-k0\" ct mark 1 meta mark set 1; }; }"],
+            " chain out { type filter hook postrouting priority 0;"
+            " oifname \"c0\" ct state new ct mark set 1; oifname \"to-o0\" ct state new ct mark set 2; };"
+            " chain in { type filter hook prerouting priority -150; iifname \"to-k0\" meta mark set ct mark; }; }"],
            ns=net.c)
         common = """
 protocol device { scan time 1; }
