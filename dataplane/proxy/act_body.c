@@ -141,7 +141,7 @@ body_waited(struct stream *s)
 	if (enough)
 		rule_resume(s);
 	else if (stream_at_response(s))
-		txn_fail(s, 504, "sH");
+		txn_fail(s, 504, "sR"); // not H: HAProxy 2.6 has one letter for both directions here
 	else
 		txn_fail(s, 408, "cR");
 }

@@ -4,8 +4,9 @@
  * content" start, wait for bytes and go on, and what fetches see of the bytes. Scripts read and change what a
  * client has sent (Channel) before it goes to a server.
  *
- * Runs on: the worker that owns the stream. The bytes are those that a script has put in place of others
- * (side->pre), then those that the connection has received. A script works on a copy in its slot, at
+ * Runs on: the worker that owns the stream. The bytes are those in side->pre, then those that the connection
+ * has received. In pre stands what a script has put in place of a client's, and what a server had
+ * said whose connection died while a rule was parked. A script works on a copy in its slot, at
  * most CALL_CHAN bytes; what it changed comes back with its next question, or with its end.
  * Follows: HAProxy 2.6: a condition on bytes that may still come is neither true nor false; then the rules
  * wait and start again from the first one with each arrival, until the inspect-delay has passed, the peer
@@ -29,7 +30,7 @@ content_size(const struct stream *s, bool res)
 {
 	const struct conn *c = conn_of(s, res);
 
-	return (res ? 0 : s->side->pre.len) + (c != NULL ? conn_rx(c)->len : 0);
+	return s->side->pre[res].len + (c != NULL ? conn_rx(c)->len : 0);
 }
 
 static bool
@@ -96,16 +97,17 @@ passed:
 	return RULE_NEXT;
 }
 
-/* n bytes of the client from the offset on. */
+/* n of the bytes that are there, from the offset on. */
 static void
-copy(const struct stream *s, uint32_t off, char *out, uint32_t n)
+copy(const struct stream *s, bool res, uint32_t off, char *out, uint32_t n)
 {
+	const struct chain *pre = &s->side->pre[res];
 	uint32_t done = 0;
 
-	if (off < s->side->pre.len)
-		done = chain_copy_out(&s->side->pre, off, out, n);
+	if (off < pre->len)
+		done = chain_copy_out(pre, off, out, n);
 	if (done < n)
-		chain_copy_out(conn_rx(s->cli.c), off + done - s->side->pre.len, out + done, n - done);
+		chain_copy_out(conn_rx(conn_of(s, res)), off + done - pre->len, out + done, n - done);
 }
 
 /* It grows by what has come since, so that a client who sends byte by byte costs no more than another. */
@@ -128,10 +130,8 @@ content_look(struct stream *s, bool res, uint32_t n)
 		k->p = p;
 		k->cap = cap;
 	}
-	if (n > k->len && res)
-		chain_copy_out(conn_rx(s->back.c), k->len, k->p + k->len, n - k->len);
-	else if (n > k->len)
-		copy(s, k->len, k->p + k->len, n - k->len);
+	if (n > k->len)
+		copy(s, res, k->len, k->p + k->len, n - k->len);
 	k->len = sl_max(k->len, n);
 	return k->cap > 0 ? k->p : "";
 }
@@ -141,6 +141,7 @@ int
 content_apply(struct stream *s, struct call_slot *slot)
 {
 	struct call_chan *ch = &slot->chan;
+	struct chain *pre = &s->side->pre[0];
 	struct chain text;
 	uint32_t n;
 
@@ -151,12 +152,12 @@ content_apply(struct stream *s, struct call_slot *slot)
 		chain_free(s->lc, &text);
 		return -ENOMEM;
 	}
-	n = sl_min(ch->seen, s->side->pre.len);
-	chain_trim(s->lc, &s->side->pre, n);
+	n = sl_min(ch->seen, pre->len);
+	chain_trim(s->lc, pre, n);
 	if (ch->seen > n)
 		conn_rx_drop(s->lc, s->cli.c, ch->seen - n);
-	chain_append(&text, &s->side->pre);
-	s->side->pre = text;
+	chain_append(&text, pre);
+	*pre = text;
 	s->side->look[0].len = 0;
 	ch->seen = ch->len;
 	ch->dirty = false;
@@ -173,7 +174,7 @@ tell_more(struct stream *s, struct call_slot *slot)
 	if (n == 0 && slot->ask_max != 0 && ch->len < CALL_CHAN && may_wait(s))
 		return false;
 	if (n > 0)
-		copy(s, ch->seen, ch->p + ch->len, n);
+		copy(s, false, ch->seen, ch->p + ch->len, n);
 	ch->len += n;
 	ch->seen += n;
 	ch->over = is_over(s, false);
@@ -225,21 +226,33 @@ content_date(const struct stream *s)
 }
 
 int
-content_send(struct stream *s, struct conn *to)
+content_send(struct stream *s, bool res, struct conn *to)
 {
-	struct chain *pre = &s->side->pre;
+	struct chain *pre = &s->side->pre[res];
 	struct chain out = *pre;
 
 	if (out.len == 0)
 		return 0;
 	chain_init(pre);
-	stream_count_in(s, out.len);
+	if (res)
+		stream_count_out(s, out.len);
+	else
+		stream_count_in(s, out.len);
 	return conn_send(s->lc, to, &out);
+}
+
+int
+content_keep(struct stream *s)
+{
+	struct conn *c = s->back.c;
+
+	return conn_rx_take(s->lc, c, conn_rx(c)->len, &s->side->pre[1]);
 }
 
 void
 content_end(struct stream *s)
 {
-	chain_free(s->lc, &s->side->pre);
+	chain_free(s->lc, &s->side->pre[0]);
+	chain_free(s->lc, &s->side->pre[1]);
 	s->side->chan = NULL;
 }

@@ -22,7 +22,10 @@ const char *content_look(struct stream *s, bool res, uint32_t n);
 bool content_whole(const struct muxs *ms);
 void content_run(struct stream *s); // the client has sent, or ended; or the date has come
 sl_tick content_date(const struct stream *s); // TICK_NONE: nobody waits
-int content_send(struct stream *s, struct conn *to); // what scripts left goes first; 0 or -Exxx
+/* What goes before the bytes of the client (res: of the server) goes to the other side; 0 or -Exxx. */
+int content_send(struct stream *s, bool res, struct conn *to);
+/* The server's connection dies, and rules are not done with what it had said: 0 or -ENOMEM. */
+int content_keep(struct stream *s);
 void content_end(struct stream *s);
 int content_apply(struct stream *s, struct call_slot *slot);
 void content_asked(struct stream *s, struct call_slot *slot);

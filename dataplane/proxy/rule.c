@@ -165,6 +165,15 @@ stream_count_denied(struct stream *s)
 		counter_inc(&s->lc->srv_cnt[s->srv->slot].denied_res);
 }
 
+/* Termination state of what a script's end refuses, where it was asked. */
+static const char *
+refused(const struct stream *s)
+{
+	if (!stream_at_response(s))
+		return "PR";
+	return s->phase == ST_TUNNEL ? "PD" : "PH";
+}
+
 static void
 deny(struct stream *s, uint16_t status)
 {
@@ -173,7 +182,7 @@ deny(struct stream *s, uint16_t status)
 		status != 0                     ? status
 			: stream_at_response(s) ? 502
 						: 403,
-		stream_at_response(s) ? "PH" : "PR");
+		refused(s));
 }
 
 #define REPLY_MAX_HDRS 16
@@ -213,13 +222,13 @@ decide(struct stream *s, const struct call_result *r)
 		deny(s, r->status);
 		break;
 	case CALLV_ERROR:
-		txn_fail(s, r->status != 0 ? r->status : 500, stream_at_response(s) ? "PH" : "PR");
+		txn_fail(s, r->status != 0 ? r->status : 500, refused(s));
 		break;
 	case CALLV_REPLY:
 		reply_of(s, r->reply);
 		break;
 	case CALLV_ABORT:
-		txn_fail(s, 0, stream_at_response(s) ? "PH" : "PR");
+		txn_fail(s, 0, refused(s));
 		break;
 	default:
 		break;

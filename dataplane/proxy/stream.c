@@ -23,7 +23,8 @@ stream_new(struct lcore *lc, struct session *ses)
 	s->model = ses->bind->model;
 	s->fe = s->be = ses->fe;
 	s->side = &px->side[pool_index(&px->streams, s)];
-	chain_init(&s->side->pre);
+	chain_init(&s->side->pre[0]);
+	chain_init(&s->side->pre[1]);
 	s->side->chan = NULL;
 	memset(s->side->look, 0, sizeof(s->side->look));
 	s->side->inspect_exp = TICK_NONE;

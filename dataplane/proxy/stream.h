@@ -96,11 +96,11 @@ struct st_svc {
 struct st_side {
 	struct prog_cursor cursor;
 	/* mode tcp, content.c; beside what every request uses, as every stream sets and asks them */
-	struct chain pre;       // goes to the server before what the client's connection has
+	struct chain pre[2]; // of the client, of the server: passes before what the connection has
 	struct content_look { // the first bytes, in the stream's arena
 		char *p;
 		uint32_t len, cap;
-	} look[2]; // of the client, of the server
+	} look[2]; // as pre
 	struct call_slot *chan; // waits for more; NULL: none does
 	uint32_t chan_seq;
 	sl_tick inspect_exp; // until when rules may wait; TICK_NONE: not at all

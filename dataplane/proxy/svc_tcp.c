@@ -21,8 +21,8 @@ svc_tcp_receive(struct stream *s, struct call_slot *slot, uint32_t max)
 	uint32_t n = c != NULL ? sl_min(conn_rx(c)->len, max) : 0;
 	char *p;
 
-	if (unlikely(s->side->pre.len > 0)) { // a rule's script has changed what comes first
-		struct chain *pre = &s->side->pre;
+	if (unlikely(s->side->pre[0].len > 0)) { // a rule's script has changed what comes first
+		struct chain *pre = &s->side->pre[0];
 
 		n = sl_min(pre->len, max);
 		p = call_alloc(slot, n);

@@ -76,12 +76,14 @@ move(struct stream *s, struct st_leg *from, struct st_leg *to, bool all)
 	struct lcore *lc = s->lc;
 	uint32_t n;
 
-	if (from->c == NULL || to->c == NULL || to->shut)
+	if (to->c == NULL || to->shut)
 		return;
-	if (unlikely(up && s->side->pre.len > 0)) {
-		if ((!all && conn_send_space(to->c) == 0) || content_send(s, to->c) < 0)
+	if (unlikely(s->side->pre[!up].len > 0)) {
+		if ((!all && conn_send_space(to->c) == 0) || content_send(s, !up, to->c) < 0)
 			return;
 	}
+	if (from->c == NULL)
+		return;
 	while ((n = conn_rx(from->c)->len) > 0) {
 		if (!all)
 			n = sl_min(n, conn_send_space(to->c));
@@ -137,6 +139,19 @@ released(struct stream *s)
 	return false;
 }
 
+/* The server's connection has died; what it had said is with the client. */
+static void
+server_gone(struct stream *s, int err)
+{
+	if (err == 0 && s->back.eof && s->back.shut) {
+		txn_set_term(s, "--");
+		stream_end(s);
+	} else {
+		counter_inc(&px_be_cnt(s->lc, s->be)->srv_aborts);
+		txn_fail(s, 0, "SD");
+	}
+}
+
 void
 tcp_mode_run(struct stream *s)
 {
@@ -154,6 +169,12 @@ tcp_mode_run(struct stream *s)
 	move(s, &s->cli, &s->back, false);
 	if (unlikely(held))
 		return;
+	if (unlikely(s->back.c == NULL)) { // it died while a rule was parked
+		move(s, &s->back, &s->cli, true);
+		if (s->phase != ST_DEAD)
+			server_gone(s, s->back.eof ? 0 : ECONNRESET);
+		return;
+	}
 	move(s, &s->back, &s->cli, false);
 	if (s->cli.eof && s->back.eof) {
 		txn_set_term(s, "--");
@@ -182,29 +203,32 @@ closed(struct stream *s, struct st_leg *leg, bool client)
 	struct conn *c = leg->c;
 	int err = conn_error(c);
 	bool was_open = s->phase == ST_TUNNEL;
+	bool kept;
 
 	if (was_open && (client || released(s))) // a reset takes back nothing that was said before it
 		move(s, leg, client ? &s->back : &s->cli, true);
 	if (s->phase == ST_DEAD)
 		return; // rules on the answer have ended it, and let go of both
+	kept = was_open && !client && (s->flags & ST_F_PARKED) != 0 && content_keep(s) == 0;
 	conn_close(s->lc, c);
 	leg->c = NULL;
-	if (s->phase == ST_DEAD)
+	if (kept)
+		leg->eof = err == 0;
+	if (s->phase == ST_DEAD || kept)
 		return;
 	if (!client && !was_open) {
 		upstream_failed(s, err != 0 ? err : ECONNRESET);
+	} else if (!client) {
+		server_gone(s, err);
 	} else if (err == 0 && leg->eof && leg->shut) {
 		txn_set_term(s, "--");
 		stream_end(s);
-	} else if (client) {
+	} else {
 		if (s->back.c != NULL && was_open && conn_send_queued(s->back.c) > 0) {
 			conn_close(s->lc, s->back.c); // behind its last bytes
 			s->back.c = NULL;
 		}
 		txn_client_abort(s);
-	} else {
-		counter_inc(&px_be_cnt(s->lc, s->be)->srv_aborts);
-		txn_fail(s, 0, "SD");
 	}
 }
 

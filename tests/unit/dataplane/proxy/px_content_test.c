@@ -342,6 +342,69 @@ test_response_reset(void **state sl_unused)
 	}
 }
 
+/* A script is asked while the server resets: what the server had said waits, for the rules behind it and the client. */
+static void
+test_parked_reset(void **state sl_unused)
+{
+	static const char *const rules[] = { "lua.look", "accept if { res.payload(0,3) -m str 220 }", "reject", NULL };
+	static const struct {
+		int line;
+		const char *said;
+		char end; // r: the server resets, f: both sides end
+		char then; // a: the script answers, l: the client leaves, d: nobody does, until the deadline
+		const char *got, *term;
+	} cases[] = {
+		{ __LINE__, "220 hi", 'r', 'a', "220 hi", "SD" },
+		{ __LINE__, "550 no", 'r', 'a', "", "PD" },
+		{ __LINE__, "220 hi", 'f', 'a', "220 hi", "--" },
+		{ __LINE__, "220 hi", 'r', 'l', "", "CD" },
+		{ __LINE__, "220 hi", 'r', 'd', "", "PD" },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(cases); i++) {
+		const struct logrec *r;
+		struct call_slot *call;
+		struct fake *c, *b;
+
+		start(PX_TCP);
+		e.model.global.lua_deadline_ms = 250;
+		e.be.inspect_res_ms = 5000;
+		e.be.tcp_res = px_env_rules(&e, EVAL_TCP_RES, rules);
+		if (e.be.tcp_res == NULL)
+			fail_msg("%s", e.error);
+		px_env_start(&e);
+		c = px_env_client(&e);
+		px_env_ask(&e, c, "up");
+		b = px_env_backend(&e, 0);
+		px_env_ask(&e, b, cases[i].said);
+		call = px_env_call(&e);
+		assert_non_null(call);
+		if (cases[i].end == 'f') {
+			fake_fin(c);
+			fake_fin(b);
+		} else {
+			fake_rst(b);
+		}
+		px_env_run(&e);
+		if (!b->user_gone || c->out_len != 0 || c->user_gone)
+			fail_msg("line %d: not held", cases[i].line);
+		if (cases[i].then == 'l') {
+			fake_rst(c);
+			px_env_run(&e);
+		} else if (cases[i].then == 'd') {
+			px_env_wait(&e, 300);
+		}
+		call->end = CALL_OK;
+		call->act = 0;
+		px_env_reply(&e, call); // too late but for the first ones
+		r = px_env_log(&e);
+		if (r == NULL || memcmp(r->term, cases[i].term, 2) != 0 || !c->user_gone ||
+			strcmp(px_env_got(c), cases[i].got) != 0)
+			fail_msg("line %d: got %s, %.2s", cases[i].line, px_env_got(c), r != NULL ? r->term : "??");
+		px_env_end(&e);
+	}
+}
+
 /* ---- wait-for-body ---- */
 
 static void
@@ -392,6 +455,57 @@ test_body(void **state sl_unused)
 	}
 }
 
+/* Of a server: what it has not sent in time is a 504, and the client has heard nothing before. */
+static void
+test_server_body(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		const char *rule, *first, *second;
+		char then; // behind the first: w: it waits, p: to the client
+		bool late;
+	} cases[] = {
+		{ __LINE__, "wait-for-body time 1s", "abc", "defghi", 'w', false },
+		{ __LINE__, "wait-for-body time 1s", "abcdefghi", "", 'p', false },
+		{ __LINE__, "wait-for-body time 1s at-least 4", "abc", "d", 'w', false },
+		{ __LINE__, "wait-for-body time 1s at-least 3", "abc", "", 'p', false },
+		{ __LINE__, "wait-for-body time 1s", "abc", "d", 'w', true },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(cases); i++) {
+		const char *rules[] = { cases[i].rule, NULL };
+		char text[200];
+		struct fake *c, *b;
+
+		start(PX_HTTP);
+		e.be.http_res = px_env_rules(&e, EVAL_HTTP_RES, rules);
+		if (e.be.http_res == NULL)
+			fail_msg("line %d: %s", cases[i].line, e.error);
+		px_env_start(&e);
+		c = px_env_client(&e);
+		px_env_ask(&e, c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+		b = px_env_backend(&e, 0);
+		snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n%s", cases[i].first);
+		px_env_ask(&e, b, text);
+		if ((c->out_len == 0) != (cases[i].then == 'w'))
+			fail_msg("line %d: got %s", cases[i].line, px_env_got(c));
+		px_env_ask(&e, b, cases[i].second);
+		if (!cases[i].late) {
+			assert_non_null(strstr(px_env_got(c), "200 OK"));
+			snprintf(text, sizeof(text), "\r\n\r\n%s%s", cases[i].first, cases[i].second);
+			assert_non_null(strstr(px_env_got(c), text));
+		} else {
+			px_env_wait(&e, 900);
+			assert_int_equal(c->out_len, 0);
+			px_env_wait(&e, 200);
+			assert_non_null(strstr(px_env_got(c), "504"));
+			assert_null(strstr(px_env_got(c), "abc"));
+			assert_memory_equal(px_env_log(&e)->term, "sR", 2);
+		}
+		px_env_end(&e);
+	}
+}
+
 /* A client that waits for it is told to go on, once, and the server is not asked to say so. */
 static void
 test_continue(void **state sl_unused)
@@ -424,7 +538,9 @@ main(void)
 		cmocka_unit_test(test_response),
 		cmocka_unit_test(test_close),
 		cmocka_unit_test(test_response_reset),
+		cmocka_unit_test(test_parked_reset),
 		cmocka_unit_test(test_body),
+		cmocka_unit_test(test_server_body),
 		cmocka_unit_test(test_continue),
 	};
 
