@@ -233,15 +233,15 @@ port_owner(const struct port *p, uint32_t hash)
 }
 /*
  * Port classes: the hash is linear, so for given addresses and remote port the local ports that
- * return to a bucket form one class. port_class_next() gives the next local port (>= first) whose
+ * return to a bucket form one class. port_class_next() gives the next local port of first..last whose
  * replies worker w receives, starting the search behind *cursor: O(1), no trials. base: port_hash()
- * with lport 0. Ports below 1024 never come out. Returns 0 only if w owns no bucket of the port.
+ * with lport 0. Returns 0 only if w owns no bucket of the port, or none of the ports is of its.
  */
 struct port_classes;
-struct port_classes *port_classes_new(const struct port *p);
+struct port_classes *port_classes_new(const struct port *p, uint16_t first, uint16_t last);
 void port_classes_free(struct port_classes *pc);
-uint16_t port_class_next(const struct port_classes *pc, const struct port *p, uint32_t base,
-	uint16_t w, uint32_t *cursor);
+uint16_t port_class_next(
+	const struct port_classes *pc, uint32_t base, uint16_t w, uint32_t *cursor);
 
 /* ---- the in-process ring port: a wire between two ports of one process ---- */
 /*

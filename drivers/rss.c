@@ -13,10 +13,10 @@
 #include <stdlib.h>
 
 #define CLASS_PORTS (65536 / PORT_RETA)
-#define CLASS_FIRST 1024 // lower ports are left to services
 
 struct port_classes {
 	uint16_t port[PORT_RETA][CLASS_PORTS];   // ascending
+	uint16_t nport[PORT_RETA];               // those of the range
 	uint8_t own[PORT_MAX_QUEUES][PORT_RETA]; // buckets of a worker
 	uint16_t nown[PORT_MAX_QUEUES];
 };
@@ -78,19 +78,18 @@ port_spread_name(const struct port *p)
 }
 
 struct port_classes *
-port_classes_new(const struct port *p)
+port_classes_new(const struct port *p, uint16_t first, uint16_t last)
 {
 	struct port_classes *pc = calloc(1, sizeof(*pc));
-	uint16_t fill[PORT_RETA] = { 0 };
 
 	if (pc == NULL)
 		return NULL;
-	for (uint32_t port = 0; port < 65536; port++) {
+	for (uint32_t port = first; port <= last; port++) {
 		// the same at the IPv4 and the IPv6 place, by the choice of the key
 		uint32_t v = (p->toeplitz->t[10][port >> 8] ^ p->toeplitz->t[11][port & 0xff]) &
 			(PORT_RETA - 1);
-		if (fill[v] < CLASS_PORTS) // always, by the choice of the key
-			pc->port[v][fill[v]++] = (uint16_t)port;
+		if (pc->nport[v] < CLASS_PORTS) // always, by the choice of the key
+			pc->port[v][pc->nport[v]++] = (uint16_t)port;
 	}
 	for (uint32_t b = 0; b < PORT_RETA; b++) {
 		uint32_t w = p->owner[b] % PORT_MAX_QUEUES;
@@ -106,19 +105,16 @@ port_classes_free(struct port_classes *pc)
 }
 
 uint16_t
-port_class_next(const struct port_classes *pc, const struct port *p sl_unused, uint32_t base,
-	uint16_t w, uint32_t *cursor)
+port_class_next(const struct port_classes *pc, uint32_t base, uint16_t w, uint32_t *cursor)
 {
 	uint32_t n = w < PORT_MAX_QUEUES ? pc->nown[w] : 0;
 
-	if (n == 0)
-		return 0;
-	for (;;) {
+	for (uint32_t i = 0; i < n; i++) {
 		uint32_t k = (*cursor)++;
 		uint32_t v = (base ^ pc->own[w][k % n]) & (PORT_RETA - 1);
-		uint16_t port = pc->port[v][k / n % CLASS_PORTS];
-		// a class holds 1024 / PORT_RETA low ports, at its beginning: this ends soon
-		if (port >= CLASS_FIRST)
-			return port;
+
+		if (pc->nport[v] > 0) // a range of few ports may leave a class without one
+			return pc->port[v][k / n % pc->nport[v]];
 	}
+	return 0;
 }

@@ -3,8 +3,8 @@
  * Source ports of active opens, such that the replies come back to this worker.
  *
  * Runs on: workers (init and fini: the main thread). With several workers the port classes of
- * drivers/port.h give the next port of ours in O(1); alone, every port is ours. Order and start
- * depend on a secret and on the destination (RFC 6056 3.3.3).
+ * drivers/port.h give the next port of ours in O(1); alone, every port is ours. Where they begin
+ * depends on a secret and on the destination, and goes on with each (RFC 6056 3.3.3).
  * A tuple in TIME_WAIT may be opened again when timestamps keep old segments out and our sequence
  * numbers go on above the old ones (RFC 6191 2, seen from the client's side).
  */
@@ -27,7 +27,7 @@ tcp_port_init(struct lcore *lc)
 		const struct port *p = &lc->ports->port[i];
 		if (p->mode == PORT_SINGLE)
 			continue;
-		tl->classes[i] = port_classes_new(p);
+		tl->classes[i] = port_classes_new(p, tl->conf.port_first, tl->conf.port_last);
 		if (tl->classes[i] == NULL)
 			return -ENOMEM;
 	}
@@ -81,13 +81,11 @@ tcp_port_pick(struct lcore *lc, uint8_t port, struct tcp_key *k)
 		base = port_hash(p, &r, &l, k->rport, 0);
 	}
 	for (uint32_t i = 0; i < sl_min(range, TRIES); i++) {
-		if (pc != NULL)
-			k->lport = port_class_next(pc, p, base, lc->id, &tl->port_cursor);
-		else
-			k->lport = (uint16_t)(tl->conf.port_first +
-				(offset + tl->port_cursor++) % range);
-		if (k->lport >= tl->conf.port_first && k->lport <= tl->conf.port_last &&
-			is_free(lc, k))
+		uint32_t at = offset + tl->port_cursor++;
+
+		k->lport = pc != NULL ? port_class_next(pc, base, lc->id, &at)
+				      : (uint16_t)(tl->conf.port_first + at % range);
+		if (k->lport != 0 && is_free(lc, k))
 			return 0;
 	}
 	return -EADDRNOTAVAIL;

@@ -75,7 +75,7 @@ classes(void **state)
 	(void)state;
 	for (uint16_t nq = 1; nq <= 7; nq++) {
 		struct port p = make_port(nq, nq % 2);
-		struct port_classes *pc = port_classes_new(&p);
+		struct port_classes *pc = port_classes_new(&p, 1024, 65535);
 
 		assert_non_null(pc);
 		for (int k = 0; k < 3; k++) {
@@ -88,7 +88,7 @@ classes(void **state)
 			for (uint16_t w = 0; w < nq; w++) {
 				uint32_t cursor = 12345 * w;
 				for (int i = 0; i < 2000; i++) {
-					uint16_t lp = port_class_next(pc, &p, base, w, &cursor);
+					uint16_t lp = port_class_next(pc, base, w, &cursor);
 					assert_true(lp >= 1024);
 					assert_int_equal(
 						port_owner(&p, port_hash(&p, &peer, &our, 80, lp)),
@@ -97,32 +97,67 @@ classes(void **state)
 			}
 		}
 		uint32_t cursor = 0;
-		assert_int_equal(port_class_next(pc, &p, 0, nq, &cursor), 0);
+		assert_int_equal(port_class_next(pc, 0, nq, &cursor), 0);
 		port_classes_free(pc);
 	}
 }
 
-/* One round of the cursor gives every port of the worker once. */
+/* A turn of the cursor gives every port of the range to its worker, and no other port. */
 static void
 classes_complete(void **state)
 {
-	static uint8_t seen[2][65536];
-	struct port p = make_port(2, false);
-	struct port_classes *pc = port_classes_new(&p);
-	uint32_t total = 0;
+	static const struct {
+		uint16_t first, last;
+		uint32_t turn; // steps of each worker
+		bool once;     // classes are of equal size
+	} ranges[] = {
+		{ 1024, 65535, 32256, true },
+		{ 0, 65535, 32768, true },
+		{ 32768, 33023, 128, true },
+		{ 60000, 65535, 64 * 65536 / PORT_RETA, false },
+	};
+	static uint32_t seen[2][65536];
 
 	(void)state;
-	memset(seen, 0, sizeof(seen));
-	for (uint16_t w = 0; w < 2; w++) {
-		uint32_t cursor = 0;
-		for (int i = 0; i < 32256; i++)
-			seen[w][port_class_next(pc, &p, 0x5a5a5a5a, w, &cursor)]++;
+	for (size_t r = 0; r < SL_ARRAY_SIZE(ranges); r++) {
+		struct port p = make_port(2, false);
+		struct port_classes *pc = port_classes_new(&p, ranges[r].first, ranges[r].last);
+
+		memset(seen, 0, sizeof(seen));
+		for (uint16_t w = 0; w < 2; w++) {
+			uint32_t cursor = 0;
+			for (uint32_t i = 0; i < ranges[r].turn; i++)
+				seen[w][port_class_next(pc, 0x5a5a5a5a, w, &cursor)]++;
+		}
+		for (uint32_t i = 0; i < 65536; i++) {
+			uint32_t n = seen[0][i] + seen[1][i];
+
+			if (i < ranges[r].first || i > ranges[r].last)
+				assert_int_equal(n, 0);
+			else if (n == 0 || (ranges[r].once && n > 1) || (seen[0][i] > 0 && seen[1][i] > 0))
+				fail_msg("from %u: port %u, %u and %u", ranges[r].first, i, seen[0][i], seen[1][i]);
+		}
+		port_classes_free(pc);
 	}
-	for (uint32_t i = 0; i < 65536; i++) {
-		assert_true(seen[0][i] + seen[1][i] <= 1);
-		total += seen[0][i] + seen[1][i];
-	}
-	assert_int_equal(total, 65536 - 1024);
+}
+
+/* A port that belongs to one worker only: the other one is told so, and does not search for ever. */
+static void
+classes_few(void **state)
+{
+	struct port p = make_port(2, false);
+	struct port_classes *pc = port_classes_new(&p, 50000, 50000);
+	uint32_t cursor[2] = { 7, 7 }, n = 0;
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		for (uint16_t w = 0; w < 2; w++) {
+			uint16_t lp = port_class_next(pc, 1, w, &cursor[w]);
+
+			assert_true(lp == 50000 || lp == 0);
+			n += lp == 50000;
+		}
+	assert_int_equal(n, 200);
 	port_classes_free(pc);
 }
 
@@ -200,6 +235,7 @@ main(void)
 		cmocka_unit_test(reference),
 		cmocka_unit_test(classes),
 		cmocka_unit_test(classes_complete),
+		cmocka_unit_test(classes_few),
 		cmocka_unit_test(owners),
 		cmocka_unit_test(devices),
 		cmocka_unit_test(refused),
