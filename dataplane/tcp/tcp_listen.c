@@ -213,6 +213,10 @@ tcp_syn_input(
 		pkt_drop(lc, m, DROP_TCP_NO_LISTENER);
 		return;
 	}
+	if (unlikely(s->key.rport == 0)) { // RFC 6335 6: nobody's, so that nobody waits for an answer
+		pkt_drop(lc, m, DROP_TCP_PORT_ZERO);
+		return;
+	}
 	// the sequence numbers of a tuple that was in TIME_WAIT must go on: no cookie
 	if (unlikely(tcp_cookie_due(lc)) && min_iss == NULL) {
 		tcp_cookie_synack(lc, s);

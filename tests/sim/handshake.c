@@ -94,6 +94,25 @@ test_closed_port(void **state)
 }
 
 static void
+test_port_zero(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	case_open(&sim, NULL);
+	for (int v6 = 0; v6 < 2; v6++) {
+		ep_listen(&sim, 0, 80, v6, &s);
+		pup_init(&p, &sim, 80, 0, v6);
+		pup_send(&p, F_SYN, 0);
+		pup_silence(&p, 10 * MS);
+		assert_int_equal(sim_drop(&sim, 0, DROP_TCP_PORT_ZERO), v6 + 1);
+	}
+	assert_int_equal(sim_tcp(&sim, 0)->halfs.used, 0);
+	case_close(&sim);
+}
+
+static void
 test_refused_by_accept(void **state)
 {
 	struct ep c = { 0 }, s = { .refuse = true };
@@ -495,6 +514,7 @@ main(void)
 		cmocka_unit_test(test_v6),
 		cmocka_unit_test(test_declined),
 		cmocka_unit_test(test_closed_port),
+		cmocka_unit_test(test_port_zero),
 		cmocka_unit_test(test_refused_by_accept),
 		cmocka_unit_test(test_stopping),
 		cmocka_unit_test(test_syn_timeout),
