@@ -15,6 +15,13 @@
 
 #include "dataplane/base/hot.h"
 
+/*
+ * A forged error makes segments no smaller than that (RFC 5927 7): what Linux believes of IPv4, what
+ * every IPv6 link carries (RFC 8200 5). A narrower path shows by timeouts: tcp_timer.c, black_hole().
+ */
+#define TOLD_MIN4 552u
+#define TOLD_MIN6 1280u
+
 #define PAWS_IDLE (24u * 24 * 3600 * 1000) // RFC 7323 5.5: 24 days
 
 /* ---- stage 1 ---- */
@@ -550,10 +557,9 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 		return;
 	switch ((enum net_icmp_kind)e->kind) {
 	case NET_ICMP_TOO_BIG: {
-		uint32_t head =
-			(tcp_key_is_v4(&k) ? 40 : 60) + (tc->flags & TF_TS ? TCP_OPT_TS_LEN : 0u);
-		uint32_t most = e->mtu > head ? e->mtu - head : 0;
-		most = sl_max(most, (uint32_t)TCP_MSS_MIN);
+		bool v4 = tcp_key_is_v4(&k);
+		uint32_t head = (v4 ? 40 : 60) + (tc->flags & TF_TS ? TCP_OPT_TS_LEN : 0u);
+		uint32_t most = sl_max((uint32_t)e->mtu, v4 ? TOLD_MIN4 : TOLD_MIN6) - head;
 		if (tc->state == TCP_SYN_SENT || most >= tc->mss)
 			return;
 		tcp_pmtu_reduce(lc, tc, (uint16_t)most);
