@@ -76,7 +76,7 @@ check_rights() {
 }
 
 check_hugepages() {
-	local eal n need free pci=0 dev
+	local eal n need free own pci=0 dev
 	eal=$(conf_words dpdk-eal)
 	while read -r dev; do
 		[[ $dev =~ ^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] ]] && pci=1
@@ -93,14 +93,11 @@ check_hugepages() {
 		note "dpdk-eal has --no-huge: hugepages are not used, dpdk-dumpcap cannot attach"
 		return
 	fi
-	if running; then
-		note "sluice runs: hugepages that it needs are its own by now"
-		return
-	fi
 	while read -r n need; do
-		free=$(($(pages_free "$n") * 2))
+		own=$(($(pages_own "$n") * 2))
+		free=$(($(pages_free "$n") * 2 + own))
 		if [ "$free" -ge "$need" ]; then
-			ok "node $n: $free MiB of hugepages are free, $need are needed"
+			ok "node $n: $free MiB of hugepages are free$([ $own = 0 ] || echo ", or sluice's that runs"), $need are needed"
 		elif [ $pci = 1 ]; then
 			fault "node $n has $free MiB of hugepages free, a port on PCI needs $need" "sluice-setup hugepages $n=$need"
 		else

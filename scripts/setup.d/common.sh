@@ -192,6 +192,15 @@ nodes() {
 pages_dir() { printf '%s' "$sys/devices/system/node/node$1/hugepages/hugepages-2048kB"; }
 pages_free() { first_line "$(pages_dir "$1")/free_hugepages"; }
 pages_all() { first_line "$(pages_dir "$1")/nr_hugepages"; }
+pages_own() { # NODE: those that a sluice which runs holds there
+	local pid one n=0
+	for pid in $(pgrep -x sluice); do
+		while read -r one; do
+			n=$((n + one))
+		done < <(sed -n "s/.* huge .*\bN$1=\([0-9]*\).*/\1/p" "$R/proc/$pid/numa_maps" 2>/dev/null)
+	done
+	echo "$n"
+}
 huge_mounted() { grep -q -s ' hugetlbfs ' "$R/proc/mounts"; }
 
 # ---- the configuration, as far as set-up cares ----

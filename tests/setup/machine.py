@@ -42,7 +42,7 @@ After this operation, 5,678 kB of additional disk space will be used.
 EOF
 exit 1 ;;
 *) echo "stub apt-get: $*" >&2 && exit 99 ;; esac""",
-    "pgrep": """[ -e "$ROOT/running" ]""",
+    "pgrep": """cat "$ROOT/running" 2>/dev/null""",
     "ethtool": """cat "$ROOT/ethtool.$2" 2>/dev/null; true""",
     "modprobe": """
 echo "modprobe $*" >>"$ROOT/calls"

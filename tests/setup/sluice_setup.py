@@ -77,6 +77,15 @@ def tun(m):  # no test may need to make a device node: any character device will
     m.link("dev/net/tun", "/dev/null")
 
 
+def runs(m, *pages):
+    """A daemon with so many hugepages on the nodes, and its parent."""
+    m.put("running", "41\n42\n")
+    m.put("proc/41/numa_maps", "55d8c8000000 default file=/usr/sbin/sluice mapped=9 N0=9 kernelpagesize_kB=4\n")
+    m.put("proc/42/numa_maps", "".join(
+        "100000000 default file=/dev/hugepages/sluicemap_%d huge dirty=%d N%d=%d kernelpagesize_kB=2048\n"
+        % (i, n, i, n) for i, n in enumerate(pages) if n))
+
+
 NOT_BOUND = "belongs to the kernel's driver e1000e\n      -> sluice-setup bind " + NIC
 ROWS = [
     # name, change, exit code, texts
@@ -88,8 +97,10 @@ ROWS = [
      ["node 0 has 0 MiB of hugepages free, a port on PCI needs 110\n      -> sluice-setup hugepages 0=110"]),
     ("hugepages on the wrong node", lambda m: (m.pages(0, 54, 54), m.pages(1, 500, 500)), 1,
      ["node 0 has 108 MiB of hugepages free"]),
-    ("hugepages of one that runs", lambda m: (m.pages(0, 55, 0), m.put("running", "")), 0,
-     ["sluice runs: hugepages that it needs are its own"]),
+    ("hugepages of one that runs", lambda m: (m.pages(0, 55, 2), runs(m, 53, 0)), 0,
+     ["node 0: 110 MiB of hugepages are free, or sluice's that runs, 110 are needed"]),
+    ("one that runs with fewer hugepages", lambda m: (m.pages(0, 50, 0), runs(m, 40, 10)), 1,
+     ["node 0 has 80 MiB of hugepages free, a port on PCI needs 110\n      -> sluice-setup hugepages 0=110"]),
     ("hugepages for more workers", both(add("global\n    nbthread 4\n"), lambda m: m.pages(0, 60, 60)), 1,
      ["needs 232", "hugepages 0=232"]),
     ("tune.mbufs counts", both(add("global\n    tune.mbufs 100000\n"), lambda m: None), 1, ["needs 308"]),
