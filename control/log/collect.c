@@ -83,8 +83,8 @@ struct line {
 	struct sl_str text, tag, sd; // tag empty: the process's
 };
 
-/* To those targets of the mask whose level it passes. */
-static void
+/* To those targets of the mask whose level it passes. True: whoever reads stderr sees it now. */
+static bool
 emit(struct log *l, const struct log_set *s, const struct line *x)
 {
 	struct log_head_args h = { .us = wall_us(),
@@ -93,6 +93,7 @@ emit(struct log *l, const struct log_set *s, const struct line *x)
 		.sd = x->sd };
 	char mem[LOG_LINE];
 	struct sl_buf b;
+	bool seen = false;
 
 	for (uint32_t i = 0; i < s->ntargets; i++) {
 		const struct log_target *t = &s->target[i];
@@ -111,6 +112,7 @@ emit(struct log *l, const struct log_set *s, const struct line *x)
 		if (r == NULL) {
 			sl_buf_add(&b, x->text);
 			put_line(s->out[i]->sink, &b, len);
+			seen |= s->out[i]->sink == &l->err || (l->one && s->out[i]->sink == &l->out);
 			continue;
 		}
 		// as HAProxy: "len" is of the text, the ring's of both
@@ -119,6 +121,7 @@ emit(struct log *l, const struct log_set *s, const struct line *x)
 		one_line(&b);
 		ring_push(r, b.p, b.len);
 	}
+	return seen;
 }
 
 /*
@@ -203,11 +206,13 @@ log_drain(struct log *l)
 
 	// bounded: whoever posts faster than we write must not keep the event loop here
 	for (uint32_t i = 0; i < LOG_POSTS && take(l, &p); i++) {
-		emit(l, l->set,
+		bool seen = emit(l, l->set,
 			&(struct line){ .mask = l->set->mask,
 				.level = p.level,
 				.text = sl_str_make(p.text, p.len) });
-		if (!l->quiet && p.level <= SL_INFO)
+
+		// what scripts say has a form of its own on stderr, as HAProxy's
+		if (!l->quiet && p.level <= SL_INFO && (!seen || p.origin == LOG_SCRIPT))
 			show(l, &p);
 	}
 	flush_all(l);
@@ -257,7 +262,7 @@ emit_record(struct log *l, const struct model *m, const struct logrec *r)
 	if (x.text.len == 0) // as HAProxy: a format may give nothing
 		return;
 	x.sd = sl_str_make(sd, log_structured(&e, r, sd, sizeof(sd)));
-	emit(l, set, &x);
+	(void)emit(l, set, &x);
 }
 
 uint32_t

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/log/log_priv.h"
@@ -31,6 +32,14 @@ first_set(struct log *l, const struct log_conf *c)
 	return rc;
 }
 
+static bool
+same_place(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 struct log *
 log_new(const struct log_spec *s)
 {
@@ -41,6 +50,7 @@ log_new(const struct log_spec *s)
 	pthread_mutex_init(&l->lock, NULL);
 	l->ev = s->ev;
 	l->quiet = s->quiet;
+	l->one = same_place(s->out, s->err);
 	l->pid = (int)getpid();
 	if (gethostname(l->hostname, sizeof(l->hostname)) < 0)
 		l->hostname[0] = '\0';

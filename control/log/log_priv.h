@@ -157,6 +157,7 @@ struct log {
 	struct log_set *set;  // of the generation that is served; older ones behind it
 	struct log_set *next; // prepared
 	bool quiet;
+	bool one; // stdout and stderr lead to the same place
 	int pid;
 	char hostname[64];
 	uint64_t *records; // of frontends, by slot, for %lc

@@ -297,6 +297,56 @@ test_rest(void **state)
 	free(s);
 }
 
+/* "log stdout" and stderr in one terminal or journal: a message is there once. In two places it is in both. */
+static void
+test_said_once(void **state)
+{
+	static const struct {
+		enum log_origin origin;
+		enum sl_level level; // what the target takes
+		bool one;            // stdout and stderr are one pipe
+		uint32_t lines, other;
+	} rows[] = {
+		{ LOG_CORE, SL_DEBUG, true, 1, 0 },
+		{ LOG_CORE, SL_ERR, true, 1, 0 }, // below the target's level: stderr has it
+		{ LOG_CORE, SL_DEBUG, false, 1, 1 },
+		{ LOG_SCRIPT, SL_DEBUG, true, 2, 0 }, // in its own form, too
+	};
+	struct fix *f = *state;
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct log_target t = raw;
+		struct log_spec s = { .conf = { .target = &t, .ntargets = 1 }, .ev = f->ev };
+		int out[2], err[2];
+		char buf[512];
+		struct log *l;
+		ssize_t n;
+
+		t.level = rows[i].level;
+		assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+		assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+		s.out = out[1];
+		s.err = rows[i].one ? out[1] : err[1];
+		l = log_new(&s);
+		assert_non_null(l);
+		log_post(l, rows[i].origin, SL_NOTICE, SL_STR("hello"));
+		log_drain(l);
+		log_free(l);
+		for (int k = 0; k < 2; k++) {
+			uint32_t lines = 0;
+
+			fcntl(k ? err[0] : out[0], F_SETFL, O_NONBLOCK);
+			n = read(k ? err[0] : out[0], buf, sizeof(buf));
+			for (ssize_t b = 0; b < n; b++)
+				lines += buf[b] == '\n';
+			if (lines != (k ? rows[i].other : rows[i].lines))
+				fail_msg("row %zu: %u lines in %s", i, lines, k ? "stderr" : "stdout");
+			close(k ? err[0] : out[0]);
+			close(k ? err[1] : out[1]);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -308,6 +358,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_bounded_posts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reader_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_said_once, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
