@@ -16,11 +16,12 @@
 #include "dataplane/base/hot.h"
 
 /*
- * A forged error makes segments no smaller than that (RFC 5927 7): what Linux believes of IPv4, what
- * every IPv6 link carries (RFC 8200 5). A narrower path shows by timeouts: tcp_timer.c, black_hole().
+ * A forged error makes IPv4 segments no smaller than that (Linux's bound), unless full ones have timed out
+ * again and again, so that the path may well be as narrow as it says (RFC 5927 7). Of IPv6 icmp6.c takes
+ * nothing below what every link carries.
  */
-#define TOLD_MIN4 552u
-#define TOLD_MIN6 1280u
+#define TOLD_MIN4    552u
+#define TOLD_RETRIES 2u
 
 #define PAWS_IDLE (24u * 24 * 3600 * 1000) // RFC 7323 5.5: 24 days
 
@@ -559,7 +560,10 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 	case NET_ICMP_TOO_BIG: {
 		bool v4 = tcp_key_is_v4(&k);
 		uint32_t head = (v4 ? 40 : 60) + (tc->flags & TF_TS ? TCP_OPT_TS_LEN : 0u);
-		uint32_t most = sl_max((uint32_t)e->mtu, v4 ? TOLD_MIN4 : TOLD_MIN6) - head;
+		uint32_t least = v4 && tc->retries < TOLD_RETRIES ? TOLD_MIN4 : 0;
+		uint32_t mtu = sl_max((uint32_t)e->mtu, least);
+		uint32_t most = mtu > head ? mtu - head : 0;
+		most = sl_max(most, (uint32_t)TCP_MSS_MIN);
 		if (tc->state == TCP_SYN_SENT || most >= tc->mss)
 			return;
 		tcp_pmtu_reduce(lc, tc, (uint16_t)most);

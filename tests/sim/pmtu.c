@@ -56,6 +56,7 @@ test_told(void **state)
 	transfer(false, 1400, false, 1 * SEC);
 	transfer(false, 600, false, 1 * SEC);
 	transfer(true, 1280, false, 1 * SEC);
+	transfer(false, 400, false, 4 * SEC); // is not believed before two timeouts
 }
 
 /* Nobody says so: two timeouts, then smaller segments. */
