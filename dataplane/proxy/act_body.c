@@ -4,7 +4,7 @@
  *
  * Parsing runs on control threads, running on the worker. Follows: HAProxy 2.6: the rules wait until the
  * whole body is there, or so many bytes of it, or as much as a buffer holds; when the time is over a client
- * is answered 408 ("cR"), and instead of a server's answer there is 504 ("sH"). A client that waits for it
+ * is answered 408 ("cR"), and instead of a server's answer there is 504 ("sR"). A client that waits for it
  * is told 100 (RFC 9110 10.1.1), and then its Expect field is taken away: the server would say the same
  * once more.
  */

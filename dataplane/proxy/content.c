@@ -5,9 +5,10 @@
  * client has sent (Channel) before it goes to a server.
  *
  * Runs on: the worker that owns the stream. The bytes are those in side->pre, then those that the connection
- * has received. In pre stands what a script has put in place of a client's, and what a server had
- * said whose connection died while a rule was parked. A script works on a copy in its slot, at
- * most CALL_CHAN bytes; what it changed comes back with its next question, or with its end.
+ * has received. In pre stands what a script has put in place of a client's, and what a server had said
+ * whose connection died while a rule was parked; it counts in lc->retained, as queues do. A script works
+ * on a copy in its slot, at most CALL_CHAN bytes; what it changed comes back with its next question, or
+ * with its end.
  * Follows: HAProxy 2.6: a condition on bytes that may still come is neither true nor false; then the rules
  * wait and start again from the first one with each arrival, until the inspect-delay has passed, the peer
  * has ended its direction, or a buffer's worth is there. A script may wait for more until the inspect-delay
@@ -38,7 +39,7 @@ is_over(const struct stream *s, bool res)
 {
 	const struct conn *c = conn_of(s, res);
 
-	return c == NULL || conn_rx_eof(c);
+	return c == NULL || conn_rx_eof(c) || conn_error(c) != 0;
 }
 
 bool
@@ -153,11 +154,13 @@ content_apply(struct stream *s, struct call_slot *slot)
 		return -ENOMEM;
 	}
 	n = sl_min(ch->seen, pre->len);
+	s->lc->retained -= chain_truesize(pre);
 	chain_trim(s->lc, pre, n);
 	if (ch->seen > n)
 		conn_rx_drop(s->lc, s->cli.c, ch->seen - n);
 	chain_append(&text, pre);
 	*pre = text;
+	s->lc->retained += chain_truesize(pre);
 	s->side->look[0].len = 0;
 	ch->seen = ch->len;
 	ch->dirty = false;
@@ -234,6 +237,7 @@ content_send(struct stream *s, bool res, struct conn *to)
 	if (out.len == 0)
 		return 0;
 	chain_init(pre);
+	s->lc->retained -= chain_truesize(&out);
 	if (res)
 		stream_count_out(s, out.len);
 	else
@@ -244,15 +248,20 @@ content_send(struct stream *s, bool res, struct conn *to)
 int
 content_keep(struct stream *s)
 {
+	struct chain *pre = &s->side->pre[1];
 	struct conn *c = s->back.c;
+	int rc = conn_rx_take(s->lc, c, conn_rx(c)->len, pre);
 
-	return conn_rx_take(s->lc, c, conn_rx(c)->len, &s->side->pre[1]);
+	s->lc->retained += chain_truesize(pre); // the connection has given it back
+	return rc;
 }
 
 void
 content_end(struct stream *s)
 {
-	chain_free(s->lc, &s->side->pre[0]);
-	chain_free(s->lc, &s->side->pre[1]);
+	for (int i = 0; i < 2; i++) {
+		s->lc->retained -= chain_truesize(&s->side->pre[i]);
+		chain_free(s->lc, &s->side->pre[i]);
+	}
 	s->side->chan = NULL;
 }

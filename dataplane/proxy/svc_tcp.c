@@ -29,7 +29,9 @@ svc_tcp_receive(struct stream *s, struct call_slot *slot, uint32_t max)
 		if (p == NULL)
 			return -ENOSPC;
 		chain_copy_out(pre, 0, p, n);
+		lc->retained -= chain_truesize(pre);
 		chain_trim(lc, pre, n);
+		lc->retained += chain_truesize(pre);
 		slot->ask_value.s = sl_str_make(p, n);
 		stream_count_in(s, n);
 		return 0;

@@ -321,8 +321,15 @@ static void
 test_response_reset(void **state sl_unused)
 {
 	static const char *const rules[] = { "accept if { res.payload(0,3) -m str 220 }", "reject", NULL };
+	static const struct {
+		const char *said, *got, *term;
+	} cases[] = {
+		{ "220", "220", "SD" },
+		{ "550", "", "PD" },
+		{ "22", "", "PD" }, // the rules would have waited for more
+	};
 
-	for (int good = 0; good < 2; good++) {
+	for (size_t i = 0; i < SL_ARRAY_SIZE(cases); i++) {
 		struct fake *c, *b;
 
 		start(PX_TCP);
@@ -332,12 +339,12 @@ test_response_reset(void **state sl_unused)
 		c = px_env_client(&e);
 		px_env_run(&e);
 		b = px_env_backend(&e, 0);
-		fake_give(b, good ? "220" : "550", 3);
+		fake_give(b, cases[i].said, (uint32_t)strlen(cases[i].said));
 		fake_rst(b);
 		px_env_run(&e);
-		assert_string_equal(px_env_got(c), good ? "220" : "");
+		assert_string_equal(px_env_got(c), cases[i].got);
 		assert_true(c->user_gone);
-		assert_memory_equal(px_env_log(&e)->term, good ? "SD" : "PD", 2);
+		assert_memory_equal(px_env_log(&e)->term, cases[i].term, 2);
 		px_env_end(&e);
 	}
 }
@@ -388,6 +395,7 @@ test_parked_reset(void **state sl_unused)
 		px_env_run(&e);
 		if (!b->user_gone || c->out_len != 0 || c->user_gone)
 			fail_msg("line %d: not held", cases[i].line);
+		assert_true(e.lc->retained > 0); // it counts against the worker's bound
 		if (cases[i].then == 'l') {
 			fake_rst(c);
 			px_env_run(&e);
@@ -401,6 +409,7 @@ test_parked_reset(void **state sl_unused)
 		if (r == NULL || memcmp(r->term, cases[i].term, 2) != 0 || !c->user_gone ||
 			strcmp(px_env_got(c), cases[i].got) != 0)
 			fail_msg("line %d: got %s, %.2s", cases[i].line, px_env_got(c), r != NULL ? r->term : "??");
+		assert_int_equal(e.lc->retained, 0);
 		px_env_end(&e);
 	}
 }
