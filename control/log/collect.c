@@ -111,8 +111,9 @@ emit(struct log *l, const struct log_set *s, const struct line *x)
 		log_head(&b, t, &h);
 		if (r == NULL) {
 			sl_buf_add(&b, x->text);
+			if (b.len <= len) // stderr shows it whole
+				seen |= s->out[i]->sink == &l->err || (l->one && s->out[i]->sink == &l->out);
 			put_line(s->out[i]->sink, &b, len);
-			seen |= s->out[i]->sink == &l->err || (l->one && s->out[i]->sink == &l->out);
 			continue;
 		}
 		// as HAProxy: "len" is of the text, the ring's of both
