@@ -93,11 +93,15 @@ check_hugepages() {
 		note "dpdk-eal has --no-huge: hugepages are not used, dpdk-dumpcap cannot attach"
 		return
 	fi
+	if ! pages_own 0 >/dev/null; then
+		note "sluice runs, but /proc/PID/numa_maps is hidden: whether it has its hugepages is not seen"
+		return
+	fi
 	while read -r n need; do
-		own=$(($(pages_own "$n") * 2))
-		free=$(($(pages_free "$n") * 2 + own))
+		own=$(pages_own "$n" || echo 0)
+		free=$(($(pages_ours "$n") * 2))
 		if [ "$free" -ge "$need" ]; then
-			ok "node $n: $free MiB of hugepages are free$([ $own = 0 ] || echo ", or sluice's that runs"), $need are needed"
+			ok "node $n: $free MiB of hugepages are free$([ "$own" = 0 ] || echo ", or sluice's that runs"), $need are needed"
 		elif [ $pci = 1 ]; then
 			fault "node $n has $free MiB of hugepages free, a port on PCI needs $need" "sluice-setup hugepages $n=$need"
 		else

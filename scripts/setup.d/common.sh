@@ -192,14 +192,18 @@ nodes() {
 pages_dir() { printf '%s' "$sys/devices/system/node/node$1/hugepages/hugepages-2048kB"; }
 pages_free() { first_line "$(pages_dir "$1")/free_hugepages"; }
 pages_all() { first_line "$(pages_dir "$1")/nr_hugepages"; }
-pages_own() { # NODE: those that a sluice which runs holds there
-	local pid one n=0
-	for pid in $(pgrep -x sluice); do
+pages_own() { # NODE: those that a sluice which runs holds there; 1: we may not see it
+	local pid one maps n=0
+	for pid in $(pgrep -x sluice 2>/dev/null); do
+		maps=$(cat "$R/proc/$pid/numa_maps" 2>/dev/null) || return 1
 		while read -r one; do
 			n=$((n + one))
-		done < <(sed -n "s/.* huge .*\bN$1=\([0-9]*\).*/\1/p" "$R/proc/$pid/numa_maps" 2>/dev/null)
+		done < <(sed -n "s/.* huge .*\bN$1=\([0-9]*\).*/\1/p" <<<"$maps")
 	done
 	echo "$n"
+}
+pages_ours() { # NODE: those that are free, and those of a sluice that runs
+	echo $(($(pages_free "$1") + $(pages_own "$1" || echo 0)))
 }
 huge_mounted() { grep -q -s ' hugetlbfs ' "$R/proc/mounts"; }
 

@@ -99,6 +99,8 @@ ROWS = [
      ["node 0 has 108 MiB of hugepages free"]),
     ("hugepages of one that runs", lambda m: (m.pages(0, 55, 2), runs(m, 53, 0)), 0,
      ["node 0: 110 MiB of hugepages are free, or sluice's that runs, 110 are needed"]),
+    ("hugepages of one that hides them", lambda m: (m.pages(0, 0, 0), m.put("running", "77\n")), 0,
+     ["sluice runs, but /proc/PID/numa_maps is hidden"]),
     ("one that runs with fewer hugepages", lambda m: (m.pages(0, 50, 0), runs(m, 40, 10)), 1,
      ["node 0 has 80 MiB of hugepages free, a port on PCI needs 110\n      -> sluice-setup hugepages 0=110"]),
     ("hugepages for more workers", both(add("global\n    nbthread 4\n"), lambda m: m.pages(0, 60, 60)), 1,
@@ -438,6 +440,11 @@ def test_hugepages():
     says(run(m, 1, "hugepages", "0=100"), "only 14 of 100 MiB could be reserved: memory is fragmented", "hugepages=50")
     says(run(m, 1, "hugepages", "7=100"), "there is no NUMA node 7")
     says(run(m, 2, "hugepages", "x"), "sluice-setup hugepages")
+    held = two_nics()  # those of a sluice that runs are not those of others
+    held.pages(0, 50, 0)
+    runs(held, 40)
+    says(run(held, 0, "hugepages", "0=110"), "node 0: 110 MiB are free now")
+    check(free(held, 0) == 15, "pages: %d" % free(held, 0))
     for wrong in ("0=x", "x=0", "0=10x", "0=1.5", "0=-3", "=", "0=", "=5", "0=99999999999999999999", "0=1=2"):
         says(run(m, 1, "hugepages", wrong), "'%s' is not a node and its MiB, as in 0=512" % wrong)
     says(run(m, 0, "hugepages", "00=08"), "node 0: 14 MiB are free, 8 are needed")
