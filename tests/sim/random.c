@@ -87,6 +87,20 @@ test_isn_clock(void **state)
 
 #define BINS 64u
 
+/* The worker takes ports of its own, as with others beside it; here it owns them all. */
+static void
+one_of_several(struct lcore *lc)
+{
+	uint16_t n = lc->nlcores;
+
+	lc->nlcores = 2;
+	((struct port *)(uintptr_t)&lc->ports->port[0])->mode = PORT_SOFT;
+	assert_int_equal(tcp_port_init(lc), 0);
+	((struct port *)(uintptr_t)&lc->ports->port[0])->mode = PORT_SINGLE;
+	lc->nlcores = n;
+	assert_non_null(lc->tcp->classes[0]);
+}
+
 /* The first port towards each of many destinations; classes: as one worker of several takes it. */
 static void
 ports(bool classes)
@@ -99,10 +113,8 @@ ports(bool classes)
 	case_open(&sim, NULL);
 	lc = sim.host[0].lc;
 	conf = &lc->tcp->conf;
-	if (classes) {
-		lc->tcp->classes[0] = port_classes_new(&lc->ports->port[0], conf->port_first, conf->port_last);
-		assert_non_null(lc->tcp->classes[0]);
-	}
+	if (classes)
+		one_of_several(lc);
 	first = conf->port_first;
 	range = (uint32_t)conf->port_last - first + 1;
 	for (uint32_t i = 0; i < n; i++) {
@@ -139,6 +151,36 @@ test_ports_of_class(void **state)
 	ports(true);
 }
 
+/* A range of few ports: each connect gets one of it, in turn all of them. */
+static void
+test_few_ports(void **state)
+{
+	enum { FIRST = 32768, N = 333 };
+	uint8_t seen[N] = { 0 };
+	struct tcp_conf conf;
+	struct lcore *lc;
+
+	(void)state;
+	sim_conf(&conf);
+	conf.port_first = FIRST;
+	conf.port_last = FIRST + N - 1;
+	case_open(&sim, &conf);
+	lc = sim.host[0].lc;
+	one_of_several(lc);
+	for (uint32_t i = 0; i < 4 * N; i++) {
+		struct tcp_key k = key_of(9);
+
+		k.lport = 0;
+		assert_int_equal(tcp_port_pick(lc, 0, &k), 0);
+		assert_in_range(k.lport, FIRST, FIRST + N - 1);
+		seen[k.lport - FIRST] = 1;
+	}
+	for (uint32_t i = 0; i < N; i++)
+		if (!seen[i])
+			fail_msg("port %u never came", FIRST + i);
+	case_close(&sim);
+}
+
 /* The timestamps start at a secret, so that they do not tell since when the machine is up. */
 static void
 test_timestamps(void **state)
@@ -166,6 +208,7 @@ main(void)
 		cmocka_unit_test(test_isn_clock),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_ports_of_class),
+		cmocka_unit_test(test_few_ports),
 		cmocka_unit_test(test_timestamps),
 	};
 
