@@ -29,7 +29,7 @@
 #define LINK_TICK    0.5
 #define WATCH_TICK   (SCRIPT_WATCH_MS / 1000.)
 #define CONFLICT_S   10.
-#define STOP_ALARM_S 2
+#define STOP_ALARM_S 10 // of a stop that hangs; one that is merely late ends by itself
 
 struct running {
 	struct daemon *d;
