@@ -409,7 +409,7 @@ case("nobackend", [get("ok"), get("ok")], 86)
 case("v6", get("ok"), 6)
 case("v6-post", post("ok", "abc"), 6)
 
-WAIT = 4.0  # seconds after which what is still open counts as open
+WAIT = 8.0  # seconds after which what is still open counts as open
 
 
 def play(host, host6, name, out):

@@ -9,6 +9,7 @@ of it (10.61.1.66 and fd61:1::66 are attackers with connections; sluice knows th
 """
 import random
 import select
+import signal
 import socket
 import struct
 import sys
@@ -88,6 +89,7 @@ class Attack:
 
     def flood(self, frames, seconds, rate=0):
         """The frames round and round."""
+        print("ready", flush=True)
         end, i, t0 = time.monotonic() + seconds, 0, time.monotonic()
         while time.monotonic() < end:
             for _ in range(64):
@@ -178,6 +180,7 @@ class Attack:
             c = self.open(30000 + i, mss=mss)
             if c:
                 self.send(self.tcp(30000 + i, c[0], c[1], ACK | PSH, data=get))
+        print("ready", flush=True)
         time.sleep(seconds)
 
     def kind_window(self, seconds, rate):
@@ -266,11 +269,23 @@ class Attack:
         self.flood(f, seconds, rate)
 
 
+class Over(Exception):
+    """It is ended from outside."""
+
+
+def over(*_):
+    raise Over
+
+
 def main():
     kind, iface, mac, vip4, vip6, port, seconds = sys.argv[1:8]
     a = Attack(iface, mac, vip4, vip6, int(port))
     rate = float(sys.argv[8]) if len(sys.argv) > 8 else 0
-    getattr(a, "kind_" + kind)(float(seconds), rate)
+    signal.signal(signal.SIGTERM, over)
+    try:
+        getattr(a, "kind_" + kind)(float(seconds), rate)
+    except Over:
+        pass
     print("sent %d" % a.sent)
 
 

@@ -92,13 +92,14 @@ def test_attack(net, kind, seconds=3):
     p = start(net)
     net.wrk("http://%s/name" % VIP4, seconds=1, conns=16)
     before, rss = counters(net), rss_kb(p)
-    w = begin_wrk(net, seconds + 1, close)
-    a = attack(net, kind, seconds)
-    a.wait(60 * SLOW)
+    a = attack(net, kind, 600)
+    wait_for("the attack", lambda: "ready" in a.log() or not a.alive(), 60)
+    # all that wrk does is done beside the attack
+    r = parse_wrk(begin_wrk(net, seconds, close).communicate(timeout=120)[0].decode())
+    a.stop(timeout=60 * SLOW)
     m = re.search(r"sent (\d+)", a.log())
     check(m, a.log())
     sent = int(m.group(1))
-    r = parse_wrk(w.communicate(timeout=120)[0].decode())
     check(p.alive(), p.log()[-3000:])
     now = counters(net)
     grew = {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}

@@ -2,7 +2,7 @@
 """Examples of lua/examples under Debian's haproxy and under sluice: external_auth.lua, service.lua."""
 import os
 
-from lib import ROOT, SRV4, VIP4, check, sh
+from lib import ROOT, SLOW, SRV4, VIP4, check, sh
 
 EXAMPLES = os.path.join(ROOT, "lua/examples")
 
@@ -155,7 +155,7 @@ frontend g
     bind %s:81
     tcp-request inspect-delay 5s
     tcp-request content use-service lua.shout
-""" % (VIP4, VIP4), ask, "deadline 20s")
+""" % (VIP4, VIP4), ask, "deadline %ds" % (60 * SLOW))
     want[1], got[1] = sorted(want[1].split("\r\n")), sorted(got[1].split("\r\n"))
     check(want == got, "haproxy %s\nsluice %s" % (want, got))
     check('"lines":300000,"bytes":1500000' in got[2] and got[2] == got[3], got[2])

@@ -137,7 +137,7 @@ def play(c):
             n += len(b)
         c.sendall(b"%d" % n)
     elif part == "stuck":
-        time.sleep(2)
+        time.sleep(20)
 
 
 # ---- helpers ----
@@ -367,7 +367,7 @@ def half(c):
 
 
 def silent(c):
-    time.sleep(3 * FAIL_AT)
+    time.sleep(10 * FAIL_AT)
 
 
 def answer(c):
@@ -420,7 +420,7 @@ def test_abandoned(net):
     port = Peer(net.s, (SRV4, 0), until_end)
     text = ABANDON % {"host": host.port, "port": port.port, "srv": SRV4}
     p = start(net, script(net, "stick.lua", text) + "    tune.lua.stuck-timeout 500ms\n",
-              "    http-request lua.stick deadline 500ms on-error status 502 on-overload status 504 if { path /stick }\n"
+              "    http-request lua.stick deadline 20s on-error status 502 on-overload status 504 if { path /stick }\n"
               "    http-request lua.work on-error status 502 if { path /work }\n"
               "    http-request return status 200\n")
     begun = time.monotonic()
@@ -594,7 +594,7 @@ def echo_slow(c):
     f = c.makefile("rb")
     for line in f:
         if b"slow" in line:
-            time.sleep(3 * FAIL_AT)
+            time.sleep(10 * FAIL_AT)
         c.sendall(line)
 
 
@@ -602,7 +602,8 @@ def test_kept_is_closed(net):
     """A kept connection does not hand the answer of a call that was given up to the next one."""
     peer = Peer(net.d, ("127.0.0.1", 0), echo_slow)
     p = start(net, script(net, "ask.lua", KEPT % peer.port),
-              "    http-request lua.ask deadline 400ms on-overload status 504\n"
+              "    http-request lua.ask deadline 400ms on-overload status 504 if { path /slow }\n"
+              "    http-request lua.ask deadline 20s unless { path /slow }\n"
               "    http-request return status 200 hdr x %[req.hdr(x)]\n")
     for path, code in (("/a", 200), ("/b", 200), ("/slow", 504), ("/c", 200), ("/d", 200)):
         _, out = net.curl("-i", "http://%s%s" % (VIP4, path))
@@ -772,7 +773,7 @@ core.register_action("rows", { "http-req" }, function(txn)
 		f:write(t.n, " ", table.concat(t, " "), "\\n")
 	end
 	local tcp = core.tcp()
-	tcp:settimeout(1)
+	tcp:settimeout(10)
 	row(tcp:connect("127.0.0.1", %(port)d))
 	row(tcp:getpeername())
 	row(tcp:setoption("anything", true))

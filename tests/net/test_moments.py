@@ -83,10 +83,10 @@ def under_load(net, breaks, mends):
     body = conf().replace("option httplog", "option httplog\n    option dontlog-normal")
     p = net.sluice(net.sluice_head("af_xdp", extra="    log stdout format raw local0\n") + body)
     up(net)
-    w = begin_wrk(net, 4)
+    w = begin_wrk(net, 600)
     wait_for("load", lambda: net.stat("h1_requests") > 1000)
-    breaks()
     t = time.monotonic()
+    breaks()
     wait_for("b1 taken out", lambda: "be/b1 is DOWN" in p.log(), 5)
     down = time.monotonic() - t
     for _ in range(6):
@@ -98,10 +98,17 @@ def under_load(net, breaks, mends):
     wait_for("b1 back", lambda: "be/b1 is UP" in p.log(), 5)
     back = time.monotonic() - t
     up(net)
+    t = time.monotonic()
+    while time.monotonic() - t < 1.5:  # nobody waits any more: longer than 'timeout server' and its line
+        n = len(re.findall(HURT, p.log()))
+        time.sleep(0.2)
+        if len(re.findall(HURT, p.log())) != n:
+            t = time.monotonic()
+    w.send_signal(signal.SIGINT)
     r = parse_wrk(w.communicate(timeout=60)[0].decode())
     check(down < 3 * SLOW and back < 3 * SLOW, "down after %.1f s, back after %.1f s" % (down, back))
-    # what was in the air on b1's connections, once
-    check(r["requests"] > 1000 and r["bad"] + r["non2xx"] <= 64, r["text"])
+    # what was in the air on b1's connections: once, and again if it was seen later than 'timeout server'
+    check(r["requests"] > 1000 and r["bad"] + r["non2xx"] <= 64 * (1 + int(down)), r["text"])
     text = p.log()
     check(net.stat("log_dropped") == 0, "lines are missing")
     net.stop_sluice(p)
@@ -140,7 +147,7 @@ def test_in_body(net, how):
     cut off, told as such, when it lasts longer than timeout server."""
     b1, _ = two(net)
     # b1 alone
-    body = conf("").replace("    server b2", "#").replace("timeout server 1s", "timeout server %dms" % (1500 * SLOW))
+    body = conf("").replace("    server b2", "#").replace("timeout server 1s", "timeout server %dms" % (4000 * SLOW))
     p = net.sluice(net.sluice_head("af_xdp", extra="    log stdout format raw local0\n") + body)
     wait_for("b1", lambda: head(net) == (200, "b1"))
 
@@ -158,7 +165,7 @@ def test_in_body(net, how):
     os.unlink(net.file("got"))
     c = begin_slow(net)
     stop(True)
-    wait_for("the end", lambda: re.search(r' be/b1 .* 200 .* sD-- .* "GET /file', p.log()), 10)
+    wait_for("the end", lambda: re.search(r' be/b1 .* 200 .* sD-- .* "GET /file', p.log()), 15)
     check(c.wait(10 * SLOW) == 18, "a part was taken for the whole: " + c.log())
     stop(False)
     wait_for("b1 again", lambda: head(net) == (200, "b1"), 10)
@@ -172,7 +179,8 @@ def test_idle_race(net, pmd):
     """Servers that close kept connections just when they are used again: requests that were not taken go to another
     connection, no client hears of it."""
     two(net, more="keepalive_timeout 1ms;")
-    p = net.sluice(net.sluice_head(pmd) + conf(""))
+    # the race is it, no limit of time
+    p = net.sluice(net.sluice_head(pmd) + conf("").replace("server 1s", "server 10s").replace("300ms", "5s"))
     up(net)
     r = net.wrk("http://%s/" % VIP4, seconds=3, conns=8)
     check(r["requests"] > 200 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])

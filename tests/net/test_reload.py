@@ -307,7 +307,7 @@ def test_broken(net, kind):
     # which descriptors there are is the process's own
     cases = [(name, text) for name, _, text in conf_verdicts.cases if "fd@" not in text]
     told = verdicts(bed, [text for _, text in cases])
-    w = net.start(["wrk", "-t1", "-c50", "-d10m", "http://%s/1k" % vip], ns=bed.cns, log=net.file("wrk.log"))
+    w = net.start(["wrk", "-t1", "-c50", "-d10m", "--timeout", "10s", "http://%s/1k" % vip], ns=bed.cns, log=net.file("wrk.log"))
     n = 0
     for (name, text), (code, want) in zip(cases, told):
         if code != 1:
@@ -480,9 +480,8 @@ def test_hard_stop(net):
     bed = Bed(net, "host", extra="    hard-stop-after 1s\n")
     t = bed.tunnels(5)
     bed.reload("B")
-    held = [g for g in bed.generations() if g[1] == "old"]
-    check(len(held) == 1 and held[0][3] == "5", "generations: %s" % bed.generations())
     wait_for("the tunnels' end", lambda: len(bed.generations()) == 1, 10)
+    check("'hard-stop-after' ends the connections that are left" in bed.p.log(), bed.p.log()[-1000:])
     t.wait(40)
     check("broken=5" in t.log(), t.log())
     later = bed.tunnels(5)
@@ -512,19 +511,20 @@ def test_signals(net):
         wait_for("generation %d" % (i + 2), lambda: bed.generations()[0][0] == str(i + 2))
     for _ in range(20):
         bed.p.send(signal.SIGHUP)
-    wait_for("a reload behind the last signal", lambda: bed.generations()[0][0] > "3")
+    wait_for("a reload behind the last signal", lambda: int(bed.generations()[0][0]) > 3)
     wait_for("rest", lambda: len(bed.generations()) == 1)
     # a soft stop ends it, and no reload begins any more
-    w = bed.load("w.log", 3, 5)
+    w = bed.load("w.log", 30, 5)
     t = bed.tunnels(1)  # there is still somebody when the last signal comes
-    wait_for("load", lambda: int(bed.generations()[0][3]) == 6)
+    # of two generations, where a reload that was still asked for came in between
+    wait_for("load", lambda: sum(int(g[3]) for g in bed.generations()) == 6)
     bed.p.send(signal.SIGUSR1)
     wait_for("the soft stop", lambda: "stops accepting" in bed.p.log())  # of two at once the kernel chooses
     bed.p.send(signal.SIGHUP)
     wait_for("no reload", lambda: "nothing is reloaded any more" in bed.p.log())
     t.stop()
     check(bed.p.wait(20 * SLOW) == 0, "a soft stop ends with 0")
-    w.wait(20)
+    w.stop(signal.SIGINT, 20)
 
 
 TASK = """core.register_task(function()

@@ -45,7 +45,7 @@ class Bytes(socketserver.BaseRequestHandler):
     """What comes goes back; the end too, when it is quiet for a moment."""
 
     def handle(self):
-        self.request.settimeout(0.2)
+        self.request.settimeout(1)
         try:
             while True:
                 b = self.request.recv(65536)
