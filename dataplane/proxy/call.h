@@ -92,7 +92,7 @@ enum call_ask {
 	/* of services (svc.c); the answer may take as long as the client does */
 	CALL_ASK_HEAD, // reply_status, reply_reason, body_len, CW_REPLY_HDR: the answer's head; once
 	CALL_ASK_RECV, // up to ask_max bytes of what the client sends: ask_value; empty: its end
-	CALL_ASK_CHAN, // chan: what else the client has sent; ask_max 1: waits until there is some
+	CALL_ASK_CHAN, // chan: what else was sent; ask_max 1: waits until there is some
 	CALL_ASK_SEND, // ask_value to the client. -EMSGSIZE: body_len is over; -EAGAIN: no memory now
 };
 
@@ -102,7 +102,7 @@ struct call_block {
 	alignas(16) uint8_t mem[CALL_BLOCK];
 };
 
-/* What a script sees of a client's bytes in mode tcp (content.c). */
+/* What a script sees of the bytes of a side in mode tcp (content.c). */
 #define CALL_CHAN 16384u // HAProxy's buffer
 struct call_chan {
 	char *p; // CALL_CHAN bytes in the slot; NULL: not asked for yet
@@ -110,7 +110,7 @@ struct call_chan {
 	uint32_t out;  // of these, to be sent before the rules are through
 	uint32_t seen; // bytes of the stream's that they stand for
 	bool dirty;    // changed since
-	bool over;     // the client sends no more
+	bool over;     // no more is sent
 };
 
 struct call_slot {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What has been received while rules on content are evaluated: when "tcp-request content" and "tcp-response
- * content" start, wait for bytes and go on, and what fetches see of the bytes. Scripts read and change what a
- * client has sent (Channel) before it goes to a server.
+ * content" start, wait for bytes and go on, and what fetches see of the bytes. Scripts read and change what
+ * was sent (Channel) before it goes to the other side.
  *
  * Runs on: the worker that owns the stream. The bytes are those in side->pre, then those that the connection
  * has received. In pre stands what a script has put in place of a client's, and what a server had said
@@ -59,9 +59,16 @@ in_time(const struct stream *s)
 }
 
 static bool
-may_wait(const struct stream *s)
+may_wait(const struct stream *s, bool res)
 {
-	return !is_over(s, false) && in_time(s);
+	return !is_over(s, res) && in_time(s);
+}
+
+/* The direction whose rules asked the script. */
+static bool
+asked_of_server(const struct call_slot *slot)
+{
+	return slot->point == EVAL_TCP_RES;
 }
 
 bool
@@ -141,8 +148,9 @@ content_look(struct stream *s, bool res, uint32_t n)
 int
 content_apply(struct stream *s, struct call_slot *slot)
 {
+	bool res = asked_of_server(slot);
 	struct call_chan *ch = &slot->chan;
-	struct chain *pre = &s->side->pre[0];
+	struct chain *pre = &s->side->pre[res];
 	struct chain text;
 	uint32_t n;
 
@@ -157,11 +165,11 @@ content_apply(struct stream *s, struct call_slot *slot)
 	s->lc->retained -= chain_truesize(pre);
 	chain_trim(s->lc, pre, n);
 	if (ch->seen > n)
-		conn_rx_drop(s->lc, s->cli.c, ch->seen - n);
+		conn_rx_drop(s->lc, res ? s->back.c : s->cli.c, ch->seen - n);
 	chain_append(&text, pre);
 	*pre = text;
 	s->lc->retained += chain_truesize(pre);
-	s->side->look[0].len = 0;
+	s->side->look[res].len = 0;
 	ch->seen = ch->len;
 	ch->dirty = false;
 	return 0;
@@ -171,16 +179,17 @@ content_apply(struct stream *s, struct call_slot *slot)
 static bool
 tell_more(struct stream *s, struct call_slot *slot)
 {
+	bool res = asked_of_server(slot);
 	struct call_chan *ch = &slot->chan;
-	uint32_t n = sl_min(content_size(s, false) - ch->seen, CALL_CHAN - ch->len);
+	uint32_t n = sl_min(content_size(s, res) - ch->seen, CALL_CHAN - ch->len);
 
-	if (n == 0 && slot->ask_max != 0 && ch->len < CALL_CHAN && may_wait(s))
+	if (n == 0 && slot->ask_max != 0 && ch->len < CALL_CHAN && may_wait(s, res))
 		return false;
 	if (n > 0)
-		copy(s, false, ch->seen, ch->p + ch->len, n);
+		copy(s, res, ch->seen, ch->p + ch->len, n);
 	ch->len += n;
 	ch->seen += n;
-	ch->over = is_over(s, false);
+	ch->over = is_over(s, res);
 	s->side->chan = NULL;
 	call_told(s->lc, slot, 0);
 	return true;
@@ -189,7 +198,7 @@ tell_more(struct stream *s, struct call_slot *slot)
 void
 content_asked(struct stream *s, struct call_slot *slot)
 {
-	if (s->fe->mode != PX_TCP || (s->flags & (ST_F_CONTENT | ST_F_CONTENT_RES)) != ST_F_CONTENT) {
+	if (s->fe->mode != PX_TCP || (s->flags & ST_F_CONTENT) == 0) {
 		call_told(s->lc, slot, -EINVAL);
 		return;
 	}
@@ -250,9 +259,10 @@ content_keep(struct stream *s)
 {
 	struct chain *pre = &s->side->pre[1];
 	struct conn *c = s->back.c;
+	uint32_t before = chain_truesize(pre);
 	int rc = conn_rx_take(s->lc, c, conn_rx(c)->len, pre);
 
-	s->lc->retained += chain_truesize(pre); // the connection has given it back
+	s->lc->retained += chain_truesize(pre) - before; // the connection has given it back
 	return rc;
 }
 

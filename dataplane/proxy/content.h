@@ -20,7 +20,7 @@ uint32_t content_size(const struct stream *s, bool res);
 const char *content_look(struct stream *s, bool res, uint32_t n);
 /* Of a message (NULL: gone): is all of it there, or as much as is kept for rules? */
 bool content_whole(const struct muxs *ms);
-void content_run(struct stream *s); // the client has sent, or ended; or the date has come
+void content_run(struct stream *s); // a side has sent, or ended; or the date has come
 sl_tick content_date(const struct stream *s); // TICK_NONE: nobody waits
 /* What goes before the bytes of the client (res: of the server) goes to the other side; 0 or -Exxx. */
 int content_send(struct stream *s, bool res, struct conn *to);

@@ -279,6 +279,8 @@ on_server_event(struct lcore *lc, struct conn *c, void *user, uint32_t events)
 		closed(s, &s->back, false);
 	else
 		tcp_mode_run(s);
+	if (unlikely((s->flags & ST_F_CONTENT_RES) != 0))
+		content_run(s);
 	stream_leave(s);
 }
 

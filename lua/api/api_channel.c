@@ -2,9 +2,10 @@
 /*
  * The class Channel: txn.req and txn.res.
  *
- * Runs on: script threads. In mode tcp, while "tcp-request content" rules are evaluated, the bytes that
- * the client has sent are read and changed in a copy in the call's slot (call.h, CALL_ASK_CHAN); each
- * method first asks for what has come since. What was changed goes to the server in their place.
+ * Runs on: script threads. In mode tcp, while "tcp-request content" rules are evaluated (of txn.res:
+ * "tcp-response content"), the bytes that have come are read and changed in a copy in the call's slot
+ * (call.h, CALL_ASK_CHAN); each method first asks for what has come since. What was changed goes to the
+ * other side in their place.
  * Follows: HAProxy 2.6: offsets count from the first byte that is not to be forwarded already, negative
  * ones from the end; a text that does not fit gives -1; in mode http only the numbers may be asked for.
  * append() puts its text behind the others, as the manual has it.
@@ -292,7 +293,7 @@ told_k(lua_State *L, int status sl_unused, intptr_t ctx)
 	if (c->slot->ask_rc == -EINVAL)
 		return luaL_error(L, "there are no bytes to look at any more at this point");
 	if (c->slot->ask_rc < 0)
-		return luaL_error(L, "no room for what the client sent");
+		return luaL_error(L, "no room for what was sent");
 	return do_op(L, c, (enum op)(ctx & 0xff), (ctx & 0x100) != 0);
 }
 
@@ -327,12 +328,13 @@ l_channel(lua_State *L)
 		(void)api_check_str(L, 2);
 	if (c->slot->view.req != NULL)
 		return m->number ? http_number(L, c->slot, op, res) : refuse(L, HTTP_REFUSED);
-	if (res && !m->number)
-		return luaL_error(L, "no response to look at at this point");
-	if (res)
-		return http_number(L, c->slot, op, res);
+	if (res != (c->slot->point == EVAL_TCP_RES)) {
+		if (m->number)
+			return http_number(L, c->slot, op, res);
+		return luaL_error(L, "no %s to look at at this point", res ? "response" : "request");
+	}
 	if (m->edits && c->slot->kind != 'a')
-		return luaL_error(L, "'%s': only an action changes what the client sent", m->name);
+		return luaL_error(L, "'%s': only an action changes what was sent", m->name);
 	return ask(L, c, op, false);
 }
 

@@ -36,7 +36,7 @@ DIFFERS = [
     (r"D/done-reply", r"418 Teapot", "HAProxy 2.6 loses the reason"),
     # not there yet
     # channels
-    (r"K/channel-tcp-append", r'"hello\\010world\\010rest-tail"', "behind the others, as the manual says; HAProxy: in front"),
+    (r"[KL]/channel-tcp(res)?-append", r'"hello\\010world\\010rest-tail"', "behind the others, as the manual says; HAProxy: in front"),
     # maps
     (r"./map-lookup-bad-(num|self)", r"(Map|table) expected", "HAProxy says (null)"),
     (r"./map-new-bad-(file|nets)", r"error .*'new': .*(No such file|line 2 of file)",

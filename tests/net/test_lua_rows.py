@@ -50,26 +50,22 @@ GLOBAL = """
 """
 
 
-def config(have):
-    fe = more = ""
-    if "tcp-content" in have:
-        fe += "    tcp-request inspect-delay 5s\n"
-        fe += "    tcp-request content lua.row-Q if { path_beg /Q/ }\n"
-    if "service" in have:
-        fe += "    http-request use-service lua.row-V if { path_beg /V/ }\n"
-        fe += "    http-request use-service lua.row-v if { path_beg /v/ }\n"
-    if "tcp-service" in have:
-        more += ("frontend w1\n    mode tcp\n    bind %s:81\n    tcp-request inspect-delay 5s\n"
-                 "    tcp-request content use-service lua.row-W\n" % VIP4)
-        more += ("frontend w2\n    mode tcp\n    bind %s:82\n    tcp-request inspect-delay 5s\n"
-                 "    tcp-request content use-service lua.row-w\n" % VIP4)
+def config():
+    fe = ("    tcp-request inspect-delay 5s\n    tcp-request content lua.row-Q if { path_beg /Q/ }\n"
+          "    http-request use-service lua.row-V if { path_beg /V/ }\n"
+          "    http-request use-service lua.row-v if { path_beg /v/ }\n")
+    more = "    tcp-response content lua.row-S if { var(txn.path) -m beg /S/ }\n"
+    for letter, port in (("W", 81), ("w", 82)):
+        more += ("frontend t%s\n    mode tcp\n    bind %s:%d\n    tcp-request inspect-delay 5s\n"
+                 "    tcp-request content use-service lua.row-%s\n" % (letter, VIP4, port, letter))
     for letter, port in (("K", 83), ("k", 84)):
         more += ("frontend t%s\n    mode tcp\n    bind %s:%d\n    tcp-request inspect-delay 5s\n"
                  "    tcp-request content lua.row-%s\n    default_backend bytes\n"
                  % (letter, VIP4, port, letter))
+    for letter, port in (("L", 85), ("l", 86)):
+        more += ("listen t%s\n    mode tcp\n    bind %s:%d\n    tcp-response inspect-delay 5s\n"
+                 "    tcp-response content lua.row-%s\n    server s %s:8002\n" % (letter, VIP4, port, letter, SRV4))
     more += "backend bytes\n    mode tcp\n    server s %s:8002\n" % SRV4
-    if "tcp-response" in have:
-        more = "    tcp-response content lua.row-S if { var(txn.path) -m beg /S/ }\n" + more
     return BODY % {"vip": VIP4, "srv": SRV4, "fe": fe, "more": more, "dir": DIR}
 
 
@@ -87,7 +83,7 @@ def ask(net, requests):
 
 
 # Frontends of mode tcp.
-PORTS = {"W": 81, "w": 82, "K": 83, "k": 84}
+PORTS = {"W": 81, "w": 82, "K": 83, "k": 84, "L": 85, "l": 86}
 
 # What a proxy adds by itself, or what holds a date.
 IGNORE = ("date:", "server:", "connection:", "keep-alive:", "transfer-encoding:")
@@ -126,7 +122,7 @@ def get(letter, name):
             "cookie: a=b; c=d\r\nconnection: close\r\n\r\n" % (letter, name)]
 
 
-def answers(net, have):
+def answers(net):
     keys, requests = [], []
     with open(net.file("rows")) as f:
         items = f.read().split()
@@ -135,40 +131,31 @@ def answers(net, have):
         for letter in where:
             if name == "cover":
                 continue
-            if NEEDS.get(letter) not in have and letter in NEEDS:
-                continue
             keys.append(letter + "/" + name)
             if letter in PORTS:
-                requests.append([PORTS[letter], name + "\n" + ("some\nbytes" if letter == "k" else "")])
+                requests.append([PORTS[letter], name + "\n" + ("some\nbytes" if letter in "kl" else "")])
             else:
                 requests.append(get(letter, name))
     return dict(zip(keys, [re.sub("0x[0-9a-f]+", "0x…", a) if k[0] in PORTS else normal(a)
                            for k, a in zip(keys, ask(net, requests))]))
 
 
-ALL = ("tcp-content", "tcp-response", "service", "tcp-service", "task")
-# What sluice has; rows of the others are left out. Goes away when it has all.
-HAVE = ("task", "service", "tcp-content", "tcp-service")
-NEEDS = {"Q": "tcp-content", "S": "tcp-response", "T": "task", "V": "service", "v": "service",
-         "W": "tcp-service", "w": "tcp-service"}
-
-
 def under_haproxy(net, prelude):
     net.kernel_dp(offloads=False)
-    f = net.write("haproxy.cfg", "global\n" + prelude + config(ALL))
+    f = net.write("haproxy.cfg", "global\n" + prelude + config())
     p = net.start(["haproxy", "-db", "-f", f], ns=net.d, log=net.file("haproxy.log"),
                   env={"ROWS_LIST": net.file("rows"), "ROWS_PEER": PEER})
     net.wait_port(net.d, VIP4, 80)
-    r = answers(net, ALL)
+    r = answers(net)
     p.stop()
     net.kernel_dp_off()
     return r
 
 
 def under_sluice(net, prelude):
-    p = net.sluice(net.sluice_head("af_packet", 1, prelude) + config(HAVE),
+    p = net.sluice(net.sluice_head("af_packet", 1, prelude) + config(),
                    env={"ROWS_LIST": net.file("rows"), "ROWS_PEER": PEER})
-    r = answers(net, HAVE)
+    r = answers(net)
     # not stop_sluice(): scripts that fail on purpose say "runtime error", as sanitizers do
     check(p.stop() in (0, 143) and "Sanitizer" not in p.log(), p.log()[-3000:])
     net.left_behind()
@@ -178,9 +165,9 @@ def under_sluice(net, prelude):
 def coverage(net, prelude):
     """{(class, member): (letters of rows in which it gave a value, and in which it raised)}"""
     path = net.file("cover")
-    p = net.sluice(net.sluice_head("af_packet", 1, prelude) + config(HAVE),
+    p = net.sluice(net.sluice_head("af_packet", 1, prelude) + config(),
                    env={"ROWS_LIST": net.file("rows"), "ROWS_PEER": PEER, "ROWS_COVER": path})
-    got = answers(net, HAVE)
+    got = answers(net)
     ask(net, [get("A", "cover")])
     p.stop()
     # not just "ok" anywhere: there is a cookie, too
@@ -220,8 +207,6 @@ def test_same(net):
     bad = []
     used = set()
     for k in sorted(want):
-        if NEEDS.get(k[0], "task") not in HAVE and k[0] in NEEDS:
-            continue
         d = next((d for d in DIFFERS if re.fullmatch(d[0], k)), None)
         if d is None:
             if want[k] != got.get(k):

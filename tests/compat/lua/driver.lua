@@ -11,6 +11,7 @@
 --     W tcp service   X fetch, the value itself
 --     D E      http-request, http-response: unprotected, its value is the action's
 --     K        tcp-request content in mode tcp; k: the same, unprotected: the bytes that go on are the answer
+--     L l      the same of tcp-response content, on what the echo says
 --     v w      services that write their answer themselves: fn(applet)
 --
 -- The row gets txn (A R Q S F), the text (C) or the applet (V W). What it returns, or the error it
@@ -140,6 +141,16 @@ end)
 core.register_action("row-k", { "tcp-req" }, function(txn)
 	local name = txn.req:getline():gsub("\n$", "")
 	cover_in("k")
+	ROWS[name].fn(txn)
+end)
+
+core.register_action("row-L", { "tcp-res" }, function(txn)
+	local name = txn.res:line():gsub("\n$", "")
+	txn.res:set(run("L", name, txn) .. "\n")
+end)
+core.register_action("row-l", { "tcp-res" }, function(txn)
+	local name = txn.res:getline():gsub("\n$", "")
+	cover_in("l")
 	ROWS[name].fn(txn)
 end)
 
