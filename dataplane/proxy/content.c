@@ -5,7 +5,7 @@
  * was sent (Channel) before it goes to the other side.
  *
  * Runs on: the worker that owns the stream. The bytes are those in side->pre, then those that the connection
- * has received. In pre stands what a script has put in place of a client's, and what a server had said
+ * has received. In pre stands what a script has put in place of others, and what a server had said
  * whose connection died while a rule was parked; it counts in lc->retained, as queues do. A script works
  * on a copy in its slot, at most CALL_CHAN bytes; what it changed comes back with its next question, or
  * with its end.

@@ -133,26 +133,20 @@ core.register_fetches("stored", function(txn)
 	return stored[txn.sf:path()] or "not run"
 end)
 
--- The first line names the row; its answer goes to an echo in place of what was sent.
-core.register_action("row-K", { "tcp-req" }, function(txn)
-	local name = txn.req:line():gsub("\n$", "")
-	txn.req:set(run("K", name, txn) .. "\n")
-end)
-core.register_action("row-k", { "tcp-req" }, function(txn)
-	local name = txn.req:getline():gsub("\n$", "")
-	cover_in("k")
-	ROWS[name].fn(txn)
-end)
-
-core.register_action("row-L", { "tcp-res" }, function(txn)
-	local name = txn.res:line():gsub("\n$", "")
-	txn.res:set(run("L", name, txn) .. "\n")
-end)
-core.register_action("row-l", { "tcp-res" }, function(txn)
-	local name = txn.res:getline():gsub("\n$", "")
-	cover_in("l")
-	ROWS[name].fn(txn)
-end)
+-- The first line names the row; its answer goes on in place of what was sent: to an echo, or of it.
+local function bytes(facility, side, letter, bare)
+	core.register_action("row-" .. letter, { facility }, function(txn)
+		local name = txn[side]:line():gsub("\n$", "")
+		txn[side]:set(run(letter, name, txn) .. "\n")
+	end)
+	core.register_action("row-" .. bare, { facility }, function(txn)
+		local name = txn[side]:getline():gsub("\n$", "")
+		cover_in(bare)
+		ROWS[name].fn(txn)
+	end)
+end
+bytes("tcp-req", "req", "K", "k")
+bytes("tcp-res", "res", "L", "l")
 
 if core.register_service then
 	core.register_service("row-V", "http", function(applet)
