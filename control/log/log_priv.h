@@ -26,7 +26,8 @@ struct sink {
 	struct sockaddr_storage to;
 	socklen_t to_len;
 	uint32_t head, len;
-	_Atomic(uint64_t) lines, lost;
+	_Atomic(uint64_t) lines, lost; // taken, those that wait included; dropped
+	uint64_t ends[SINK_BUF / 64];  // a bit for each byte of buf: a waiting line ends there
 	char buf[SINK_BUF];
 };
 
@@ -34,6 +35,7 @@ struct sink {
 int sink_open(struct sink *s, struct ev_loop *ev, int fd);
 /* Datagrams to an address of the host, none of which waits: what is not taken now is dropped. */
 int sink_open_dgram(struct sink *s, const struct ip_port *to);
+/* Lines that still wait are dropped and counted. */
 void sink_close(struct sink *s);
 /* A whole line, newline included: taken whole or dropped whole. */
 void sink_line(struct sink *s, const char *line, uint32_t len);

@@ -5,7 +5,8 @@
  * Runs on: main. O_NONBLOCK belongs to the open file, which the shell and other processes share, so
  * pipes and terminals are opened again for ourselves (those of another user cannot be: they are asked
  * first whether they take a page); sockets are written with MSG_DONTWAIT; regular files never block.
- * What the reader does not take waits in 64 KiB, then whole lines are dropped and counted. A datagram
+ * What the reader does not take waits in 64 KiB, then whole lines are dropped and counted; when it goes
+ * away, those that waited move from the lines taken to those dropped, so that the sum is exact. A datagram
  * that the kernel does not take at once is dropped and counted; where that happened REFUSED_MAX times in
  * a row nobody reads, and the kernel is asked again after REST_NS.
  */
@@ -41,6 +42,39 @@ put(struct sink *s, const char *p, size_t n)
 	return w < 0 ? -errno : w;
 }
 
+static void
+mark_end(struct sink *s, uint32_t at)
+{
+	s->ends[at / 64] |= UINT64_C(1) << at % 64;
+}
+
+/* Forgets the ends of lines among n waiting bytes; returns how many there were. */
+static uint32_t
+take_ends(struct sink *s, uint32_t n)
+{
+	uint32_t lines = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = (s->head + i) % SINK_BUF;
+		uint64_t bit = UINT64_C(1) << at % 64;
+
+		lines += (s->ends[at / 64] & bit) != 0;
+		s->ends[at / 64] &= ~bit;
+	}
+	return lines;
+}
+
+/* Nobody will read what waits. */
+static void
+drop_waiting(struct sink *s)
+{
+	uint32_t n = take_ends(s, s->len);
+
+	atomic_fetch_sub_explicit(&s->lines, n, memory_order_relaxed);
+	atomic_fetch_add_explicit(&s->lost, n, memory_order_relaxed);
+	s->len = 0;
+}
+
 bool
 sink_flush(struct sink *s)
 {
@@ -53,10 +87,11 @@ sink_flush(struct sink *s)
 			break;
 		if (w <= 0) {
 			s->dead = true;
-			s->len = 0;
+			drop_waiting(s);
 			break;
 		}
 		s->full = false;
+		(void)take_ends(s, (uint32_t)w);
 		s->head += (uint32_t)w;
 		s->len -= (uint32_t)w;
 	}
@@ -133,6 +168,7 @@ sink_line(struct sink *s, const char *line, uint32_t len)
 	memcpy(s->buf + at, line, n);
 	memcpy(s->buf, line + n, len - n);
 	s->len += len;
+	mark_end(s, (s->head + s->len - 1) % SINK_BUF);
 	atomic_fetch_add_explicit(&s->lines, 1, memory_order_relaxed);
 }
 
@@ -186,6 +222,7 @@ sink_close(struct sink *s)
 {
 	if (s->ev != NULL && s->fd >= 0)
 		ev_io_stop(s->ev, &s->io);
+	drop_waiting(s);
 	if (s->own)
 		close(s->fd);
 	s->own = false;

@@ -159,18 +159,20 @@ count(const struct outlets *o, const struct outlet *x, uint64_t *lines, uint64_t
 static void
 outlet_put(struct outlets *o, struct outlet *x)
 {
+	bool own = x->sink != NULL && x->sink != o->std_out && x->sink != o->std_err;
+
 	if (--x->refs > 0)
 		return;
+	if (own)
+		sink_close(x->sink); // what waited counts as dropped from here on
 	pthread_mutex_lock(&o->lock);
 	sl_list_del(&x->node);
 	count(o, x, &o->gone_lines, &o->gone_lost);
 	pthread_mutex_unlock(&o->lock);
-	if (x->ring != NULL && x->ring != o->buf0) {
+	if (x->ring != NULL && x->ring != o->buf0)
 		ring_free(x->ring);
-	} else if (x->sink != NULL && x->sink != o->std_out && x->sink != o->std_err) {
-		sink_close(x->sink);
+	if (own)
 		free(x->sink);
-	}
 	free(x);
 }
 
