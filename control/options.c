@@ -58,7 +58,7 @@ print_build(void)
 #ifdef SL_DEBUG
 	       "  DEBUG   = yes\n"
 #endif
-	       "Feature list : +LUA +THREAD +EPOLL -OPENSSL -QUIC -PCRE -PROMEX\n"
+	       "Feature list : +LUA +THREAD +EPOLL +PCRE2 +PCRE2_JIT -OPENSSL -QUIC -PCRE -PROMEX\n"
 	       "Lua : 5.3, DPDK : 22.11 or later\n",
 		__VERSION__);
 }

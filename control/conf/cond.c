@@ -17,7 +17,7 @@
 #define NEST_MAX    64
 #define ARG_MAX_LEN 256
 
-static const char *const features[] = { "LUA", "THREAD", "EPOLL" };
+static const char *const features[] = { "LUA", "THREAD", "EPOLL", "PCRE2", "PCRE2_JIT" };
 
 struct cursor {
 	const char *p, *end;
