@@ -164,8 +164,12 @@ served(struct reload *r)
 {
 	struct daemon *d = r->d;
 
-	io_thread_run(d->iot, reload_sockets_begin, r);
-	for (uint32_t i = 0; i < r->next->nbinds; i++) {
+	// SIGUSR1 may have closed all listeners meanwhile: none is opened then, those made go with the rest
+	bool stops = atomic_load_explicit(&d->lc[0]->asked_stop_accept, memory_order_relaxed);
+
+	if (!stops)
+		io_thread_run(d->iot, reload_sockets_begin, r);
+	for (uint32_t i = 0; i < r->next->nbinds && !stops; i++) {
 		if (r->fd[i] >= 0)
 			daemon_say(d, SL_ALERT, "no memory to listen on a new bind of [%s:%u]",
 				r->next->binds[i]->pos.file, r->next->binds[i]->pos.line);
