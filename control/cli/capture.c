@@ -344,24 +344,24 @@ read_words(struct cli_ctx *x, struct wanted *q)
 		if (sl_str_eq(word, SL_STR("count"))) {
 			if (sl_str_u64(value, &q->count) == 0 && q->count > 0)
 				continue;
-			cli_msg(x, "Invalid count: a number of packets from 1 on.");
+			cli_err(x, "Invalid count: a number of packets from 1 on.");
 		} else if (sl_str_eq(word, SL_STR("snaplen"))) {
 			if (sl_str_u64(value, &q->snaplen) == 0 && q->snaplen > 0 &&
 				q->snaplen <= CAPTURE_SNAPLEN)
 				continue;
-			cli_printf(x, "Invalid snaplen: 1 to %u bytes.\n", CAPTURE_SNAPLEN);
+			cli_errf(x, "Invalid snaplen: 1 to %u bytes.", CAPTURE_SNAPLEN);
 		} else if (sl_str_eq(word, SL_STR("filter"))) {
 			n = filter_of(value, q->insn);
 			q->ninsns = n > 0 ? (uint32_t)n : 0;
 			if (n > 0)
 				continue;
-			cli_printf(x,
+			cli_errf(x,
 				"Invalid filter: 1 to %u instructions of classic BPF, "
-				"16 hexadecimal digits each ('sluicectl capture' makes them).\n",
+				"16 hexadecimal digits each ('sluicectl capture' makes them).",
 				INSNS_MAX);
 		} else {
-			cli_printf(x,
-				"Invalid word '%.*s': 'count', 'snaplen' and 'filter' are there.\n",
+			cli_errf(x,
+				"Invalid word '%.*s': 'count', 'snaplen' and 'filter' are there.",
 				SL_STR_ARG(word));
 		}
 		return false;
@@ -378,7 +378,7 @@ do_capture(struct cli_ctx *x)
 	int rc;
 
 	if (x->cli->capture != NULL) {
-		cli_msg(x, "Can't capture: a capture is running already, and there is one at a time.");
+		cli_err(x, "Can't capture: a capture is running already, and there is one at a time.");
 		return;
 	}
 	q = calloc(1, sizeof(*q));
@@ -386,7 +386,7 @@ do_capture(struct cli_ctx *x)
 	if (k != NULL)
 		k->marks = marks_new();
 	if (q == NULL || k == NULL || k->marks == NULL) {
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 		goto free_all;
 	}
 	if (!read_words(x, q))
@@ -396,7 +396,7 @@ do_capture(struct cli_ctx *x)
 	s.ninsns = q->ninsns;
 	rc = capture_new(&s, &k->cap);
 	if (rc < 0) {
-		cli_msg(x, rc == -ENOMEM ? "Out of memory." : "Invalid filter: it does not pass the check.");
+		cli_err(x, rc == -ENOMEM ? "Out of memory." : "Invalid filter: it does not pass the check.");
 		goto free_all;
 	}
 	k->cli = x->cli;

@@ -32,6 +32,7 @@ struct cli_client {
 	struct ev_timer timer;
 	int fd;
 	enum cli_level level;
+	enum cli_severity severity;
 	uint32_t timeout_ms;
 	bool experimental; // "experimental-mode on"
 	bool prompt;  // interactive: "> "
@@ -102,8 +103,15 @@ void cli_add(struct cli_out *o, const char *p, size_t n);
 void cli_str(struct cli_ctx *x, struct sl_str s);
 /* One line. */
 void cli_msg(struct cli_ctx *x, const char *text);
+/* What a message of that weight begins with, if the session asked for it ("set severity-output"). */
+void cli_severity(struct cli_ctx *x, enum sl_level level);
+/* One line that says why nothing was done. */
+void cli_err(struct cli_ctx *x, const char *text);
+void cli_errf(struct cli_ctx *x, const char *fmt, ...) sl_printf(2, 3);
 
 /* ---- command.c ---- */
+/* Has the session at least these rights? If not, it is told, and counted. */
+bool cli_allowed(struct cli_ctx *x, enum cli_level least);
 /*
  * Cuts a command into words in place; a backslash takes the next byte as it is. Returns their
  * number or -E2BIG.

@@ -385,6 +385,7 @@ cli_accept(struct cli *cli, int fd, const struct cli_bind *b)
 	c->cli = cli;
 	c->fd = fd;
 	c->level = b->level;
+	c->severity = b->severity;
 	c->master = b->master;
 	c->timeout_ms = cli->timeout_ms;
 	ev_io_init(&c->io, on_io, fd, EV_READ);

@@ -130,14 +130,11 @@ do_events(struct cli_ctx *x)
 		list(x);
 		return;
 	}
-	if (c->level < CLI_OPER) {
-		x->cli->stats.denied++;
-		cli_msg(x, "Permission denied");
+	if (!cli_allowed(x, CLI_OPER))
 		return;
-	}
 	e = calloc(1, sizeof(*e));
 	if (e == NULL) {
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 		return;
 	}
 	rc = log_reader_open(x->cli->s.log, x->arg[0], on_more, c, &e->lines);
@@ -151,6 +148,7 @@ do_events(struct cli_ctx *x)
 			cli_events_end(c);
 		return;
 	}
+	cli_severity(x, SL_ERR);
 	cli_str(x,
 		rc == 0                 ? SL_STR("unknown option")
 			: rc == -EINVAL ? SL_STR("Nothing to report for this sink")

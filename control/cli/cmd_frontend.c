@@ -14,11 +14,19 @@ stop_of(struct cli_ctx *x)
 	const struct proxy *p;
 
 	if (x->n == 0) {
-		cli_msg(x, "A frontend name is expected.");
+		cli_err(x, "A frontend name is expected.");
 		return NULL;
 	}
 	p = cli_find_frontend(x, x->arg[0]);
 	return p != NULL ? &x->cli->s.bal->px[p->slot].stop : NULL;
+}
+
+/* Nothing was done, and nothing had to be. */
+static void
+note(struct cli_ctx *x, const char *text)
+{
+	cli_severity(x, SL_NOTICE);
+	cli_msg(x, text);
 }
 
 static void
@@ -29,9 +37,9 @@ do_enable(struct cli_ctx *x)
 	if (stop == NULL)
 		return;
 	if (*stop == PX_STOP_SHUT)
-		cli_msg(x, "Frontend was previously shut down, cannot enable.");
+		cli_err(x, "Frontend was previously shut down, cannot enable.");
 	else if (*stop == PX_STOP_NO)
-		cli_msg(x, "All sockets are already enabled.");
+		note(x, "All sockets are already enabled.");
 	else
 		*stop = PX_STOP_NO;
 }
@@ -44,9 +52,9 @@ do_disable(struct cli_ctx *x)
 	if (stop == NULL)
 		return;
 	if (*stop == PX_STOP_SHUT)
-		cli_msg(x, "Frontend was previously shut down, cannot disable.");
+		cli_err(x, "Frontend was previously shut down, cannot disable.");
 	else if (*stop == PX_STOP_DISABLED)
-		cli_msg(x, "All sockets are already disabled.");
+		note(x, "All sockets are already disabled.");
 	else
 		*stop = PX_STOP_DISABLED;
 }
@@ -59,7 +67,7 @@ do_shutdown(struct cli_ctx *x)
 	if (stop == NULL)
 		return;
 	if (*stop == PX_STOP_SHUT)
-		cli_msg(x, "Frontend was already shut down.");
+		cli_err(x, "Frontend was already shut down.");
 	else
 		*stop = PX_STOP_SHUT;
 }

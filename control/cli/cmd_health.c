@@ -14,13 +14,13 @@ do_set(struct cli_ctx *x)
 	struct sl_str how = x->arg[0];
 
 	if (s->health_set == NULL)
-		cli_msg(x, "There is no 'health-file'.");
+		cli_err(x, "There is no 'health-file'.");
 	else if (sl_str_eq(how, SL_STR("auto")))
 		s->health_set(s->ctx, true);
 	else if (sl_str_eq(how, SL_STR("down")))
 		s->health_set(s->ctx, false);
 	else
-		cli_msg(x, "'set health' expects 'auto' or 'down'.");
+		cli_err(x, "'set health' expects 'auto' or 'down'.");
 }
 
 static void

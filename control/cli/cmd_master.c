@@ -35,7 +35,7 @@ cli_master_prefix(struct cli_ctx *x, struct sl_str **word, uint32_t *n)
 			(x->cli->s.reloads != NULL && id == (uint64_t)x->cli->s.reloads->master))) {
 		worker = id == (uint64_t)getpid();
 	} else {
-		cli_printf(x, "Can't find the target PID matching the prefix '%.*s'\n", SL_STR_ARG(w));
+		cli_errf(x, "Can't find the target PID matching the prefix '%.*s'", SL_STR_ARG(w));
 		return false;
 	}
 	if (*n == 1) // alone: from now on

@@ -34,7 +34,7 @@ take_version(struct cli_ctx *x, uint32_t *ver)
 	if (x->n == 0 || x->arg[0].len == 0 || x->arg[0].p[0] != '@')
 		return true;
 	if (sl_str_u64(sl_str_make(x->arg[0].p + 1, x->arg[0].len - 1), &n) < 0 || n > UINT32_MAX) {
-		cli_msg(x, "Invalid generation number.");
+		cli_err(x, "Invalid generation number.");
 		return false;
 	}
 	*ver = (uint32_t)n;
@@ -49,7 +49,7 @@ find(struct cli_ctx *x, struct sl_str name)
 	struct pat_file *f = set_of(x) != NULL ? pat_set_find(set_of(x), name, is_map(x)) : NULL;
 
 	if (f == NULL)
-		cli_printf(x, "Unknown %s identifier. Please use #<id> or <file>.\n",
+		cli_errf(x, "Unknown %s identifier. Please use #<id> or <file>.",
 			is_map(x) ? "map" : "ACL");
 	return f;
 }
@@ -68,7 +68,7 @@ version_known(struct cli_ctx *x, const struct pat_file *f, uint32_t ver)
 	pat_file_info(f, &i);
 	if (ver <= i.next_ver)
 		return true;
-	cli_printf(x, "Version number in the future, please use 'prepare %s' before.\n",
+	cli_errf(x, "Version number in the future, please use 'prepare %s' before.",
 		is_map(x) ? "map" : "acl");
 	return false;
 }
@@ -157,7 +157,7 @@ do_get(struct cli_ctx *x)
 	struct pat_file *f;
 
 	if (x->n < 2) {
-		cli_printf(x, "Missing %s identifier and/or key.\n", kind(x));
+		cli_errf(x, "Missing %s identifier and/or key.", kind(x));
 		return;
 	}
 	f = find(x, x->arg[0]);
@@ -176,13 +176,13 @@ edit(struct cli_ctx *x, struct pat_file *f, const struct pat_edit *e, uint32_t n
 	sl_buf_init(&why, text, sizeof(text));
 	int rc = pat_file_edit(f, e, n, &why);
 	if (rc == -ENOENT)
-		cli_msg(x, none);
+		cli_err(x, none);
 	else if (rc == -EAGAIN)
-		cli_msg(x, "Too many changes at once, try again.");
+		cli_err(x, "Too many changes at once, try again.");
 	else if (rc == -ENOMEM)
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 	else if (rc < 0)
-		cli_printf(x, "%s.\n", text);
+		cli_errf(x, "%s.", text);
 }
 
 /* Lines of a payload: "key" or "key value". All are added, or none. */
@@ -209,7 +209,7 @@ add_lines(struct cli_ctx *x, struct pat_file *f, uint32_t ver)
 			e[n].value = sl_str_trim(e[n].value);
 		}
 		if (is_map(x) && e[n].value.len == 0) {
-			cli_printf(x, "Missing value for key '%.*s'.\n", SL_STR_ARG(e[n].key));
+			cli_errf(x, "Missing value for key '%.*s'.", SL_STR_ARG(e[n].key));
 			free(e);
 			return;
 		}
@@ -229,7 +229,7 @@ do_add(struct cli_ctx *x)
 	if (!take_version(x, &ver))
 		return;
 	if (x->n < want && (x->n != 1 || x->payload.p == NULL)) {
-		cli_msg(x,
+		cli_err(x,
 			is_map(x)
 				? "'add map' expects three parameters (map identifier, key and "
 				  "value) or one parameter (map identifier) and a payload"
@@ -264,7 +264,7 @@ take_key(struct cli_ctx *x, struct sl_str w, struct pat_edit *e)
 	e->id = strtoull(w.p + 1, &end, 16); // words end with a NUL
 	if (*end == '\0' && end > w.p + 1)
 		return true;
-	cli_msg(x, "Malformed identifier. Please use #<id> or <file>.");
+	cli_err(x, "Malformed identifier. Please use #<id> or <file>.");
 	return false;
 }
 
@@ -275,7 +275,7 @@ do_set(struct cli_ctx *x)
 	struct pat_file *f;
 
 	if (x->n < 3) {
-		cli_msg(x, "'set map' expects three parameters: map identifier, key and value.");
+		cli_err(x, "'set map' expects three parameters: map identifier, key and value.");
 		return;
 	}
 	f = find(x, x->arg[0]);
@@ -292,7 +292,7 @@ do_del(struct cli_ctx *x)
 	struct pat_file *f;
 
 	if (x->n < 2) {
-		cli_printf(x, "This command expects two parameters: %s identifier and key.\n",
+		cli_errf(x, "This command expects two parameters: %s identifier and key.",
 			kind(x));
 		return;
 	}
@@ -310,7 +310,7 @@ do_clear(struct cli_ctx *x)
 	if (!take_version(x, &e.ver))
 		return;
 	if (x->n == 0) {
-		cli_printf(x, "Missing %s identifier.\n", kind(x));
+		cli_errf(x, "Missing %s identifier.", kind(x));
 		return;
 	}
 	f = find(x, x->arg[0]);
@@ -323,8 +323,10 @@ do_prepare(struct cli_ctx *x)
 {
 	struct pat_file *f = find(x, x->n > 0 ? x->arg[0] : SL_STR(""));
 
-	if (f != NULL)
-		cli_printf(x, "New version created: %u\n", pat_file_prepare(f));
+	if (f == NULL)
+		return;
+	cli_severity(x, SL_INFO);
+	cli_printf(x, "New version created: %u\n", pat_file_prepare(f));
 }
 
 static void
@@ -334,14 +336,14 @@ do_commit(struct cli_ctx *x)
 	uint32_t ver;
 
 	if (x->n == 0 || x->arg[0].len == 0 || x->arg[0].p[0] != '@') {
-		cli_msg(x, "Missing version number.");
+		cli_err(x, "Missing version number.");
 		return;
 	}
 	if (!take_version(x, &ver))
 		return;
 	f = find(x, x->n > 0 ? x->arg[0] : SL_STR(""));
 	if (f != NULL && pat_file_commit(f, ver) < 0)
-		cli_msg(x, "Version number out of range.");
+		cli_err(x, "Version number out of range.");
 }
 
 // clang-format off

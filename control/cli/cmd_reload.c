@@ -16,7 +16,7 @@ do_reload(struct cli_ctx *x)
 	const struct cli_spec *s = &x->cli->s;
 
 	if (s->reload == NULL)
-		cli_msg(x, "Nothing can be reloaded here.");
+		cli_err(x, "Nothing can be reloaded here.");
 	else
 		x->client->reload = s->reload(s->ctx);
 }

@@ -28,6 +28,14 @@ arg(const struct cli_ctx *x, uint32_t i)
 	return i < x->n ? x->arg[i] : SL_STR("");
 }
 
+/* HAProxy ends these two without a newline. */
+static void
+err_no_newline(struct cli_ctx *x, const char *text)
+{
+	cli_severity(x, SL_ERR);
+	cli_str(x, sl_str_c(text));
+}
+
 /* "50", or "50%" of the weight that is configured. */
 static void
 set_weight(struct cli_ctx *x, const struct server *srv, struct sl_str w)
@@ -37,22 +45,22 @@ set_weight(struct cli_ctx *x, const struct server *srv, struct sl_str w)
 	uint64_t n;
 
 	if (w.len == 0) {
-		cli_msg(x, "Require <weight> or <weight%>.");
+		cli_err(x, "Require <weight> or <weight%>.");
 		return;
 	}
 	if (sl_str_i64(sl_str_make(w.p, w.len - relative), &given) < 0) {
-		cli_str(x, SL_STR("Empty weight string empty or preceded by garbage"));
+		err_no_newline(x, "Empty weight string empty or preceded by garbage");
 		return;
 	}
 	if (relative && given < 0) {
-		cli_msg(x, "Relative weight must be positive.");
+		cli_err(x, "Relative weight must be positive.");
 		return;
 	}
 	n = given < 0 ? 257 : (uint64_t)given;
 	if (relative)
 		n = n > 25600 ? 257 : srv->weight * n / 100;
 	if (n > 256) {
-		cli_msg(x, "Absolute weight can only be between 0 and 256 inclusive.");
+		cli_err(x, "Absolute weight can only be between 0 and 256 inclusive.");
 		return;
 	}
 	servers_set_weight(checks_of(x), srv, (uint16_t)n);
@@ -100,7 +108,7 @@ set_state(struct cli_ctx *x, const struct server *srv, struct sl_str w)
 	else if (is(w, "maint"))
 		servers_set_admin(checks_of(x), srv, old | SRV_ADM_MAINT);
 	else
-		cli_msg(x, "'set server <srv> state' expects 'ready', 'drain' and 'maint'.");
+		cli_err(x, "'set server <srv> state' expects 'ready', 'drain' and 'maint'.");
 }
 
 static void
@@ -113,7 +121,7 @@ set_health(struct cli_ctx *x, const struct server *srv, struct sl_str w)
 	else if (is(w, "down"))
 		servers_set_health(checks_of(x), srv, SERVER_HEALTH_DOWN);
 	else
-		cli_msg(x, "'set server <srv> health' expects 'up', 'stopping', or 'down'.");
+		cli_err(x, "'set server <srv> health' expects 'up', 'stopping', or 'down'.");
 }
 
 static void
@@ -129,29 +137,31 @@ set_addr(struct cli_ctx *x, const struct server *srv)
 	servers_view(checks_of(x), srv, &v);
 	to = v.addr;
 	if (x->n < 3) {
-		cli_msg(x, "set server <b>/<s> addr requires an address and optionally a port.");
+		cli_err(x, "set server <b>/<s> addr requires an address and optionally a port.");
 		return;
 	}
 	if (addr_parse(x->arg[2], &to.ip) < 0) {
+		cli_severity(x, SL_WARNING);
 		cli_printf(x, "Invalid addr '%.*s' by 'stats socket command'\n", SL_STR_ARG(x->arg[2]));
 		return;
 	}
 	moved = !addr_eq(&to.ip, &v.addr.ip);
 	if (x->n > 3 && (!is(x->arg[3], "port") || x->n < 5 ||
 				sl_str_u64(x->arg[4], &port) < 0 || port < 1 || port > 65535)) {
-		cli_msg(x, "port must be between 1 and 65535");
+		cli_err(x, "port must be between 1 and 65535");
 		return;
 	}
 	if (x->n > 4)
 		to.port = (uint16_t)port;
 	if ((moved || to.port != v.addr.port) && servers_set_addr(checks_of(x), srv, &to) < 0) {
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 		return;
 	}
 	sl_buf_init(&a, was, sizeof(was));
 	sl_buf_init(&b, now, sizeof(now));
 	addr_format(&a, &v.addr.ip);
 	addr_format(&b, &to.ip);
+	cli_severity(x, SL_WARNING);
 	if (moved)
 		cli_printf(x, "IP changed from '%s' to '%s'", was, now);
 	else
@@ -180,9 +190,9 @@ do_set_server(struct cli_ctx *x)
 	else if (is(what, "addr"))
 		set_addr(x, srv);
 	else if (is(what, "agent"))
-		cli_msg(x, "agent checks are not enabled on this server.");
+		cli_err(x, "agent checks are not enabled on this server.");
 	else
-		cli_msg(x, "usage: set server <backend>/<server> addr | health | state | weight");
+		cli_err(x, "usage: set server <backend>/<server> addr | health | state | weight");
 }
 
 /* enable: out of maintenance, drain stays; disable: into it. */
@@ -206,7 +216,7 @@ do_health(struct cli_ctx *x)
 
 	if (srv != NULL && servers_enable_checks(checks_of(x), srv, x->priv != 0) < 0 &&
 		x->priv != 0)
-		cli_msg(x, "Health check was not configured on this server, cannot enable.");
+		cli_err(x, "Health check was not configured on this server, cannot enable.");
 }
 
 /* There are none to switch. */
@@ -214,7 +224,7 @@ static void
 do_agent(struct cli_ctx *x)
 {
 	if (cli_find_server(x, arg(x, 0)) != NULL && x->priv != 0)
-		cli_msg(x, "Agent was not configured on this server, cannot enable.");
+		cli_err(x, "Agent was not configured on this server, cannot enable.");
 }
 
 static bool
@@ -222,7 +232,7 @@ number(struct cli_ctx *x, uint32_t i, uint64_t *n)
 {
 	if (i < x->n && sl_str_u64(x->arg[i], n) == 0 && *n < UINT32_MAX)
 		return true;
-	cli_msg(x, "Integer value expected.");
+	cli_err(x, "Integer value expected.");
 	return false;
 }
 
@@ -233,7 +243,7 @@ do_maxconn_frontend(struct cli_ctx *x)
 	uint64_t n;
 
 	if (x->n == 0) {
-		cli_msg(x, "A frontend name is expected.");
+		cli_err(x, "A frontend name is expected.");
 		return;
 	}
 	p = cli_find_frontend(x, x->arg[0]);
@@ -252,11 +262,11 @@ do_maxconn_server(struct cli_ctx *x)
 	if (srv == NULL)
 		return;
 	if (x->n < 2)
-		cli_msg(x, "Require <maxconn>.");
-	else if (sl_str_u64(x->arg[1], &n) < 0 || n >= UINT32_MAX)
-		cli_str(x, SL_STR("maxconn string empty or preceded by garbage"));
-	else
+		cli_err(x, "Require <maxconn>.");
+	else if (sl_str_u64(x->arg[1], &n) == 0 && n < UINT32_MAX)
 		servers_set_maxconn(checks_of(x), srv, (uint32_t)n);
+	else
+		err_no_newline(x, "maxconn string empty or preceded by garbage");
 }
 
 static void
@@ -266,13 +276,13 @@ do_maxconn_global(struct cli_ctx *x)
 	uint64_t n;
 
 	if (x->n == 0) {
-		cli_msg(x, "Expects an integer value.");
+		cli_err(x, "Expects an integer value.");
 		return;
 	}
 	if (!number(x, 0, &n))
 		return;
 	if (n > hard) {
-		cli_printf(x, "Value out of range, must be between 1 and %u.\n", hard);
+		cli_errf(x, "Value out of range, must be between 1 and %u.", hard);
 		return;
 	}
 	// 0: what the configuration says, as HAProxy
@@ -284,13 +294,16 @@ static void
 do_clear(struct cli_ctx *x)
 {
 	if (x->n > 0 && !is(x->arg[0], "all")) {
-		cli_msg(x, "'clear counters' only supports 'all'.");
+		cli_err(x, "'clear counters' only supports 'all'.");
 		return;
 	}
+	// HAProxy's rights: an operator forgets the maxima, the counters are an administrator's
+	if (x->n > 0 && !cli_allowed(x, CLI_ADMIN))
+		return;
 	rates_clear_max(stats_rates(x->cli->s.stats));
 	stats_clear_max(x->cli->s.lc, x->cli->s.nlc);
 	if (x->n > 0 && stats_clear(x->cli->s.lc, x->cli->s.nlc) < 0)
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 }
 
 // clang-format off

@@ -285,7 +285,7 @@ do_sess(struct cli_ctx *x)
 	int w = 0;
 
 	if (a == NULL) {
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 		return;
 	}
 	how.state = a;
@@ -293,7 +293,7 @@ do_sess(struct cli_ctx *x)
 		a->details = is(x, 0, "all");
 	} else if (is(x, 0, "older")) {
 		if (x->n < 2 || seconds(x->arg[1], &a->older_ms) < 0) {
-			cli_msg(x, "Invalid age.");
+			cli_err(x, "Invalid age.");
 			free(a);
 			return;
 		}
@@ -319,7 +319,7 @@ static void
 kill_end(struct cli_ctx *x, void *state sl_unused, uint64_t total)
 {
 	if (total == 0)
-		cli_msg(x, "No such session (use 'show sess').");
+		cli_err(x, "No such session (use 'show sess').");
 }
 
 static void
@@ -330,12 +330,12 @@ do_shutdown(struct cli_ctx *x)
 	int w;
 
 	if (x->n == 0) {
-		cli_msg(x, "Session pointer expected (use 'show sess').");
+		cli_err(x, "Session pointer expected (use 'show sess').");
 		return;
 	}
 	w = id_parse(x->arg[0], &q.one);
 	if (w < 0 && !sl_str_starts(x->arg[0], SL_STR("0x"), false)) {
-		cli_msg(x, "Session pointer expected (use 'show sess').");
+		cli_err(x, "Session pointer expected (use 'show sess').");
 		return;
 	}
 	if (w < 0 || w >= x->cli->s.nlc) {
@@ -509,7 +509,7 @@ do_errors(struct cli_ctx *x)
 	struct errors_ask *a = calloc(1, sizeof(*a));
 
 	if (a == NULL) {
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 		return;
 	}
 	*a = (struct errors_ask){ .px = -1, .requests = true, .responses = true };
@@ -522,7 +522,7 @@ do_errors(struct cli_ctx *x)
 		if (p != NULL) {
 			a->px = p->id;
 		} else if (sl_str_i64(x->arg[0], &a->px) < 0) {
-			cli_msg(x, "No such proxy.");
+			cli_err(x, "No such proxy.");
 			free(a);
 			return;
 		}

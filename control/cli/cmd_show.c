@@ -68,7 +68,7 @@ do_stat(struct cli_ctx *x)
 		if (p != NULL) {
 			q.iid = p->id;
 		} else if (sl_str_i64(x->arg[0], &q.iid) < 0) {
-			cli_msg(x, "No such proxy.");
+			cli_err(x, "No such proxy.");
 			return;
 		}
 		i = 3;
@@ -110,6 +110,7 @@ do_backend(struct cli_ctx *x)
 static void
 do_version(struct cli_ctx *x)
 {
+	cli_severity(x, SL_INFO);
 	cli_msg(x, SL_VERSION);
 }
 
@@ -127,7 +128,7 @@ do_env(struct cli_ctx *x)
 		found = true;
 	}
 	if (x->n > 0 && !found)
-		cli_msg(x, "Variable not found");
+		cli_err(x, "Variable not found");
 }
 
 /* HAProxy's numbers: operational state, administrative flags, check result and state. */
@@ -165,7 +166,7 @@ do_servers_state(struct cli_ctx *x)
 	const struct proxy *one = NULL;
 
 	if (x->n > 0 && (one = cli_find_backend(x, x->arg[0])) == NULL) {
-		cli_msg(x, "Can't find backend.");
+		cli_err(x, "Can't find backend.");
 		return;
 	}
 	cli_msg(x, "1");
@@ -190,7 +191,7 @@ do_servers_conn(struct cli_ctx *x)
 	const struct proxy *one = NULL;
 
 	if (x->n > 0 && (one = cli_find_backend(x, x->arg[0])) == NULL) {
-		cli_msg(x, "Can't find backend.");
+		cli_err(x, "Can't find backend.");
 		return;
 	}
 	cli_printf(x,

@@ -10,7 +10,7 @@
 static void
 tell(void *ctx, struct sl_str word sl_unused, const char *text)
 {
-	cli_msg(ctx, text);
+	cli_err(ctx, text);
 }
 
 static const char *
@@ -48,15 +48,16 @@ do_get(struct cli_ctx *x)
 	struct arena mem;
 
 	if (x->n == 0 || map == NULL) {
-		cli_msg(x, x->n == 0 ? "Missing process-wide variable identifier." : "Out of memory.");
+		cli_err(x, x->n == 0 ? "Missing process-wide variable identifier." : "Out of memory.");
 		arena_map_free(map);
 		return;
 	}
 	arena_init(&mem, arena_map_src(map));
 	if (var_parse_name(x->arg[0], &scope, &name) < 0 || scope != VAR_PROC ||
 		!proc_var_get(x->cli->s.model->procs, name, &v, &mem)) {
-		cli_msg(x, "Variable not found.");
+		cli_err(x, "Variable not found.");
 	} else {
+		cli_severity(x, SL_INFO);
 		cli_printf(x, "%.*s: type=%s value=<", SL_STR_ARG(x->arg[0]), type_name(&v));
 		if (sample_cast(&v, T_STR, &mem))
 			show_text(x, v.s);
@@ -82,13 +83,13 @@ set_args(struct cli_ctx *x, struct sl_str *text, bool *fmt)
 
 	*fmt = typed && sl_str_eq(x->arg[1], SL_STR("fmt"));
 	if (!x->client->experimental)
-		cli_msg(x, "This command is restricted to experimental mode only.");
+		cli_err(x, "This command is restricted to experimental mode only.");
 	else if (x->n == 0)
-		cli_msg(x, "Missing process-wide variable identifier.");
+		cli_err(x, "Missing process-wide variable identifier.");
 	else if (x->n == 1)
-		cli_msg(x, "Missing either 'expr', 'fmt' or expression.");
+		cli_err(x, "Missing either 'expr', 'fmt' or expression.");
 	else if (typed && !*fmt && !sl_str_eq(x->arg[1], SL_STR("expr")))
-		cli_printf(x, "'set var': arg type must be either 'expr' or 'fmt' but got '%.*s'.\n",
+		cli_errf(x, "'set var': arg type must be either 'expr' or 'fmt' but got '%.*s'.",
 			SL_STR_ARG(x->arg[1]));
 	else {
 		*text = x->arg[typed ? 2 : 1];
@@ -112,13 +113,13 @@ do_set(struct cli_ctx *x)
 		return;
 	map = arena_map_new();
 	if (map == NULL) {
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 		return;
 	}
 	arena_init(&mem, arena_map_src(map));
 	comp.mem = &mem;
 	if (proc_var_assign(&comp, x->arg[0], text, fmt) == -ENOSPC)
-		cli_msg(x, "'set var': no room, see 'tune.vars.proc-max-size'.");
+		cli_err(x, "'set var': no room, see 'tune.vars.proc-max-size'.");
 	arena_map_free(map);
 }
 

@@ -87,6 +87,16 @@ find(const struct sl_str *word, uint32_t n, uint32_t *used)
 	return best;
 }
 
+bool
+cli_allowed(struct cli_ctx *x, enum cli_level least)
+{
+	if (x->client->level >= least)
+		return true;
+	x->cli->stats.denied++;
+	cli_err(x, "Permission denied");
+	return false;
+}
+
 static void
 run_one(struct cli_client *c, char *text, struct sl_str payload)
 {
@@ -98,7 +108,7 @@ run_one(struct cli_client *c, char *text, struct sl_str payload)
 
 	c->cli->stats.commands++;
 	if (n < 0) {
-		cli_msg(&x, "Too many words in this command.");
+		cli_err(&x, "Too many words in this command.");
 		return;
 	}
 	if (n > 0 && c->master) {
@@ -115,16 +125,13 @@ run_one(struct cli_client *c, char *text, struct sl_str payload)
 		cli_help(&x, word, (uint32_t)n, true);
 		return;
 	}
-	if (cmd->level > c->level) {
-		c->cli->stats.denied++;
-		cli_msg(&x, "Permission denied");
+	if (!cli_allowed(&x, cmd->level))
 		return;
-	}
 	x.arg = word + used;
 	x.n = (uint32_t)n - used;
 	x.priv = cmd->priv;
 	if (x.n < cmd->min || (cmd->max != CLI_MANY && x.n > cmd->max)) {
-		cli_printf(&x, "'%s' expects %s.\n", cmd->name,
+		cli_errf(&x, "'%s' expects %s.", cmd->name,
 			cmd->max == 0 ? "no argument" : cmd->args);
 		return;
 	}
@@ -188,6 +195,7 @@ do_lower(struct cli_ctx *x)
 static void
 do_level(struct cli_ctx *x)
 {
+	cli_severity(x, SL_INFO);
 	cli_msg(x, cli_level_name(x->client->level));
 }
 
@@ -221,20 +229,31 @@ do_timeout(struct cli_ctx *x)
 	uint64_t s;
 
 	if (x->n == 0 || !sl_str_eq(x->arg[0], SL_STR("cli"))) {
-		cli_msg(x, "'set timeout' only supports 'cli'.");
+		cli_err(x, "'set timeout' only supports 'cli'.");
 		return;
 	}
 	if (w.len == 0) {
-		cli_msg(x, "Expects an integer value.");
+		cli_err(x, "Expects an integer value.");
 		return;
 	}
 	if (w.len > 1 && w.p[w.len - 1] == 's') // the unit that it has anyway
 		w.len--;
 	if (sl_str_u64(w, &s) < 0 || s < 1 || s > 1000000) {
-		cli_msg(x, "Invalid timeout value.");
+		cli_err(x, "Invalid timeout value.");
 		return;
 	}
 	x->client->timeout_ms = (uint32_t)(s * 1000);
+}
+
+static void
+do_severity(struct cli_ctx *x)
+{
+	int n = x->n > 0 ? cli_severity_of(x->arg[0]) : -EINVAL;
+
+	if (n < 0)
+		cli_err(x, "one of 'none', 'number', 'string' is a required argument");
+	else
+		x->client->severity = (enum cli_severity)n;
 }
 
 // clang-format off
@@ -251,6 +270,8 @@ SL_CLI_COMMANDS(
 	{ "show cli sockets", CLI_OPER, 0, 0, do_sockets, "", "dump list of cli sockets" },
 	{ "show cli counters", CLI_OPER, 0, 0, do_counters, "",
 		"clients and commands, and how often one waited for its turn" },
+	{ "set severity-output", CLI_USER, 0, 1, do_severity, "[none|number|string]",
+		"set presence of severity level in feedback information" },
 	{ "set timeout", CLI_USER, 0, 2, do_timeout, "[cli] <delay>", "change a timeout setting" },
 );
 // clang-format on

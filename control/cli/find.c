@@ -29,7 +29,7 @@ cli_find_frontend(struct cli_ctx *x, struct sl_str name)
 	const struct proxy *p = find_proxy(x->cli->s.model, name, PX_CAP_FE);
 
 	if (p == NULL)
-		cli_msg(x, "No such frontend.");
+		cli_err(x, "No such frontend.");
 	return p;
 }
 
@@ -47,12 +47,12 @@ cli_find_server(struct cli_ctx *x, struct sl_str name)
 	uint64_t id = 0;
 
 	if (rest.p == NULL || rest.len == 0) {
-		cli_msg(x, "Require 'backend/server'.");
+		cli_err(x, "Require 'backend/server'.");
 		return NULL;
 	}
 	be = find_proxy(x->cli->s.model, be_name, PX_CAP_BE);
 	if (be == NULL) {
-		cli_msg(x, "No such backend.");
+		cli_err(x, "No such backend.");
 		return NULL;
 	}
 	if (rest.p[0] == '#')
@@ -63,6 +63,6 @@ cli_find_server(struct cli_ctx *x, struct sl_str name)
 		if (sl_str_eq(s->name, rest) || (id != 0 && s->id == id))
 			return s;
 	}
-	cli_msg(x, "No such server.");
+	cli_err(x, "No such server.");
 	return NULL;
 }

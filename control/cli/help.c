@@ -139,6 +139,7 @@ cli_help(struct cli_ctx *x, const struct sl_str *word, uint32_t n, bool unknown)
 	nnear = unknown && !any ? find_near(x, word, n, near) : 0;
 	while (nnear == 0 && !any && n > 1) // by as many words as there are commands for
 		any = has_match(x, word, --n);
+	cli_severity(x, SL_INFO);
 	if (unknown && !any && nnear == 0)
 		cli_msg(x, "Unknown command. Please enter one of the following commands only :");
 	else if (unknown)

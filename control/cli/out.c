@@ -77,3 +77,34 @@ cli_msg(struct cli_ctx *x, const char *text)
 {
 	cli_printf(x, "%s\n", text);
 }
+
+void
+cli_severity(struct cli_ctx *x, enum sl_level level)
+{
+	static const char *const names[] = { "emerg", "alert", "crit", "err", "warning", "notice",
+		"info", "debug" };
+
+	if (x->client->severity == CLI_SEVERITY_NUMBER)
+		cli_printf(x, "[%d]: ", level);
+	else if (x->client->severity == CLI_SEVERITY_STRING)
+		cli_printf(x, "[%s]: ", names[level]);
+}
+
+void
+cli_err(struct cli_ctx *x, const char *text)
+{
+	cli_severity(x, SL_ERR);
+	cli_msg(x, text);
+}
+
+void
+cli_errf(struct cli_ctx *x, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	cli_err(x, text);
+}

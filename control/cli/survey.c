@@ -135,7 +135,7 @@ cli_ask(struct cli_ctx *x, const struct survey *q, const struct cli_survey *how)
 	if (j == NULL || x->cli->s.nlc == 0) {
 		free(j);
 		free(how->state);
-		cli_msg(x, "Out of memory.");
+		cli_err(x, "Out of memory.");
 		return;
 	}
 	j->q.what = q->what;
@@ -154,7 +154,7 @@ cli_ask(struct cli_ctx *x, const struct survey *q, const struct cli_survey *how)
 		return;
 	x->client->job = NULL;
 	job_free(j);
-	cli_msg(x, "Workers are too busy to be asked.");
+	cli_err(x, "Workers are too busy to be asked.");
 }
 
 void

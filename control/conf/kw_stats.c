@@ -142,7 +142,23 @@ opt_level(struct conf *c, struct cli_bind *b, struct sl_str v)
 	return -EINVAL;
 }
 
-/* Accepted without effect: one process serves all, and messages carry no severity unless asked. */
+static int
+opt_severity(struct conf *c, struct cli_bind *b, struct sl_str v)
+{
+	int n = cli_severity_of(v);
+
+	if (n < 0) {
+		conf_error(c,
+			"'stats socket' : 'severity-output' only supports 'none', 'number', and "
+			"'string' (got '%.*s')",
+			SL_STR_ARG(v));
+		return n;
+	}
+	b->severity = (enum cli_severity)n;
+	return 0;
+}
+
+/* Accepted without effect: one process serves all. */
 static int
 opt_nothing(struct conf *c sl_unused, struct cli_bind *b sl_unused, struct sl_str v sl_unused)
 {
@@ -160,6 +176,7 @@ static const struct {
 	{ "group", 1, opt_group },
 	{ "gid", 1, opt_gid },
 	{ "level", 1, opt_level },
+	{ "severity-output", 1, opt_severity },
 	{ "expose-fd", 1, opt_nothing },
 	{ "process", 1, opt_nothing },
 	{ "thread", 1, opt_nothing },
@@ -267,7 +284,8 @@ kw_share(struct conf *c, const struct conf_args *a)
 // clang-format off
 SL_CFG_GLOBAL(
 	{ "stats socket", CONF_GLOBAL, 1, CONF_MANY, kw_socket,
-		"<address>|<path> [mode <octal>] [user <name>] [group <name>] [level <level>]",
+		"<address>|<path> [mode <octal>] [user <name>] [group <name>] [level <level>] "
+		"[severity-output <format>]",
 		"where the runtime API listens" },
 	{ "stats timeout", CONF_GLOBAL, 1, 1, kw_timeout, "<time>",
 		"how long a client of the runtime API may be silent" },

@@ -22,3 +22,15 @@ const struct log_var_info log_var_info[LOGV_NR] = {
 #include "dataplane/model/log_vars.def"
 #undef LOG_VAR
 };
+
+int
+cli_severity_of(struct sl_str word)
+{
+	static const char *const names[] = { "none", "number", "string" };
+
+	for (int i = 0; i < (int)SL_ARRAY_SIZE(names); i++) {
+		if (sl_str_eq(word, sl_str_c(names[i])))
+			return i;
+	}
+	return -EINVAL;
+}

@@ -15,8 +15,6 @@ enum px_mode { PX_TCP, PX_HTTP };
 #define PX_CAP_BE 0x2u
 
 /* Milliseconds; 0 means not set (infinite), as in HAProxy. */
-struct tcp_conf;
-
 struct px_timeouts {
 	uint32_t client, server, connect, http_request, http_keep_alive, queue, check, tunnel;
 };
@@ -311,6 +309,8 @@ struct cpu_map {
 /* Where the runtime API listens ("stats socket"); used by control/cli only. */
 enum cli_level { CLI_USER, CLI_OPER, CLI_ADMIN };
 enum cli_bind_kind { CLI_BIND_UNIX, CLI_BIND_ABNS, CLI_BIND_TCP, CLI_BIND_FD };
+enum cli_severity { CLI_SEVERITY_NONE, CLI_SEVERITY_NUMBER, CLI_SEVERITY_STRING };
+int cli_severity_of(struct sl_str word); // of its word; -EINVAL: another one
 struct cli_bind {
 	struct src_pos pos;
 	struct sl_str text; // as it was written, for "show cli sockets"
@@ -321,12 +321,12 @@ struct cli_bind {
 	uint32_t mode;       // of the file; 0: as the umask says
 	int64_t uid, gid;    // -1: unchanged
 	enum cli_level level;
+	enum cli_severity severity; // what messages begin with
 	bool master; // of "-S": speaks as HAProxy's master, too
 };
 
 /* Generations that may live at a time; each has a place, for what workers count of it. */
 #define MODEL_GENERATIONS 64u
-
 #define MODEL_HEALTH_BACKENDS 8u
 /* The global section. */
 struct global_conf {

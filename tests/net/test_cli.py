@@ -253,7 +253,7 @@ def test_same_numbers(net):
 
 
 def test_clear(net):
-    """clear counters all: the CSV begins anew, gauges stay; operator's right."""
+    """clear counters all: the CSV begins anew, gauges stay."""
     p, sock = start(net)
     traffic(net)
     check(rows(ask(sock, "show stat"))[("web", "FRONTEND")]["req_tot"] == "12", "before")

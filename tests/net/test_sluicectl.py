@@ -4,11 +4,12 @@ import os
 import pty
 import re
 import select
+import subprocess
 import tarfile
 import time
 
 from lib import BUILD, VIP4, check, sh
-from test_cli import start
+from test_cli import CFG, start
 
 CTL = os.path.join(BUILD, "tools/sluicectl")
 
@@ -28,6 +29,39 @@ def test_one_shot(net):
     rc, out = sh([CTL, "-s", sock], ok=False, stdin=b"set weight be/b 7\nget weight be/b\n\nquit\nget x\n")
     check(rc == 0 and "7 (initial 2)\n" in out and "Unknown" not in out, "a file: %d %r" % (rc, out))
     check(ctl(net.file("nothing"), "help")[0] == 2, "no daemon")
+    for words in ("set weight be/b 300", "set maxconn frontend web", "set server be/b addr nowhere",
+                  "shutdown session 1", "show events nobody -w", "set server be/b"):
+        rc, out = ctl(sock, *words.split())
+        check(rc == 1 and not out.startswith("["), "%s: %d %r" % (words, rc, out))
+    net.stop_sluice(p)
+
+
+def test_reload(net):
+    """The exit code says whether the configuration that is there now is served."""
+    p, sock = start(net)
+    rc, out = ctl(sock, "reload")
+    check(rc == 0 and out.startswith("Success=1\n"), "reloaded: %d %r" % (rc, out))
+    with open(net.file("sluice.cfg"), "a", encoding="utf-8") as f:
+        f.write("\nfrontend web\n    frobnicate\n")
+    rc, out = ctl(sock, "reload")
+    check(rc == 1 and out.startswith("Success=0\n") and "frobnicate" in out, "refused: %d %r" % (rc, out))
+    net.stop_sluice(p)
+
+
+def test_follow(net):
+    """show events ... -w: what comes is there when it comes, though the command has no end."""
+    net.nginx([("a", 8081), ("b", 8082)])
+    sock = net.file("cli.sock")
+    head = net.sluice_head("af_xdp", extra='    stats socket "%s" level admin\n    log ring@later local0\n' % sock)
+    p = net.sluice(head + CFG + "\nring later\n    format raw\n    size 16384\n")
+    watch = subprocess.Popen([CTL, "-s", sock, "show", "events", "later", "-w"], stdout=subprocess.PIPE)
+    try:
+        ctl(sock, "disable", "server", "be/b")
+        got = until(watch.stdout.fileno(), b"be/b")
+        check(not got.startswith(b"["), "bare lines: %r" % got)
+    finally:
+        watch.kill()
+        watch.wait()
     net.stop_sluice(p)
 
 

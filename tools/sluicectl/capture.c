@@ -169,6 +169,7 @@ static int
 read_answer(int fd, struct input *in, const sigset_t *mask)
 {
 	const size_t len = sizeof(ANSWER) - 1;
+	const char *text;
 
 	while (in->len < len || memchr(in->p, '\n', in->len) == NULL) {
 		ssize_t n = receive(fd, in, mask);
@@ -183,7 +184,10 @@ read_answer(int fd, struct input *in, const sigset_t *mask)
 		memmove(in->p, in->p + len, in->len);
 		return 0;
 	}
-	fprintf(stderr, "sluicectl: %.*s\n", (int)strcspn((const char *)in->p, "\n"), in->p);
+	text = (const char *)in->p;
+	if (in->len > 5 && text[0] == '[') // the weight of the message
+		text += 5;
+	fprintf(stderr, "sluicectl: %.*s\n", (int)strcspn(text, "\n"), text);
 	return 1;
 }
 

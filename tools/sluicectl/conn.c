@@ -14,7 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TIMEOUT_S 15
+#define TIMEOUT_S        15
+#define RELOAD_TIMEOUT_S 3600 // "reload" answers when it has happened: the file says how long that may take
 #define PROMPT    "\n> "
 
 static socklen_t
@@ -119,13 +120,59 @@ read_answer(int fd, struct ctl_text *out)
 	return -ENOMEM;
 }
 
+static void
+set_timeout(int fd, time_t s)
+{
+	struct timeval tv = { .tv_sec = s };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+}
+
+/* Cuts "[3]: " off the lines that begin so, and keeps the lowest number. */
+static void
+take_severity(struct ctl_text *t)
+{
+	char *to = t->p;
+	bool begins = true;
+
+	t->severity = CTL_DATA;
+	for (const char *at = t->p, *end = t->p + t->len; at < end;) {
+		if (begins && end - at >= 5 && at[0] == '[' && at[1] >= '0' && at[1] <= '7' &&
+			memcmp(at + 2, "]: ", 3) == 0) {
+			if (at[1] - '0' < t->severity)
+				t->severity = at[1] - '0';
+			at += 5;
+			begins = false;
+			continue;
+		}
+		begins = *at == '\n';
+		*to++ = *at++;
+	}
+	*to = '\0';
+	t->len = (size_t)(to - t->p);
+}
+
+static int
+ask_once(struct ctl_conn *c, const char *line, struct ctl_text *out)
+{
+	int rc = send_all(c->fd, line, strlen(line));
+
+	if (rc == 0)
+		rc = send_all(c->fd, "\n", 1);
+	if (rc == 0)
+		rc = read_answer(c->fd, out);
+	if (rc == 0)
+		take_severity(out);
+	return rc;
+}
+
 int
 ctl_open(struct ctl_conn *c, const char *where)
 {
-	struct timeval tv = { .tv_sec = TIMEOUT_S };
 	struct sockaddr_storage ss = { 0 };
 	bool is_path = where[0] == '/' || where[0] == '@' || strchr(where, ':') == NULL;
 	socklen_t len = is_path ? unix_address(where, &ss) : inet_address(where, &ss);
+	static const char *const first[] = { "prompt", "set severity-output number" };
 	struct ctl_text none;
 	int rc;
 
@@ -136,15 +183,14 @@ ctl_open(struct ctl_conn *c, const char *where)
 	c->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -errno;
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	set_timeout(c->fd, TIMEOUT_S);
 	rc = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
-	if (rc == 0)
-		rc = send_all(c->fd, "prompt\n", 7);
-	if (rc == 0)
-		rc = read_answer(c->fd, &none);
-	if (rc == 0)
-		ctl_text_free(&none);
-	else
+	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]) && rc == 0; i++) {
+		rc = ask_once(c, first[i], &none);
+		if (rc == 0)
+			ctl_text_free(&none);
+	}
+	if (rc < 0)
 		ctl_close(c);
 	return rc;
 }
@@ -157,22 +203,14 @@ ctl_close(struct ctl_conn *c)
 	c->fd = -1;
 }
 
-static int
-ask_once(struct ctl_conn *c, const char *line, struct ctl_text *out)
-{
-	int rc = send_all(c->fd, line, strlen(line));
-
-	if (rc == 0)
-		rc = send_all(c->fd, "\n", 1);
-	return rc == 0 ? read_answer(c->fd, out) : rc;
-}
-
 int
 ctl_ask(struct ctl_conn *c, const char *line, struct ctl_text *out)
 {
 	bool fresh = c->fd < 0;
 	int rc = fresh ? ctl_open(c, c->where) : 0;
 
+	if (rc == 0 && strncmp(line, "reload", 6) == 0)
+		set_timeout(c->fd, RELOAD_TIMEOUT_S);
 	if (rc == 0)
 		rc = ask_once(c, line, out);
 	if (rc == -EPIPE || rc == -ECONNRESET) { // it closes those who are silent
@@ -182,6 +220,34 @@ ctl_ask(struct ctl_conn *c, const char *line, struct ctl_text *out)
 	}
 	if (rc < 0)
 		ctl_close(c);
+	return rc;
+}
+
+int
+ctl_follow(struct ctl_conn *c, const char *line, FILE *to)
+{
+	const size_t tail = sizeof(PROMPT) - 1;
+	int rc = send_all(c->fd, line, strlen(line));
+	char p[16384];
+
+	set_timeout(c->fd, 0);
+	if (rc == 0)
+		rc = send_all(c->fd, "\n", 1);
+	while (rc == 0) {
+		struct ctl_text t = { .p = p };
+		ssize_t n = recv(c->fd, p, sizeof(p) - 1, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : 0;
+		t.len = (size_t)n;
+		rc = t.len >= tail && memcmp(p + t.len - tail, PROMPT, tail) == 0;
+		t.len -= rc ? tail : 0;
+		take_severity(&t);
+		if (fwrite(p, 1, t.len, to) != t.len || fflush(to) != 0)
+			return -EIO;
+	}
 	return rc;
 }
 
@@ -196,12 +262,13 @@ ctl_text_free(struct ctl_text *t)
 bool
 ctl_is_refusal(const struct ctl_text *t)
 {
-	static const char *const starts[] = { "Unknown command", "Permission denied", "No such ",
-		"Require ", "Invalid ", "Can't find ", "Session not found", "Out of memory" };
+	// HAProxy's answers that weigh less than what they say, or nothing
+	static const char *const starts[] = { "Unknown command", "Invalid addr", "Session not found",
+		"Success=0" };
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
 		if (strncmp(t->p, starts[i], strlen(starts[i])) == 0)
 			return true;
 	}
-	return false;
+	return t->severity <= 3;
 }

@@ -17,7 +17,9 @@ struct ctl_conn {
 struct ctl_text {
 	char *p;
 	size_t len;
+	int severity; // the heaviest message in it, as syslog numbers them; CTL_DATA: none is
 };
+#define CTL_DATA 8
 
 /* A path, "@name" (abstract), or "host:port"; an address, no name. 0, or -errno. */
 int ctl_open(struct ctl_conn *c, const char *where);
@@ -27,6 +29,11 @@ void ctl_close(struct ctl_conn *c);
  * server had closed it meanwhile. 0; -errno: then there is no answer.
  */
 int ctl_ask(struct ctl_conn *c, const char *line, struct ctl_text *out);
+/*
+ * Sends one line that has no end ("show events ... -w") and copies what comes, as it comes. 0: the daemon
+ * has gone; 1: it asked for another command: this one was refused; -errno.
+ */
+int ctl_follow(struct ctl_conn *c, const char *line, FILE *to);
 void ctl_text_free(struct ctl_text *t);
 
 /* ---- rows.c: what "help" lists ---- */

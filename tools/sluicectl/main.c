@@ -36,6 +36,17 @@ usage(FILE *to)
 	return to == stdout ? 0 : 2;
 }
 
+/* "show events SINK -w", or "-nw" */
+static bool
+has_no_end(int n, char **word)
+{
+	bool waits = false;
+
+	for (int i = 3; i < n; i++)
+		waits |= word[i][0] == '-' && strchr(word[i], 'w') != NULL;
+	return waits && strcmp(word[0], "show") == 0 && strcmp(word[1], "events") == 0;
+}
+
 static int
 one_shot(struct ctl_conn *c, int n, char **word)
 {
@@ -53,7 +64,9 @@ one_shot(struct ctl_conn *c, int n, char **word)
 		}
 		len += (size_t)w;
 	}
-	rc = ctl_ask(c, line, &t);
+	rc = has_no_end(n, word) ? ctl_follow(c, line, stdout) : ctl_ask(c, line, &t);
+	if (rc >= 0 && has_no_end(n, word))
+		return rc;
 	if (rc < 0) {
 		fprintf(stderr, "sluicectl: %s: %s\n", c->where, strerror(-rc));
 		return 2;

@@ -47,6 +47,7 @@ static const struct kw_case cases[] = {
 	ROW("global", "gid", "65534", "99999999999", "between 0 and 2147483647"),
 	ROW("global", "stats socket", "/tmp/x mode 600 uid 0 gid 0 level admin", "", "expects <address>"),
 	ROW("global", "stats socket", "ipv4@127.0.0.1:99 level user expose-fd listeners", "/x mode", "missing value"),
+	ROW("global", "stats socket", "/tmp/x level admin severity-output string", "/x severity-output loud", "only supports 'none', 'number', and 'string'"),
 	ROW("global", "stats timeout", "1m", "10x", "unexpected character 'x'"),
 	ROW("global", "stats maxconn", "5", "0", RANGE),
 	ROW("global", "tune.mbufs", "16384", "12", RANGE),
