@@ -23,6 +23,7 @@ struct daemon {
 	struct model *model;
 	struct parent_spec clean;
 	bool parented; // a parent process cleans up
+	bool chrooted; // names of files begin at another root than the parent's
 	bool leave;    // rights are gone: what needs them at the end is left to the parent
 	int notify_fd; // the service manager's socket (notify.h); -1
 	int ready_fd;  // -D: the foreground process waits for a byte; -1
@@ -73,6 +74,11 @@ int plan_up(struct daemon *d);
 /* listen.c */
 int listen_up(struct daemon *d);
 void listen_down(struct daemon *d);
+/*
+ * Before the files of m's unix sockets are made: tells the parent of them. A daemon that gave its rights
+ * up, or was killed, cannot remove them itself.
+ */
+void listen_note(struct daemon *d, const struct model *m);
 /* One listening socket of m, not served yet. 0 and *out, or -Exxx with a sentence in d->err. */
 int listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b, int *out);
 /* How many may wait to be accepted. */

@@ -83,6 +83,44 @@ listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b,
 	return *out;
 }
 
+/* The parent sees it where the daemon's root is not its own. */
+static void
+note(struct daemon *d, struct sl_str path)
+{
+	char text[PARENT_SOCKET];
+	struct sl_buf b;
+	int rc = -ENAMETOOLONG;
+
+	sl_buf_init(&b, text, sizeof(text) - 1);
+	if (d->chrooted)
+		sl_buf_add(&b, d->model->global.chroot);
+	sl_buf_add(&b, path);
+	if (!b.full) {
+		text[b.len] = '\0';
+		rc = parent_add_socket(&d->clean, text);
+	}
+	if (rc < 0)
+		daemon_say(d, SL_WARNING, "'%.*s' would stay behind a daemon that is killed (%s)",
+			SL_STR_ARG(path), strerror(-rc));
+}
+
+void
+listen_note(struct daemon *d, const struct model *m)
+{
+	for (uint32_t i = 0; i < m->nbinds; i++) {
+		const struct host_sock *hs = addr_host_sock(&m->binds[i]->addr.ip);
+
+		if (hs != NULL && hs->fd < 0 && hs->name[0] == '/')
+			note(d, sl_str_c(hs->name));
+	}
+	for (uint32_t i = 0; i < m->global.ncli_binds; i++) {
+		const struct cli_bind *b = &m->global.cli_binds[i];
+
+		if (b->kind == CLI_BIND_UNIX)
+			note(d, b->path);
+	}
+}
+
 int
 listen_up(struct daemon *d)
 {

@@ -70,29 +70,6 @@ run_root(struct parent_spec *s, char *out, size_t size)
 	return 0;
 }
 
-/* A daemon that gave its rights up cannot remove its sockets from folders of root. */
-static void
-add_sockets(struct daemon *d)
-{
-	const struct model *m = d->model;
-
-	for (uint32_t i = 0; i < m->nbinds; i++) {
-		const struct host_sock *hs = addr_host_sock(&m->binds[i]->addr.ip);
-
-		if (hs != NULL && hs->fd < 0 && hs->name[0] == '/')
-			parent_add_socket(&d->clean, hs->name);
-	}
-	for (uint32_t i = 0; i < m->global.ncli_binds; i++) {
-		const struct cli_bind *b = &m->global.cli_binds[i];
-		char path[PARENT_SOCKET];
-
-		if (b->kind == CLI_BIND_UNIX && b->path.len < sizeof(path)) {
-			snprintf(path, sizeof(path), "%.*s", SL_STR_ARG(b->path));
-			parent_add_socket(&d->clean, path);
-		}
-	}
-}
-
 static int
 prepare_clean(struct daemon *d)
 {
@@ -103,7 +80,7 @@ prepare_clean(struct daemon *d)
 
 	for (uint32_t i = 0; i < d->model->nports; i++)
 		parent_add_device(s, d->model->ports[i].device);
-	add_sockets(d);
+	listen_note(d, d->model);
 	snprintf(s->health, sizeof(s->health), "%.*s", SL_STR_ARG(d->model->global.health_file));
 	if (rc == 0)
 		rc = parent_take_prefix(s, root, want);
@@ -194,7 +171,7 @@ serve(struct daemon *d)
 		rc = 1;
 	}
 	if (!d->parented)
-		parent_clean(&d->clean);
+		parent_clean(&d->clean, getpid());
 	return rc;
 }
 

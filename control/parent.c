@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,40 +43,122 @@ xdp_prog(const char *ifname)
 	return id;
 }
 
+/* The value of "name=..." in a device string. */
+static struct sl_str
+device_arg(struct sl_str device, struct sl_str name)
+{
+	struct sl_str rest = device;
+
+	while (rest.len > 0) {
+		struct sl_str arg = sl_str_cut(&rest, ',');
+
+		if (sl_str_starts(arg, name, false))
+			return sl_str_make(arg.p + name.len, arg.len - name.len);
+	}
+	return SL_STR("");
+}
+
+/* As DPDK's memif driver reads it: a server has a file unless "socket-abstract" is not "no". */
+static void
+add_memif(struct parent_spec *s, struct sl_str device)
+{
+	struct sl_str role = device_arg(device, SL_STR("role="));
+	struct sl_str path = device_arg(device, SL_STR("socket="));
+	char text[PARENT_SOCKET];
+
+	if ((!sl_str_eq(role, SL_STR("server")) && !sl_str_eq(role, SL_STR("master"))) ||
+		!sl_str_eq(device_arg(device, SL_STR("socket-abstract=")), SL_STR("no")))
+		return;
+	if (path.len == 0)
+		path = SL_STR("/run/memif.sock");
+	if (path.len >= sizeof(text))
+		return;
+	snprintf(text, sizeof(text), "%.*s", SL_STR_ARG(path));
+	io_path_unlink(text);
+	(void)parent_add_socket(s, text);
+}
+
 void
 parent_add_device(struct parent_spec *s, struct sl_str device)
 {
 	bool tap = sl_str_starts(device, SL_STR("net_tap"), false);
 	bool xdp = sl_str_starts(device, SL_STR("net_af_xdp"), false);
-	struct sl_str rest = device;
+	struct sl_str name = device_arg(device, SL_STR("iface="));
+	struct parent_link *l = &s->link[s->nlinks];
 
-	if (!tap && !xdp)
+	if (sl_str_starts(device, SL_STR("net_memif"), false))
+		add_memif(s, device);
+	if ((!tap && !xdp) || s->nlinks == PARENT_MAX_LINKS)
 		return;
-	while (rest.len > 0 && s->nlinks < PARENT_MAX_LINKS) {
-		struct sl_str arg = sl_str_cut(&rest, ',');
-		struct parent_link *l = &s->link[s->nlinks];
-
-		if (!sl_str_starts(arg, SL_STR("iface="), false))
-			continue;
-		arg.p += 6;
-		arg.len -= 6;
-		if (arg.len == 0 || arg.len >= sizeof(l->name))
-			return; // the driver will name it
-		memset(l, 0, sizeof(*l));
-		memcpy(l->name, arg.p, arg.len);
-		l->tap = tap;
-		l->existed = if_nametoindex(l->name) != 0;
-		l->prog = xdp ? xdp_prog(l->name) : 0;
-		s->nlinks++;
-		return;
-	}
+	if (name.len == 0 || name.len >= sizeof(l->name))
+		return; // the driver will name it
+	memset(l, 0, sizeof(*l));
+	memcpy(l->name, name.p, name.len);
+	l->tap = tap;
+	l->existed = if_nametoindex(l->name) != 0;
+	l->prog = xdp ? xdp_prog(l->name) : 0;
+	s->nlinks++;
 }
 
-void
+/* A place for another path; -ENOSPC. */
+static int
+free_place(const struct parent_sockets *x, uint32_t n)
+{
+	struct stat st;
+
+	for (uint32_t i = 0; n == PARENT_SOCKETS && i < n; i++) {
+		if (lstat(x->path[i], &st) != 0 && errno == ENOENT)
+			return (int)i;
+	}
+	return n < PARENT_SOCKETS ? (int)n : -ENOSPC;
+}
+
+int
 parent_add_socket(struct parent_spec *s, const char *path)
 {
-	if (s->nsockets < PARENT_SOCKETS && strlen(path) < PARENT_SOCKET)
-		snprintf(s->socket[s->nsockets++], PARENT_SOCKET, "%s", path);
+	struct parent_sockets *x = s->sockets;
+	uint32_t n;
+	int place;
+
+	if (strlen(path) >= PARENT_SOCKET)
+		return -ENAMETOOLONG;
+	if (x == NULL) {
+		x = mmap(NULL, sizeof(*x), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (x == MAP_FAILED)
+			return -ENOMEM;
+		s->sockets = x;
+	}
+	n = atomic_load_explicit(&x->n, memory_order_relaxed);
+	for (uint32_t i = 0; i < n; i++) {
+		if (strcmp(x->path[i], path) == 0)
+			return 0;
+	}
+	place = free_place(x, n);
+	if (place < 0)
+		return place;
+	snprintf(x->path[place], PARENT_SOCKET, "%s", path);
+	if ((uint32_t)place == n)
+		atomic_store_explicit(&x->n, n + 1, memory_order_release);
+	return 0;
+}
+
+/* Each, and what it is called until it is complete (control/io/io_addr.c). */
+static void
+clean_sockets(const struct parent_sockets *x, pid_t daemon)
+{
+	uint32_t n = x != NULL ? atomic_load_explicit(&x->n, memory_order_acquire) : 0;
+
+	for (uint32_t i = 0; i < sl_min(n, (uint32_t)PARENT_SOCKETS); i++) {
+		char path[PARENT_SOCKET], tmp[PARENT_SOCKET + 16];
+
+		snprintf(path, sizeof(path), "%.*s", PARENT_SOCKET - 1, x->path[i]);
+		if (path[0] != '/')
+			continue;
+		io_path_unlink(path);
+		snprintf(tmp, sizeof(tmp), "%s.%d.tmp", path, (int)daemon);
+		if (strlen(tmp) < PARENT_SOCKET)
+			io_path_unlink(tmp);
+	}
 }
 
 /*
@@ -314,12 +397,11 @@ clean_pid(const char *path)
 }
 
 void
-parent_clean(const struct parent_spec *s)
+parent_clean(const struct parent_spec *s, pid_t daemon)
 {
 	for (uint32_t i = 0; i < s->nlinks; i++)
 		clean_link(&s->link[i]);
-	for (uint32_t i = 0; i < s->nsockets; i++)
-		io_path_unlink(s->socket[i]);
+	clean_sockets(s->sockets, daemon);
 	if (s->prefix[0] != '\0')
 		clean_hugepages(s);
 	if (s->run_lock >= 0) { // locked by us: nobody else uses this prefix
@@ -333,8 +415,13 @@ parent_clean(const struct parent_spec *s)
 		rmdir(root);
 		rmdir(s->own_dir);
 	}
-	if (s->health[0] != '\0')
+	if (s->health[0] != '\0') {
+		char fresh[sizeof(s->health) + 8]; // control/health.c writes it beside
+
+		snprintf(fresh, sizeof(fresh), "%s.new", s->health);
 		clean_pid(s->health);
+		clean_pid(fresh);
+	}
 	if (s->pidfile != NULL)
 		clean_pid(s->pidfile);
 }
@@ -405,7 +492,7 @@ parent_fork(const struct parent_spec *s)
 	drop_stdio();
 	priv_parent();
 	rc = watch(child, &set);
-	parent_clean(s);
+	parent_clean(s, child);
 	// no exit handlers: what they would flush belongs to the daemon
 	_exit(rc);
 }

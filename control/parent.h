@@ -22,6 +22,16 @@ struct parent_link {
 	uint32_t prog; // AF_XDP: program attached before us
 };
 
+/*
+ * Files of unix sockets, in memory that the daemon shares with its parent: reloads add some. Written by
+ * the daemon's main before it makes the file; read by the parent when the daemon is gone. All that that does
+ * with one is to remove it, if it is a socket behind which nobody listens.
+ */
+struct parent_sockets {
+	_Atomic(uint32_t) n;
+	char path[PARENT_SOCKETS][PARENT_SOCKET];
+};
+
 struct parent_spec {
 	char prefix[PARENT_PREFIX];   // EAL file prefix
 	char run_dir[256];            // EAL's run-time folder of that prefix
@@ -33,14 +43,20 @@ struct parent_spec {
 	char health[256];    // likewise the health file; "": none
 	struct parent_link link[PARENT_MAX_LINKS];
 	uint32_t nlinks;
-	char socket[PARENT_SOCKETS][PARENT_SOCKET]; // files of unix sockets
-	uint32_t nsockets;
+	struct parent_sockets *sockets; // NULL: none yet
 };
 
-/* Adds the interface that a device string ("net_tap0,iface=x") names, if it is of such a kind. */
+/*
+ * Adds what a device string names: the interface ("net_tap0,iface=x"), or the socket of a memif server,
+ * which is removed at once if an instance that was killed together with its parent left it: DPDK would
+ * not start on it.
+ */
 void parent_add_device(struct parent_spec *s, struct sl_str device);
-/* A unix socket that the daemon will make: it is removed at the end. Those beyond 64 stay. */
-void parent_add_socket(struct parent_spec *s, const char *path);
+/*
+ * A unix socket that the daemon will make: it is removed at the end. Of more than 64, those that are no
+ * longer there make room. 0; -ENOSPC, -ENOMEM, -ENAMETOOLONG: it stays.
+ */
+int parent_add_socket(struct parent_spec *s, const char *path);
 /*
  * Chooses the file prefix `want`, or want-PID if a living process holds its run-time folder, and
  * locks that folder until the process (and its parent) is gone. XDP programs that an instance of this
@@ -63,5 +79,8 @@ int parent_note_links(const struct parent_spec *s);
  * returns; forwards signals, waits, cleans up, exits with the daemon's code (128 + n: signal n).
  */
 int parent_fork(const struct parent_spec *s);
-/* What the parent does at the end; also for a daemon without a parent. Harmless when repeated. */
-void parent_clean(const struct parent_spec *s);
+/*
+ * What the parent does at the end of the process `daemon`; also for a daemon without a parent. Harmless when
+ * repeated.
+ */
+void parent_clean(const struct parent_spec *s, pid_t daemon);

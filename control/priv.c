@@ -188,7 +188,7 @@ priv_up(struct daemon *d)
 		daemon_say(d, SL_WARNING, "dpdk-dumpcap cannot attach: access list of %s: %s",
 			rte_eal_get_runtime_dir(), strerror(-rc));
 	rc = priv_drop(g, d->parented ? getppid() : 0, &d->err);
-	chrooted = rc == 0 && g->chroot.len > 0;
+	chrooted = d->chrooted = rc == 0 && g->chroot.len > 0;
 	if (rc < 0 || (g->uid == 0 && g->gid == 0 && !chrooted))
 		return rc;
 	d->leave = d->ports->leave = d->parented && g->uid != 0;

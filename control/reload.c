@@ -218,6 +218,7 @@ prepare(struct reload *r)
 		return daemon_fail(d, -EBUSY,
 			"64 generations are in use by connections that do not end: "
 			"'hard-stop-after' would end them ('show generations' lists them)");
+	listen_note(d, r->next);
 	rc = reload_sockets_open(r);
 	if (rc < 0)
 		return rc;

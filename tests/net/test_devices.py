@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import stat
 
 from lib import BUILD, VIP4, check, log, random_file, sha256, sh, wait_for
@@ -74,6 +75,18 @@ backend six
     r = net.wrk("http://%s/own" % VIP4, seconds=2, conns=16)
     check(r["requests"] > 200 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
     net.stop_sluice(p)
+    for kill_parent in (False, True):  # the server: by its parent, or by the next start
+        child = int(sh(["pgrep", "-P", str(q.pid)])[1])
+        if kill_parent:
+            os.kill(q.pid, signal.SIGSTOP)
+        os.kill(child, signal.SIGKILL)
+        if kill_parent:
+            q.kill()
+        q.wait(20)
+        check(os.path.exists(net.file("memif.sock")) == kill_parent, "the socket of memif: %s" % kill_parent)
+        q = net.start([os.path.join(BUILD, "sluice"), "-f", far], ns=net.d, log=net.file("far.log"))
+        wait_for("the far instance", lambda: " ready" in q.log() or not q.alive(), 20)
+        check(q.alive(), q.log()[-2000:])
     check(q.stop() in (0, 143), q.log()[-2000:])
     check(not os.path.exists(net.file("memif.sock")), "the socket of memif is left")
 

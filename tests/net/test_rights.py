@@ -129,6 +129,23 @@ def test_reload(net):
     net.stop_sluice(p)
 
 
+def test_reload_killed(net):
+    """kill -9 behind a reload that added sockets: the parent removes those, too."""
+    os.chmod(net.dir, 0o777)  # the user's, who makes them
+    text = conf(net, "af_packet")
+    p = net.sluice(text)
+    late = [net.file("late.sock"), net.file("late-cli.sock")]
+    net.write("sluice.cfg", text.replace("frontend web\n", "frontend web\n    bind unix@%s\n" % late[0])
+              .replace("global\n", "global\n    stats socket %s level admin\n" % late[1], 1))
+    os.kill(p.pid, signal.SIGUSR2)
+    wait_for("the new sockets", lambda: " is served" in p.log(), 20)
+    check(all(os.path.exists(f) for f in late), "they are there")
+    os.kill(daemon(p), signal.SIGKILL)
+    p.wait(20)
+    check(not any(os.path.exists(f) for f in late), "a socket is left")
+    net.left_behind()
+
+
 def test_chroot(net):
     """With another root: it serves, and loads again what is in there by the same names."""
     empty = net.file("empty")

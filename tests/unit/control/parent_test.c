@@ -22,6 +22,8 @@
 #include "control/parent.h"
 #include "dataplane/base/base.h"
 
+#define DAEMON 0x7ffffff0 // nobody
+
 struct fix {
 	char root[64], huge[96], pidfile[96];
 	const char *huges[1];
@@ -224,7 +226,7 @@ test_parent_killed(void **state)
 	assert_int_equal(poll(&p, 1, 5000), 1);
 	assert_int_equal(read(p.fd, &c, 1), 0);
 	close(p.fd);
-	parent_clean(&f->s); // what nobody was left to do
+	parent_clean(&f->s, DAEMON); // what nobody was left to do
 	assert_clean(f);
 }
 
@@ -245,11 +247,11 @@ test_prefix(void **state)
 	assert_int_equal(parent_take_prefix(&other, f->root, "t"), 0);
 	assert_string_not_equal(other.prefix, f->s.prefix);
 	touch(f->s.run_dir, "config");
-	parent_clean(&other);
+	parent_clean(&other, DAEMON);
 	close(other.run_lock);
 	assert_true(there(f->s.run_dir, "config"));
 	assert_false(there(f->root, other.prefix));
-	parent_clean(&f->s);
+	parent_clean(&f->s, DAEMON);
 	assert_true(there(f->huge, "tmap_held"));
 	assert_false(there(f->root, "t"));
 	close(fd);
@@ -275,16 +277,81 @@ test_sockets(void **state)
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s/kept", f->huge);
 	touch(f->huge, "kept"); // a file is no socket
 	parent_add_socket(&f->s, un.sun_path);
-	parent_clean(&f->s);
+	parent_clean(&f->s, DAEMON);
 	assert_false(there(f->root, "dead"));
 	assert_true(there(f->root, "live"));
 	assert_true(there(f->huge, "kept"));
 	close(live);
-	parent_clean(&f->s);
+	parent_clean(&f->s, DAEMON);
 	assert_false(there(f->root, "live"));
-	for (int i = 0; i < 2 * PARENT_SOCKETS; i++) // beyond the bound: no harm
-		parent_add_socket(&f->s, un.sun_path);
-	assert_int_equal(f->s.nsockets, PARENT_SOCKETS);
+}
+
+static int
+bound(struct fix *f, const char *name, struct sockaddr_un *un)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*un = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(un->sun_path, sizeof(un->sun_path), "%s/%s", f->root, name);
+	assert_int_equal(bind(fd, (struct sockaddr *)un, sizeof(*un)), 0);
+	return fd;
+}
+
+/* A daemon that is killed between the socket and its name, or behind a reload that made one. */
+static void
+test_sockets_later(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un un, other;
+	int st;
+	pid_t pid;
+
+	close(bound(f, "late", &un));
+	assert_int_equal(parent_add_socket(&f->s, un.sun_path), 0);
+	pid = fork();
+	if (pid == 0) { // what it adds, its parent knows
+		char tmp[PARENT_SOCKET + 16];
+
+		snprintf(tmp, sizeof(tmp), "reloaded.%d.tmp", DAEMON);
+		close(bound(f, tmp, &other));
+		snprintf(tmp, sizeof(tmp), "%s/reloaded", f->root);
+		_exit(parent_add_socket(&f->s, tmp) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &st, 0), pid);
+	assert_int_equal(st, 0);
+	assert_int_equal(f->s.sockets->n, 2);
+	parent_clean(&f->s, DAEMON);
+	assert_false(there(f->root, "late"));
+	assert_false(there(f->root, "reloaded.2147483632.tmp"));
+}
+
+/* The bound: those that have gone make room, a path is there once, and one too many is said. */
+static void
+test_sockets_many(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un un;
+	char path[PARENT_SOCKET + 1];
+	int fd = bound(f, "s0", &un);
+
+	for (int i = 0; i < 2 * PARENT_SOCKETS; i++)
+		assert_int_equal(parent_add_socket(&f->s, un.sun_path), 0);
+	assert_int_equal(f->s.sockets->n, 1);
+	for (int i = 1; i < 2 * PARENT_SOCKETS; i++) {
+		snprintf(path, sizeof(path), "%s/t%d", f->root, i);
+		assert_int_equal(parent_add_socket(&f->s, path), 0); // none of them is made
+	}
+	assert_int_equal(f->s.sockets->n, PARENT_SOCKETS);
+	assert_string_equal(f->s.sockets->path[0], un.sun_path);
+	for (int i = 0; i < PARENT_SOCKETS; i++)
+		snprintf(f->s.sockets->path[i], PARENT_SOCKET, "%s", un.sun_path);
+	assert_int_equal(parent_add_socket(&f->s, path), -ENOSPC);
+	memset(path, 'a', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(parent_add_socket(&f->s, path), -ENAMETOOLONG);
+	close(fd);
+	parent_clean(&f->s, DAEMON);
+	assert_false(there(f->root, "s0"));
 }
 
 /* A health file names its process: one that lives keeps it. */
@@ -300,13 +367,13 @@ test_health(void **state)
 		assert_non_null(h);
 		fprintf(h, "%d\n", alive ? 1 : 0x7ffffff0);
 		fclose(h);
-		parent_clean(&f->s);
+		parent_clean(&f->s, DAEMON);
 		assert_int_equal(there(f->root, "welcome"), alive);
 	}
 	h = fopen(f->s.health, "we");
 	assert_non_null(h);
 	fclose(h); // nothing in it
-	parent_clean(&f->s);
+	parent_clean(&f->s, DAEMON);
 	assert_false(there(f->root, "welcome"));
 }
 
@@ -317,10 +384,10 @@ test_pidfile(void **state)
 	struct fix *f = *state;
 
 	put_pid(f, 1);
-	parent_clean(&f->s);
+	parent_clean(&f->s, DAEMON);
 	assert_true(there(f->root, "pid"));
 	put_pid(f, getpid());
-	parent_clean(&f->s);
+	parent_clean(&f->s, DAEMON);
 	assert_false(there(f->root, "pid"));
 }
 
@@ -358,6 +425,29 @@ test_devices(void **state sl_unused)
 	}
 }
 
+/* What a memif server left would keep DPDK from starting; its file goes with us. */
+static void
+test_memif(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un un;
+	char device[300];
+
+	close(bound(f, "memif", &un));
+	snprintf(device, sizeof(device), "net_memif0,role=client,socket=%s,socket-abstract=no", un.sun_path);
+	parent_add_device(&f->s, sl_str_c(device));
+	snprintf(device, sizeof(device), "net_memif0,role=server,socket=%s", un.sun_path); // abstract
+	parent_add_device(&f->s, sl_str_c(device));
+	assert_null(f->s.sockets);
+	assert_true(there(f->root, "memif"));
+	snprintf(device, sizeof(device), "net_memif0,role=server,id=0,socket=%s,socket-abstract=no", un.sun_path);
+	parent_add_device(&f->s, sl_str_c(device));
+	assert_false(there(f->root, "memif"));
+	close(bound(f, "memif", &un));
+	parent_clean(&f->s, DAEMON);
+	assert_false(there(f->root, "memif"));
+}
+
 int
 main(void)
 {
@@ -368,6 +458,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_parent_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_prefix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sockets_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sockets_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memif, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pidfile, setup, teardown),
 		cmocka_unit_test(test_devices),
