@@ -92,15 +92,21 @@ launch(struct lcore *lc, struct call_pair *p, struct call_slot *slot, struct str
 	return 0;
 }
 
+static void
+wait_in(struct sl_list *list, struct call_pair *p, struct stream *s)
+{
+	s->call.slot = NULL;
+	sl_list_add_tail(list, &s->call.node);
+	s->call.queued = true;
+	s->call.queued_at = p;
+	p->nwaiting++;
+}
+
 /* Behind those that wait for a slot. */
 void
 call_enqueue(struct call_pair *p, struct stream *s)
 {
-	s->call.slot = NULL;
-	sl_list_add_tail(&p->waiting, &s->call.node);
-	s->call.queued = true;
-	s->call.queued_at = p;
-	p->nwaiting++;
+	wait_in(&p->waiting, p, s);
 }
 
 void
@@ -143,7 +149,8 @@ send_call(struct stream *s, struct call_result *r)
 			return false;
 		}
 		call_count_wait(s);
-		call_enqueue(p, s);
+		// who lacks a block holds up nobody who needs none
+		wait_in(slot != NULL ? &p->want_blocks : &p->waiting, p, s);
 	}
 	stream_set_call_deadline(s, s->call.exp);
 	return true;
@@ -175,25 +182,48 @@ call_start(struct stream *s, const struct prog_call *c, const struct sample *in,
 	return send_call(s, &r) ? ACT_SUSPEND : stream_call_now(s, &r, out);
 }
 
-/*
- * A slot became free: the longest waiting stream gets it. Blocks are shared by all pairs, so one that
- * waits for a block of another pair's is looked at with its own pair's next slot, at the latest.
- */
+/* The first of a list gets a slot; -EAGAIN: there is no block for it. */
+static int
+serve_first(struct lcore *lc, struct call_pair *p, struct sl_list *list)
+{
+	struct call_wait *w = sl_list_first(list, struct call_wait, node);
+	struct stream *s = sl_container_of(w, struct stream, call);
+	int rc = launch(lc, p, call_slot_get(p), s, s->call.exp);
+
+	if (rc == -EAGAIN && list == &p->want_blocks)
+		return rc;
+	call_dequeue(s);
+	if (rc == -EAGAIN) {
+		wait_in(&p->want_blocks, p, s);
+	} else if (rc < 0) {
+		struct call_result r = call_by_policy(call_error_policy(s));
+		stream_call_done(lc, s, &r);
+	}
+	return rc;
+}
+
+static void
+serve_blocks(struct lcore *lc, struct call_pair *p)
+{
+	const struct call_lcore *cl = *px_calls(lc);
+
+	while (p->unused != NULL && cl->blocks != NULL && !sl_list_is_empty(&p->want_blocks)) {
+		if (serve_first(lc, p, &p->want_blocks) == -EAGAIN)
+			return;
+	}
+}
+
+/* Blocks are shared by all pairs: one that comes back may be what another pair's stream waits for. */
 void
 call_serve_waiting(struct lcore *lc, struct call_pair *p)
 {
-	while (p->unused != NULL && !sl_list_is_empty(&p->waiting)) {
-		struct call_wait *w = sl_list_first(&p->waiting, struct call_wait, node);
-		struct stream *s = sl_container_of(w, struct stream, call);
-		int rc = launch(lc, p, call_slot_get(p), s, s->call.exp);
-		if (rc == -EAGAIN)
-			return; // a block comes back with some slot
-		call_dequeue(s);
-		if (rc < 0) {
-			struct call_result r = call_by_policy(call_error_policy(s));
-			stream_call_done(lc, s, &r);
-		}
-	}
+	struct call_lcore *cl = *px_calls(lc);
+
+	serve_blocks(lc, p);
+	while (p->unused != NULL && !sl_list_is_empty(&p->waiting))
+		(void)serve_first(lc, p, &p->waiting);
+	for (uint16_t i = 0; i < cl->npairs && cl->blocks != NULL; i++)
+		serve_blocks(lc, &cl->pair[i]);
 }
 
 /* ---- ending early ---- */

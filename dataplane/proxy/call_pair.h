@@ -12,7 +12,8 @@
 struct call_pair {
 	struct call_slot *slots;
 	struct call_slot *unused;
-	struct sl_list waiting; // struct call_wait
+	struct sl_list waiting;     // struct call_wait: for a slot
+	struct sl_list want_blocks; // likewise: a slot there was, but no block, of which the worker has few
 	uint32_t nwaiting, nbusy, nslots;
 	bool given_up; // its thread is stuck: whatever still comes of it is nobody's
 };
@@ -63,8 +64,8 @@ uint32_t call_deadline_ms(const struct stream *s);
 int call_snapshot(struct call_slot *slot, struct stream *s, sl_tick exp);
 
 /* ---- call.c ---- */
-/* Behind those that wait for a slot, and out of there. */
+/* Behind those that wait for a slot; out of either list. */
 void call_enqueue(struct call_pair *p, struct stream *s);
 void call_dequeue(struct stream *s);
-/* Slots became free: the longest waiting streams get them. */
+/* Slots of p, or blocks, became free: the longest waiting streams get them. */
 void call_serve_waiting(struct lcore *lc, struct call_pair *p);

@@ -66,6 +66,7 @@ call_pair_init(struct call_pair *p, struct call_slot *slots, uint32_t n)
 {
 	*p = (struct call_pair){ .slots = slots, .nslots = n };
 	sl_list_init(&p->waiting);
+	sl_list_init(&p->want_blocks);
 	for (uint32_t k = n; k-- > 0;) {
 		slots[k].next_free = p->unused;
 		p->unused = &slots[k];

@@ -6,6 +6,17 @@
  */
 #include "dataplane/proxy/call_pair.h"
 
+static void
+move_all(struct sl_list *from, struct sl_list *to)
+{
+	while (!sl_list_is_empty(from)) {
+		struct sl_list *n = from->next;
+
+		sl_list_del(n);
+		sl_list_add_tail(to, n);
+	}
+}
+
 /*
  * A call that the thread had taken failed with it: on-error. One that it had not taken, or that waited
  * for a slot, goes to the successor, in its order; without one on-overload decides. The slots are the
@@ -18,11 +29,8 @@ give_up(struct lcore *lc, struct call_pair *old, struct call_pair *succ)
 	struct sl_list waited;
 
 	sl_list_init(&waited);
-	while (!sl_list_is_empty(&old->waiting)) {
-		struct sl_list *n = old->waiting.next;
-		sl_list_del(n);
-		sl_list_add_tail(&waited, n);
-	}
+	move_all(&old->want_blocks, &waited);
+	move_all(&old->waiting, &waited);
 	/* lists first: what streams do when they go on may end other streams */
 	for (uint32_t i = 0; i < old->nslots; i++) {
 		struct call_slot *slot = &old->slots[i];

@@ -422,19 +422,50 @@ test_blocks(void **state sl_unused)
 		add_response(big[i], 13000);
 		assert_int_equal(start(big[i], &plain), ACT_SUSPEND);
 	}
-	small = new_stream(0);
-	assert_int_equal(start(small, &plain), ACT_SUSPEND);
-	assert_int_equal(stat(STAT_LUA_CALLS), 4);
-	assert_int_equal(stat(STAT_LUA_NO_SLOT), 3);
 	for (int i = 0; i < 4; i++)
 		slot[i] = take();
+	small = new_stream(0);
+	assert_int_equal(start(small, &plain), ACT_SUSPEND);
+	assert_int_equal(stat(STAT_LUA_CALLS), 5); // it needs no block: those who do hold it up not
+	assert_int_equal(stat(STAT_LUA_NO_SLOT), 2);
+	struct call_slot *mine = take();
+	assert_ptr_equal(stream_lookup(w.lc, mine->stream), small);
 	done(slot[0], CALL_OK);
 	assert_ptr_equal(stream_lookup(w.lc, take()->stream), big[4]);
-	assert_true(small->call.queued); // behind the fifth
+	assert_true(big[5]->call.queued);
+	done(mine, CALL_OK); // frees a slot, but no block
+	assert_true(big[5]->call.queued);
 	done(slot[1], CALL_OK);
 	assert_ptr_equal(stream_lookup(w.lc, take()->stream), big[5]);
-	assert_ptr_equal(stream_lookup(w.lc, take()->stream), small);
 	assert_int_equal(stat(STAT_LUA_ERRORS), 0);
+}
+
+/* Blocks are the worker's: one that one script thread's call gives back serves who waits for another's. */
+static void
+test_blocks_of_others(void **state sl_unused)
+{
+	struct px_spec spec = { .nscripts = 2, .call_slots = 16 };
+	struct prog_call spread = { .fn = 4 | CALL_FN_PER_THREAD, .kind = 'a' };
+	static struct xmsg ring[64];
+	struct call_slot *slot[4];
+	struct stream *big[5];
+
+	w.lc->nscripts = 2;
+	xring_init(&w.lc->script[1].from, ring, 64);
+	call_detach(w.lc);
+	assert_int_equal(call_attach(w.lc, &spec), 0);
+	for (int i = 0; i < 5; i++) {
+		big[i] = new_stream(13000);
+		add_response(big[i], 13000);
+		big[i]->unique = 1;
+		assert_int_equal(start(big[i], i < 4 ? &plain : &spread), ACT_SUSPEND);
+		if (i < 4)
+			slot[i] = take();
+	}
+	assert_true(big[4]->call.queued);
+	done(slot[2], CALL_OK);
+	assert_false(big[4]->call.queued);
+	assert_int_equal(stat(STAT_LUA_CALLS), 5);
 }
 
 /* The slot's bump memory. */
@@ -496,6 +527,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_blocks_of_others, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_threads, setup, teardown),
 	};
