@@ -103,3 +103,42 @@ listen web
     m = re.search(r"(?mi)^retry-after: (\d+)\r?$", out)
     check(m and 1 <= int(m.group(1)) <= 10 and out.endswith("too many requests\n"), out)
     net.stop_sluice(p)
+
+
+def test_header_routing(net):
+    """header_routing.lua: what the header asks for, if it is there; else one address in 20 to the canary."""
+    net.nginx([("stable", 8001), ("beta", 8002), ("canary", 8003)])
+    p = net.sluice(net.sluice_head("af_packet", 1, "    lua-load %s/header_routing.lua\n" % EXAMPLES) + """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 20s
+    timeout server 20s
+frontend web
+    bind %s:80
+    use_backend %%[lua.target]
+    default_backend stable
+""" % VIP4 + "".join("backend %s\n    server s %s:%d\n" % (n, SRV4, 8001 + i)
+                     for i, n in enumerate(("stable", "beta", "canary"))))
+
+    def target(source, *args):
+        return net.curl("--interface", source, *args, "http://%s/name" % VIP4)[1].strip()
+
+    def by_share(address):
+        total = 0
+        for c in address.encode():
+            total = (total * 31 + c) % 65521
+        return "canary" if total % 20 == 0 else "stable"
+
+    sources = ["10.61.1.%d" % i for i in range(100, 140)]
+    for s in sources:
+        sh(["ip", "-n", net.c, "addr", "add", s + "/24", "dev", "c0"])
+    got, want = [target(s) for s in sources], [by_share(s) for s in sources]
+    check(got == want and {"canary", "stable"} == set(want), "by share: %s, not %s" % (got, want))
+    canary = sources[want.index("canary")]
+    stable = sources[want.index("stable")]
+    for source in (canary, stable):
+        for asked in ("beta", "BETA", "stable", "canary"):
+            check(target(source, "-H", "X-Version: " + asked) == asked.lower(), "%s asks for %s" % (source, asked))
+        check(target(source, "-H", "X-Version: web") == by_share(source), "a target that is none")
+    net.stop_sluice(p)
