@@ -370,6 +370,12 @@ def silent(c):
     time.sleep(10 * FAIL_AT)
 
 
+def slow(c):
+    c.recv(100)
+    time.sleep(FAIL_AT / 4)
+    c.sendall(b":1\r\n")
+
+
 def answer(c):
     c.recv(100)
     c.sendall(b":1\r\n")
@@ -478,13 +484,16 @@ def records(p):
 
 def test_failing(net, how):
     """Every request has its policy's answer, at its deadline or before; nothing is left."""
-    serve = {"stall": stall, "half": half, "silent": silent}.get(how)
+    serve = {"stall": stall, "half": half, "silent": silent, "slow": slow}.get(how)
     peer = Peer(net.d, ("127.0.0.1", 0), serve) if serve else None
     port = peer.port if peer else 1
     if how == "backlog":  # connections stand, nobody accepts
         s = in_ns(net.d, lambda: listen(("127.0.0.1", 0)))
         port = s.getsockname()[1]
-    want = 502 if how in ("refused", "half") else 504
+    if how == "down":  # nobody answers its SYN
+        sh(["nft", "table inet down { chain in { type filter hook input priority 0; tcp dport %d drop; }; }" % port],
+           ns=net.d)
+    want = {"refused": 502, "half": 502, "slow": 200}.get(how, 504)
     # where the script's own end decides, the deadline is far away
     ms = int((FAIL_AT if want == 504 else 20 * SLOW) * 1000)
     p = start(net, script(net, "ask.lua", CALLER % port) + "    log stdout format raw local0\n",
@@ -503,11 +512,12 @@ def test_failing(net, how):
         allow = max(allow, away)
         took = records(p)[-4:]
         check(all(code == want for _, code in took), "%s: %s" % (how, took))
-        check(all(t < ms if want == 502 else ms - 1 <= t <= ms + 20 * SLOW + away for t, _ in took),
+        check(how != "slow" or all(t >= FAIL_AT * 250 for t, _ in took), "slow: %s" % took)
+        check(all(t < ms if want != 504 else ms - 1 <= t <= ms + 20 * SLOW + away for t, _ in took),
               "%s: deadline %d, the worker was away for %.1f ms: %s" % (how, ms, away, took))
     # and half of them even so: the worker may be kept from its CPU at times, but not when each is due
     half_of = sorted(t for t, _ in records(p))[n // 2]
-    check(half_of < ms if want == 502 else half_of <= ms + 20, "%s: %s" % (how, records(p)))
+    check(half_of < ms if want != 504 else half_of <= ms + 20, "%s: %s" % (how, records(p)))
     fn = {k: int(v) for k, v in net.telemetry("/sluice/lua")["a_ask"].items() if k != "name"}
     late = [fn[k] for k in ("late_2ms", "late_20ms", "later")]
     check(sum(late) == fn["overloads"] == (n if want == 504 else 0), repr(fn))
@@ -516,7 +526,7 @@ def test_failing(net, how):
     net.stop_sluice(p)
 
 
-test_failing.cases = [{"how": h} for h in ("refused", "half", "silent", "stall", "backlog")]
+test_failing.cases = [{"how": h} for h in ("refused", "half", "silent", "stall", "backlog", "down", "slow")]
 
 LEAK = """
 local n = 0
@@ -524,6 +534,11 @@ core.register_action("ask", { "http-req" }, function(txn)
 	n = n + 1
 	local tcp = core.tcp()
 	tcp:settimeout(0.02)
+	if n %% 10 == 4 then -- nothing comes, and the call ends before the socket's time is up
+		tcp:settimeout(1)
+		tcp:connect("127.0.0.1", %d)
+		tcp:receive("*l")
+	end
 	if tcp:connect("127.0.0.1", n %% 5 == 0 and 1 or n %% 5 == 2 and %d or 6379) == nil then
 		return
 	end
@@ -543,7 +558,9 @@ def test_leak(net, calls):
     """Calls that end in every way leave no descriptor, slot, socket or memory."""
     redis(net)  # is quick; every fifth call has a peer that closes in the middle of what is wanted
     peer = Peer(net.d, ("127.0.0.1", 0), answer)
-    p = start(net, script(net, "ask.lua", LEAK % peer.port), ACTION % ("ask", ""))
+    quiet = Peer(net.d, ("127.0.0.1", 0), silent)
+    p = start(net, script(net, "ask.lua", LEAK % (quiet.port, peer.port)),
+              ACTION % ("ask", " deadline 200ms on-overload continue"))
     pid = daemon_pid(p)
     fds = len(os.listdir("/proc/%d/fd" % pid))
 
@@ -563,6 +580,8 @@ def test_leak(net, calls):
     nothing_left(net, pid, fds)
     # AddressSanitizer keeps what was freed, up to 256 MB; it has its own word about leaks at the end
     check(rss() - before < 4096 * (80 if SLOW > 1 else 1), "grew by %d kB" % (rss() - before))
+    fn = net.telemetry("/sluice/lua")["a_ask"]
+    check(sum(int(fn[k]) for k in ("late_2ms", "late_20ms", "later")) > calls // 20, "given up: %s" % fn)
     st = net.telemetry("/sluice/sockets")
     check(st["opened"] > calls // 2 and st["failed"] > calls // 10, str(st))
     net.stop_sluice(p)
