@@ -140,19 +140,24 @@ iommu_words() {
 	fi
 }
 
-# Interfaces that the machine is reached by: default routes, and SSH sessions (sudo hides
-# SSH_CONNECTION, so sessions of sshd are looked up too).
+# Interfaces that the machine is reached by, as "IFACE WHAT": default routes, each nexthop of them, and SSH
+# sessions. sudo hides SSH_CONNECTION, so connections of sshd at any port are looked up too; newer ones
+# have a process "sshd-session" for each.
+through() { # WHAT: for each "dev IFACE" of the routes on standard input
+	grep -o '[[:space:]]dev [^[:space:]]*' | sed "s/^.dev \(.*\)/\1 $1/"
+}
 reached_by() {
 	local peer rest addr
 	{
 		ip -o -4 route show default 2>/dev/null
 		ip -o -6 route show default 2>/dev/null
-	} | sed -n 's/.* dev \([^ ]*\).*/\1 the default route/p' || :
+	} | through "the default route" || :
 	read -r peer rest <<<"${SSH_CONNECTION:-}"
 	if [ -n "${peer:-}" ]; then
-		ip -o route get "$peer" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1 this SSH connection/p' || :
+		ip -o route get "$peer" 2>/dev/null | through "this SSH connection" || :
 	fi
-	! has ss || ss -Htn state established '( sport = :22 )' 2>/dev/null | while read -r _ _ addr rest; do
+	! has ss || ss -Htnp state established 2>/dev/null | while read -r _ _ addr rest; do
+		[[ $addr == *:22 || $rest =~ \"sshd(-[a-z]+)?\" ]] || continue
 		addr=${addr%:*}
 		addr=${addr#[}
 		addr=${addr%]}
@@ -160,24 +165,31 @@ reached_by() {
 		ip -o addr show to "${addr#::ffff:}" 2>/dev/null | sed -n 's/^[0-9]*: \([^ :@]*\).*/\1 an SSH session/p'
 	done
 }
-# An interface and what stands on it: VLANs, bridges, bonds.
+# An interface and what stands on it, however high, each once: VLANs, bridges, bonds, and those of a bond.
 with_uppers() {
-	local d
-	echo "$1"
-	for d in "$sys/class/net/$1/"upper_* "$sys/class/net/$1/master"; do
-		if [ "$(basename "$d")" = master ] && [ -L "$d" ]; then
-			link_name "$d"
-		elif [ -e "$d" ]; then
-			basename "$d" | sed 's/^upper_//'
-		fi
+	local d up n=0 all=("$1")
+	while [ $n -lt ${#all[@]} ]; do
+		for d in "$sys/class/net/${all[n]}/"upper_* "$sys/class/net/${all[n]}/master"; do
+			up=
+			if [ "${d##*/}" = master ]; then
+				up=$(link_name "$d")
+			elif [ -e "$d" ]; then
+				up=${d##*/upper_}
+			fi
+			[ -z "$up" ] || [[ " ${all[*]} " == *" $up "* ]] || all+=("$up")
+		done
+		n=$((n + 1))
 	done
+	printf '%s\n' "${all[@]}"
 }
 # Why IFACE must not be taken: nothing, or a text.
 why_not() {
-	local i by
+	local i by dev what
 	by=$(reached_by)
 	for i in $(with_uppers "$1"); do
-		sed -n "s/^$i \(.*\)/\1 goes through it/p" <<<"$by" | head -n 1
+		while read -r dev what; do
+			[ "$dev" != "$i" ] || echo "$what goes through it"
+		done <<<"$by"
 	done | head -n 1
 }
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """sluice-setup on invented machines: every message that it has, and every way there and back.
 
+    sluice_setup.py [TEST...]     without one: all
+
 A message that no test has seen fails the run, as does a command that is no stub.
 """
 import os
@@ -322,10 +324,27 @@ def test_bind_refuses():
                                       m.link("sys/class/net/ens1/upper_ens1.5", "/")), ["the default route"]),
         ("through a bridge", lambda m: (m.put("ip/default4", "default via 192.0.2.1 dev br0\n"),
                                         m.link("sys/class/net/ens1/master", "../br0")), ["the default route"]),
+        ("a VLAN on a bond", lambda m: (m.put("ip/default4", "default via 192.0.2.1 dev bond0.100\n"),
+                                        m.link("sys/class/net/ens1/master", "../bond0"),
+                                        m.link("sys/class/net/bond0/upper_bond0.100", "/")), ["the default route"]),
+        ("a bridge on a VLAN on a bond, in a circle", lambda m: (
+            m.put("ip/default4", "default via 192.0.2.1 dev br0\n"), m.link("sys/class/net/ens1/upper_bond0", "/"),
+            m.link("sys/class/net/bond0/upper_bond0.100", "/"), m.link("sys/class/net/bond0/upper_ens1", "/"),
+            m.link("sys/class/net/bond0.100/master", "../br0"), m.link("sys/class/net/br0/upper_bond0", "/")),
+         ["the default route"]),
+        ("the first of several nexthops", lambda m: m.put(
+            "ip/default4", "default proto static \\\tnexthop via 192.0.2.1 dev ens1 weight 1 "
+                           "\\\tnexthop via 198.51.100.1 dev ens2 weight 1\n"), ["the default route"]),
         ("this SSH connection", lambda m: (m.env.update(SSH_CONNECTION="198.51.100.7 5555 192.0.2.5 22"),
                                            m.put("ip/get.198.51.100.7", "198.51.100.7 via 192.0.2.1 dev ens1 src 192.0.2.5\n")),
          ["this SSH connection goes through it"]),
         ("an SSH session, under sudo", lambda m: m.put("ss.est", "0 0 192.0.2.5:22 198.51.100.7:5555\n"),
+         ["an SSH session goes through it"]),
+        ("an SSH session at another port", lambda m: m.put(
+            "ss.est", '0 0 192.0.2.5:2222 198.51.100.7:5555 users:(("sshd",pid=9,fd=4),("sshd",pid=8,fd=4))\n'),
+         ["an SSH session goes through it"]),
+        ("an SSH session of a newer sshd", lambda m: m.put(
+            "ss.est", '0 0 [2001:db8::5]:2222 [2001:db8::7]:5555 users:(("sshd-session",pid=9,fd=4))\n'),
          ["an SSH session goes through it"]),
         ("an SSH session over IPv6", lambda m: m.put("ss.est", "0 0 [2001:db8::5]:22 [2001:db8::7]:5555\n"),
          ["an SSH session goes through it"]),
@@ -351,6 +370,12 @@ def test_bind_refuses():
     m = two_nics()
     m.put("ip/default4", "default via 192.0.2.1 dev ens1\n")
     says(run(m, 0, "bind", "--force", "ens1"), "e1000e -> vfio-pci")
+    m.close()
+    # other routes and connections are in nobody's way, nor are names that are alike
+    m = two_nics()
+    m.put("ip/default4", "default via 192.0.2.1 dev ens1x\ndefault via 198.51.100.1 dev ens2 metric 2\n")
+    m.put("ss.est", '0 0 192.0.2.5:443 198.51.100.7:22 users:(("ssh",pid=9,fd=4))\n')
+    says(run(m, 0, "bind", "ens1"), "e1000e -> vfio-pci")
     m.close()
     # a bridge in the group may stay with the kernel
     m = two_nics()
@@ -490,7 +515,7 @@ def test_all_messages_seen():
 
 
 failed = 0
-for fn in [f for n, f in list(globals().items()) if n.startswith("test_")]:
+for fn in [f for n, f in list(globals().items()) if n.startswith("test_") and (n in sys.argv or len(sys.argv) < 2)]:
     try:
         fn()
         print("ok     " + fn.__name__)
