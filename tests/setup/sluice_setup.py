@@ -349,7 +349,15 @@ def test_bind_refuses():
         ("an SSH session over IPv6", lambda m: m.put("ss.est", "0 0 [2001:db8::5]:22 [2001:db8::7]:5555\n"),
          ["an SSH session goes through it"]),
         ("shared group", lambda m: m.nic("0000:3b:00.1", "e1000e", group=1),
-         ["shares its IOMMU group with 0000:3b:00.1", "bind 0000:3b:00.0 0000:3b:00.1"]),
+         ["shares its IOMMU group with 0000:3b:00.1, which the kernel uses: vfio takes all or none\n"]),
+        ("a group with a disk", lambda m: m.nic("0000:00:17.0", "ahci", group=1, cls="0x010601"),
+         ["with 0000:00:17.0, which the kernel uses: vfio takes all or none, and 0000:00:17.0 cannot be bound\n"
+          "      -> sluice-setup config --af-xdp ens1 (it stays with the kernel), or: put the card into another slot"]),
+        ("a group with a card that stays the kernel's", lambda m: m.nic("0000:3b:00.1", "mlx5_core", group=1),
+         ["0000:3b:00.1 cannot be bound"]),
+        ("a group with the default route", lambda m: (m.nic("0000:3b:00.1", "e1000e", iface="ens9", group=1),
+                                                      m.put("ip/default4", "default via 192.0.2.1 dev ens9\n")),
+         ["all or none, and the default route goes through 0000:3b:00.1\n"]),
         ("no vfio", lambda m: m.put("no-vfio-pci", ""), ["has no vfio-pci", "apt-get install linux-image-amd64"]),
         ("devbind fails", lambda m: m.put("stuck", ""), ["did not bind 0000:3b:00.0", "dmesg | grep"]),
         ("no devbind", unlink("bin/dpdk-devbind.py"), ["dpdk-devbind.py is missing\n      -> apt-get install dpdk"]),
@@ -381,6 +389,57 @@ def test_bind_refuses():
     m = two_nics()
     m.nic("0000:3a:00.0", "pcieport", group=1, cls="0x060400")
     says(run(m, 0, "bind", "ens1"), "e1000e -> vfio-pci")
+    m.close()
+
+
+def told(out):
+    """The one command that a refusal prints."""
+    lines = re.findall(r"^ +-> sluice-setup (.*)$", out, re.M)
+    check(len(lines) == 1, out)
+    return lines[0].split()
+
+
+def driver(m, pci):
+    return os.path.basename(os.readlink(m.path("sys/bus/pci/devices/%s/driver" % pci)))
+
+
+def test_shared_group():
+    """What a refusal says to run works, as often as it takes."""
+    for args, twice in ((["ens1"], False), (["ens2", "ens1"], False), (["--force", "ens1"], False), (["ens2", "ens1"], True)):
+        m = two_nics()
+        pcis = ["0000:3b:00.0", "0000:3b:00.1"]
+        m.nic(pcis[1], "e1000e", iface="ens3", group=1)
+        if "--force" in args:
+            m.put("ip/default4", "default via 192.0.2.1 dev ens1\ndefault via 192.0.2.2 dev ens3\n")
+        if twice:  # both in a group with another each
+            pcis += ["0000:af:00.0", "0000:af:00.1"]
+            m.nic(pcis[3], "e1000e", iface="ens4", group=2)
+        for _ in range(1 + twice):
+            out = run(m, 1, "bind", *args)
+            args = told(out)
+            check(args.pop(0) == "bind", out)
+            check(not m.get("var/lib/sluice/setup/state") and "devbind" not in (m.get("calls") or ""), "it changed something")
+        says(run(m, 0, "bind", *args), *["%s: %s -> vfio-pci" % (p, "virtio-pci" if p == "0000:af:00.0" else "e1000e")
+                                         for p in pcis])
+        check([driver(m, p) for p in pcis] == ["vfio-pci"] * len(pcis), "not all are bound")
+        m.close()
+    m = two_nics()  # nor is there AF_XDP for a card without an interface
+    m.nic("0000:5e:00.0", "e1000e", group=4)
+    m.nic("0000:00:17.0", "ahci", group=4, cls="0x010601")
+    says(run(m, 1, "bind", "0000:5e:00.0"), "      -> put the card into another slot")
+    m.close()
+
+
+def test_all_or_none():
+    """A NIC that is refused keeps those before it from being bound."""
+    m = two_nics()
+    m.put("ip/default4", "default via 192.0.2.1 dev ens2\n")
+    says(run(m, 1, "bind", "ens1", "ens2"), "0000:af:00.0 is ens2, and the default route goes through it")
+    check(not re.search("flush|devbind", m.get("calls")), m.get("calls"))
+    check(driver(m, "0000:3b:00.0") == "e1000e" and not m.get("var/lib/sluice/setup/state"), "the first is bound")
+    says(run(m, 1, "bind", "ens1", "nix"), "'nix' is neither")
+    check(driver(m, "0000:3b:00.0") == "e1000e", "the first is bound")
+    says(run(m, 0, "bind", "ens1", "3b:00.0"), "e1000e -> vfio-pci", "is bound to vfio-pci")  # the same twice
     m.close()
 
 
