@@ -66,11 +66,13 @@ echo "modprobe $*" >>"$ROOT/calls"
 echo "dpdk-devbind.py $*" >>"$ROOT/calls"
 [ "$1" = -b ] && drv=$2 pci=$3 || { drv= pci=$2; }
 [ ! -e "$ROOT/stuck" ] || exit 1
+rc=0
+[ ! -e "$ROOT/refused" ] || [ "$drv" != vfio-pci ] || { drv='' rc=1; } # the kernel's driver is off, and no other on
 d=$ROOT/sys/bus/pci/devices/$pci
 rm -f "$d/driver"
 [ -z "$drv" ] || ln -s "../../drivers/$drv" "$d/driver"
 i=$(cat "$ROOT/nics/$pci" 2>/dev/null)
-[ -n "$i" ] || exit 0
+[ -n "$i" ] || exit $rc
 case $drv in
 vfio-pci | "") rm -rf "$ROOT/sys/class/net/$i" ;;
 *)
@@ -80,7 +82,8 @@ vfio-pci | "") rm -rf "$ROOT/sys/class/net/$i" ;;
 	[ ! -e "$ROOT/never" ] || exit 0
 	if [ -e "$ROOT/late" ]; then (sleep 0.3 && come eth0) >/dev/null 2>&1 & # and udev names it
 	else come "$i"; fi ;;
-esac""",
+esac
+exit $rc""",
     "udevadm": """
 echo "udevadm $*" >>"$ROOT/calls"
 [ ! -e "$ROOT/sys/class/net/eth0" ] || mv "$ROOT/sys/class/net/eth0" "$ROOT/sys/class/net/ens1" """,

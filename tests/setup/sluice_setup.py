@@ -368,8 +368,7 @@ def test_bind_refuses():
         try:
             change(m)
             says(run(m, 1, "bind", "ens1"), *texts)
-            check(os.readlink(m.path("sys/bus/pci/devices/0000:3b:00.0/driver")).endswith("e1000e") or
-                  name == "devbind fails", "it was bound")
+            check(driver(m, "0000:3b:00.0") == "e1000e", "it was bound")
             check(name == "devbind fails" or "addr flush" not in (m.get("calls") or ""), "addresses were taken")
         except Failed as e:
             raise Failed("bind, %s: %s" % (name, e))
@@ -389,6 +388,37 @@ def test_bind_refuses():
     m = two_nics()
     m.nic("0000:3a:00.0", "pcieport", group=1, cls="0x060400")
     says(run(m, 0, "bind", "ens1"), "e1000e -> vfio-pci")
+    m.close()
+
+
+def test_bind_fails():
+    """The NIC is the kernel's again, with all that it had, and nothing is to be undone."""
+    for mark, back in (("stuck", "is bound to e1000e"), ("refused", "no driver -> e1000e")):
+        m = two_nics()
+        m.put(mark, "")
+        out = run(m, 1, "bind", "ens1")
+        says(out, back, "ens1 has 192.0.2.5/24 again", "ens1 has 2001:db8::5/64 again", "did not bind 0000:3b:00.0",
+             "-> dmesg | grep -e vfio -e 3b:00.0")
+        check(driver(m, "0000:3b:00.0") == "e1000e", "driver")
+        says(m.get("ip/addr.ens1"), "inet 192.0.2.5/24", "2001:db8::5/64")
+        check(m.get("sys/class/net/ens1/operstate") == "up\n", "the interface stays down")
+        says(run(m, 0, "status"), "there is nothing to undo")
+        check(m.get("etc/dpdk/interfaces") == "# comment\n", "interfaces")
+        os.unlink(m.path(mark))
+        says(run(m, 0, "bind", "ens1"), "e1000e -> vfio-pci")
+        m.close()
+    # the second of two fails: the first stays, and can be undone; what an earlier bind remembers is kept
+    m = two_nics()
+    run(m, 0, "bind", "ens1")
+    m.put("refused", "")
+    says(run(m, 1, "bind", "3b:00.0", "ens2"), "0000:3b:00.0 is bound to vfio-pci", "no driver -> virtio-pci")
+    says(m.get("var/lib/sluice/setup/state"), "bind 0000:3b:00.0 e1000e", "addr 0000:3b:00.0 ens1 192.0.2.5/24")
+    check("0000:af" not in m.get("var/lib/sluice/setup/state"), "state")
+    os.unlink(m.path("sys/bus/pci/devices/0000:3b:00.0/driver"))  # a boot, say
+    m.link("sys/bus/pci/devices/0000:3b:00.0/driver", "../../drivers/e1000e")
+    m.link("sys/class/net/ens1/device", m.path("sys/bus/pci/devices/0000:3b:00.0"))
+    says(run(m, 1, "bind", "0000:3b:00.0"), "no driver -> e1000e", "ens1 has 192.0.2.5/24 again")
+    says(run(m, 0, "undo"), "0000:3b:00.0 is bound to e1000e", "/etc/dpdk/interfaces is as it was")
     m.close()
 
 
