@@ -8,6 +8,7 @@ A message that no test has seen fails the run, as does a command that is no stub
 """
 import os
 import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -584,6 +585,37 @@ def test_config():
     run(m, 0, "bind", "ens2")
     says(run(m, 1, "config", "--af-xdp", "0000:af:00.0"), "AF_XDP needs the kernel's driver\n      -> sluice-setup unbind 0000:af:00.0")
     says(run(m, 2, "config"), "sluice-setup config")
+    m.close()
+
+
+def test_purge():
+    """The package goes, the record of how to give a card back does not, until it was followed."""
+    def script(m, name, arg):
+        env = {"PATH": m.bin, "DPKG_ROOT": m.root}
+        p = subprocess.run(["/bin/sh", os.path.join(REPO, "debian", "sluice." + name), arg], env=env,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        check(p.returncode == 0 and "not found" not in p.stdout, p.stdout)
+        return p.stdout
+
+    m = two_nics()
+    m.stub("getent", "exit 2")
+    check(script(m, "prerm", "remove") == "", "it speaks of nothing")
+    run(m, 0, "bind", "ens1")
+    run(m, 0, "hugepages", "0=10")
+    check(script(m, "prerm", "upgrade") == script(m, "postrm", "upgrade") == script(m, "postrm", "remove") == "", "it speaks")
+    says(script(m, "prerm", "remove"), "what there was before is kept", "-> apt-get install sluice && sluice-setup undo")
+    state, files = m.get("var/lib/sluice/setup/state"), os.listdir(m.path("var/lib/sluice/setup"))
+    says(script(m, "postrm", "purge"), "var/lib/sluice/setup is kept: dpdk.service goes on binding cards",
+         "-> apt-get install sluice && sluice-setup undo && apt-get purge sluice",
+         "dpdk-devbind.py -b e1000e 0000:3b:00.0; and its line out of /etc/dpdk/interfaces\n")
+    check(m.get("var/lib/sluice/setup/state") == state and os.listdir(m.path("var/lib/sluice/setup")) == files, "it is gone")
+    # as it says
+    says(run(m, 0, "undo"), "vfio-pci -> e1000e", "ens1 has 192.0.2.5/24 again", "/etc/dpdk/interfaces is as it was")
+    check(script(m, "prerm", "remove") == script(m, "postrm", "purge") == "", "it speaks of nothing")
+    check(not os.path.exists(m.path("var/lib/sluice")), "something is left")
+    m.put("var/lib/sluice/setup/state", "pages 0 0\nmounted\n")  # which the next boot takes back
+    script(m, "postrm", "purge")
+    check(not os.path.exists(m.path("var/lib/sluice")), "something is left")
     m.close()
 
 
