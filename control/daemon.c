@@ -340,7 +340,7 @@ say_memory(struct daemon *d)
 		"memory for packets: %u worker%s x %u buffers of %u bytes = %u MiB (%s); queues may "
 		"hold %u of each worker's",
 		d->nlc, d->nlc == 1 ? "" : "s", d->mbufs, pool_mbuf_bytes(),
-		eal_memory_mb(d->ports->n, d->nlc, d->mbufs),
+		eal_memory_mb(threads_rings(d->model), d->nlc, d->mbufs),
 		d->huge ? "hugepages" : "no hugepages", held);
 }
 

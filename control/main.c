@@ -74,12 +74,15 @@ static int
 prepare_clean(struct daemon *d)
 {
 	struct parent_spec *s = &d->clean;
+	struct sl_str extra = d->model->global.dpdk_eal, vdev;
 	char want[PARENT_PREFIX], root[240] = "";
 	bool fixed = wanted_prefix(d->model->global.dpdk_eal, want, sizeof(want));
 	int rc = run_root(s, root, sizeof(root));
 
 	for (uint32_t i = 0; i < d->model->nports; i++)
 		parent_add_device(s, d->model->ports[i].device);
+	while ((vdev = port_vdev(&extra)).p != NULL) // slaves of bonds
+		parent_add_device(s, vdev);
 	listen_note(d, d->model);
 	snprintf(s->health, sizeof(s->health), "%.*s", SL_STR_ARG(d->model->global.health_file));
 	if (rc == 0)

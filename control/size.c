@@ -119,13 +119,13 @@ size_up(struct daemon *d)
 {
 	const struct global_conf *g = &d->model->global;
 	uint64_t n = d->plan.nworkers, there = eal_available_mb(), need;
-	uint32_t least = pool_mbufs_min(d->model->nports), pools;
+	uint32_t rings = threads_rings(d->model), least = pool_mbufs_min(rings), pools;
 	struct worker_spec w = { 0 };
 	struct worker_memory m;
 
 	slots_capacity(d->model, d->cap);
 	size_worker(&w, d->model, n, g->maxconn);
-	d->mbufs = g->mbufs != 0 ? g->mbufs : pool_mbufs(d->model->nports);
+	d->mbufs = g->mbufs != 0 ? g->mbufs : pool_mbufs(rings);
 	if (d->mbufs < least) {
 		snprintf(d->err.text, sizeof(d->err.text),
 			"'tune.mbufs %u' is too few: the rings of %u port%s take %u, so at least %u "
@@ -134,7 +134,7 @@ size_up(struct daemon *d)
 			least);
 		return -EINVAL;
 	}
-	pools = eal_memory_mb(d->model->nports, (uint32_t)n, d->mbufs);
+	pools = eal_memory_mb(rings, (uint32_t)n, d->mbufs);
 	if (eal_fits_huge(d->plan.node_mb, d->plan.nnodes, g->dpdk_eal))
 		pools = 0;
 	need = tables_mb(d, g->maxconn, &m);
@@ -166,4 +166,3 @@ plan_up(struct daemon *d)
 
 	return rc < 0 ? rc : size_up(d);
 }
-

@@ -39,6 +39,9 @@ say_plan(struct daemon *d, const struct topology *t, const struct place_port *pp
 	place_format(&d->plan, t, text, sizeof(text));
 	daemon_say(d, SL_NOTICE, "placement: %s", text);
 	for (uint32_t i = 0; i < n; i++) {
+		// once for all slaves of a bond
+		if (i > 0 && pp[i].name.p == pp[i - 1].name.p && pp[i].node == pp[i - 1].node)
+			continue;
 		if (place_far(&d->model->global, t, pp, n, i, &d->plan, text, sizeof(text)))
 			daemon_say(d, SL_WARNING, "%s", text);
 	}
@@ -53,33 +56,63 @@ plan_memory(struct daemon *d, const struct topology *t, const struct place_port 
 	d->plan.nnodes = t->nnodes;
 	place_memory(
 		&d->plan, t, pp, n, eal_pool_mb(mbufs), EAL_PORT_MB, EAL_BASE_MB, d->plan.node_mb);
-	for (uint32_t i = 0; i < n; i++)
-		d->plan.port_node[i] = (int16_t)place_memory_node(t, pp[i].node);
+	for (uint32_t i = 0, k = 0; i < d->model->nports && i < PORT_MAX; i++) {
+		d->plan.port_node[i] = (int16_t)place_memory_node(t, pp[k].node);
+		k += port_rings(d->model->ports[i].device);
+	}
+}
+
+/* What has rings and lies somewhere: the device of each port, but for a bond, whose slaves do. */
+static void
+devices_of(struct place_port *pp, const struct model *m)
+{
+	for (uint32_t i = 0; i < m->nports; i++) {
+		const struct port_conf *p = &m->ports[i];
+
+		for (uint32_t k = 0; k < port_rings(p->device); k++) {
+			struct sl_str slave = port_slave(p->device, k);
+			struct sl_str dev = slave.p == NULL
+				? p->device
+				: port_slave_device(m->global.dpdk_eal, slave);
+
+			*pp++ = (struct place_port){ .name = p->name,
+				.node = topology_device_node("/sys", dev) };
+		}
+	}
+}
+
+uint32_t
+threads_rings(const struct model *m)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < m->nports; i++)
+		n += port_rings(m->ports[i].device);
+	return n;
 }
 
 int
 threads_place(struct daemon *d)
 {
 	const struct model *m = d->model;
-	uint32_t n = sl_min(m->nports, (uint32_t)PORT_MAX);
-	struct place_port pp[PORT_MAX];
+	uint32_t n = threads_rings(m);
+	struct place_port *pp = calloc(n + 1, sizeof(*pp));
 	struct topology *t = malloc(sizeof(*t));
-	int rc = t == NULL ? -ENOMEM : topology_read(t);
+	int rc = t == NULL || pp == NULL ? -ENOMEM : topology_read(t);
 
 	if (rc < 0) {
 		snprintf(d->err.text, sizeof(d->err.text),
 			"cannot read which CPUs this process may use");
-		free(t);
-		return rc;
+		goto out;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		pp[i] = (struct place_port){ .name = m->ports[i].name,
-			.node = topology_device_node("/sys", m->ports[i].device) };
+	devices_of(pp, m);
 	rc = place_plan(&m->global, t, pp, n, &d->plan, &d->err);
 	if (rc == 0) {
 		plan_memory(d, t, pp, n);
 		say_plan(d, t, pp, n);
 	}
+out:
+	free(pp);
 	free(t);
 	return rc;
 }

@@ -24,6 +24,8 @@ struct thread_plan {
 };
 
 struct daemon;
+/* Devices with rings: ports, but of a bond its slaves. */
+uint32_t threads_rings(const struct model *m);
 /*
  * Reads the machine's topology, plans (place.h) and says what was decided, with a warning for each
  * port that is far from a worker. Fills d->plan. 0 or -Exxx with a text.

@@ -96,8 +96,9 @@ caps_negotiate_tso(struct port *p, const struct rte_eth_dev_info *info, uint32_t
 	const uint32_t need = PORT_O_TX_MULTISEG | PORT_O_TX_TCPCSUM;
 	uint32_t ring = info->tx_desc_lim.nb_max, segs = TSO_SEGS;
 
-	// a soft driver would cut on this very CPU
-	if (tso == PORT_OFFLOAD_OFF || (tso == PORT_OFFLOAD_AUTO && (quirks & PMD_Q_SOFT)) ||
+	// a soft driver would cut on this very CPU; a bond has slaves that were not seen to do it
+	if (tso == PORT_OFFLOAD_OFF ||
+		(tso == PORT_OFFLOAD_AUTO && (quirks & (PMD_Q_SOFT | PMD_Q_BOND))) ||
 		!(info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_TSO) ||
 		(p->offloads & need) != need)
 		return;

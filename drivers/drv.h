@@ -33,6 +33,8 @@ void toeplitz_make_key(uint8_t key[PORT_RSS_KEY], bool fixed);
 #define PMD_Q_FILL       0x20u // holds a second ring of buffers (fill ring)
 #define PMD_Q_KERNEL     0x80u // closing it changes an interface of the kernel: needs rights
 #define PMD_Q_OTHER_MAC  0x40u // its address is the kernel's end of the device: take another
+#define PMD_Q_BOND       0x200u // over slaves (pmd_bond.c)
+#define PMD_Q_NO_LSC     0x400u // says that it has events of its link, and has none
 #define PMD_Q_GSO        0x100u // cuts by DPDK's library: IPv4 only, a frame no longer than the MTU
 
 struct pmd_quirk {
@@ -47,12 +49,29 @@ struct pmd_quirk {
 /* Never NULL: a device that is not in the table has an empty row. */
 const struct pmd_quirk *pmd_quirk(struct sl_str device);
 bool pmd_is_virtual(struct sl_str device);
+/* Quirks of a device; a bond has those of its slaves. */
+uint32_t pmd_quirks(struct sl_str device);
 /* Value of `key=` in a device string; empty if it is not there. */
 struct sl_str pmd_arg(struct sl_str device, const char *key);
 /* Device as EAL takes it: name[,args] with our defaults added. 0 or -ENAMETOOLONG. */
 int pmd_device(const struct port_spec *s, uint16_t nworkers, struct sl_buf *out);
 /* The i-th further device of a port that is split. */
 int pmd_device_of_queue(const struct port_spec *s, uint16_t i, struct sl_buf *out);
+
+/* ---- pmd_bond.c ---- */
+#define BOND_SLAVES 32 // RTE_MAX_ETHPORTS, the most that the driver takes
+bool pmd_is_bond(struct sl_str device);
+bool pmd_is_pci(struct sl_str name); // [domain:]bus:device.function
+/* Mode 4: its frames to the switch go out when a worker calls the driver to send. */
+bool bond_is_lacp(struct sl_str device);
+/* Checks the bond of a port, before EAL; 0 for what is none. */
+int check_bond(const struct eal_spec *e, uint32_t port, struct port_err *err);
+/* DPDK's ports of the slaves, up to the first that is not there: how many; 0 of what is no bond. */
+uint32_t bond_slaves(struct sl_str device, uint16_t ids[BOND_SLAVES]);
+/* Gives a bond its slaves, so that it can be asked what it can. */
+int bond_join(const struct port_spec *s, uint16_t bond, uint16_t mtu, struct port_err *err);
+/* rte_eth_dev_configure() of a bond that has its slaves. */
+int bond_configure(uint16_t bond, uint16_t nqueues, const struct rte_eth_conf *conf);
 
 /* ---- check.c: what EAL would only fail on ---- */
 int check_iface(const struct port_spec *s, struct port_err *err);

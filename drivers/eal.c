@@ -82,7 +82,8 @@ add_devices(struct args *a, const struct eal_spec *s)
 
 	for (uint32_t i = 0; i < s->nports; i++) {
 		const struct port_spec *p = &s->ports[i];
-		char text[256];
+		char text[PORT_DEVICE + 128];
+		struct sl_str slave;
 		struct sl_buf b;
 
 		sl_buf_init(&b, text, sizeof(text));
@@ -90,6 +91,13 @@ add_devices(struct args *a, const struct eal_spec *s)
 		add(a, "%s", pmd_is_virtual(p->device) ? "--vdev" : "-a");
 		add_str(a, sl_buf_str(&b));
 		pci |= !pmd_is_virtual(p->device);
+		for (uint32_t k = 0; (slave = port_slave(p->device, k)).p != NULL; k++) {
+			if (!pmd_is_pci(slave))
+				continue;
+			add(a, "-a");
+			add_str(a, slave);
+			pci = true;
+		}
 	}
 	if (!pci)
 		add(a, "--no-pci");
@@ -131,14 +139,57 @@ add_huge_dir(struct args *a, struct sl_str extra)
 		add(a, "--huge-dir=%s", dir);
 }
 
+static bool
+is_slave(const struct eal_spec *s, struct sl_str name)
+{
+	struct sl_str slave;
+
+	for (uint32_t i = 0; i < s->nports; i++) {
+		for (uint32_t k = 0; (slave = port_slave(s->ports[i].device, k)).p != NULL; k++) {
+			if (sl_str_eq(slave, name))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A virtual device that the user has made: as it is, but for a slave, which needs what a port does. */
+static void
+add_vdev(struct args *a, const struct eal_spec *s, struct sl_str device)
+{
+	struct port_spec slave = { .device = device };
+	struct sl_str rest = device;
+	char text[PORT_DEVICE + 128];
+	struct sl_buf b;
+
+	if (!is_slave(s, sl_str_cut(&rest, ','))) {
+		add_str(a, device);
+		return;
+	}
+	sl_buf_init(&b, text, sizeof(text));
+	a->full |= pmd_device(&slave, (uint16_t)s->nworkers, &b) < 0;
+	add_str(a, sl_buf_str(&b));
+}
+
 /* Blanks separate the user's own arguments. */
 static void
-add_extra(struct args *a, struct sl_str extra)
+add_extra(struct args *a, const struct eal_spec *s)
 {
+	struct sl_str extra = s->extra, rest = extra, vdev = port_vdev(&rest);
+
 	while (extra.p != NULL) {
 		struct sl_str word = sl_str_trim(sl_str_cut(&extra, ' '));
-		if (word.len > 0)
+
+		if (word.len == 0)
+			continue;
+		if (vdev.p != NULL && word.p + word.len == vdev.p + vdev.len) {
+			if (word.p != vdev.p) // "--vdev=..."
+				add(a, "--vdev");
+			add_vdev(a, s, vdev);
+			vdev = port_vdev(&rest);
+		} else {
 			add_str(a, word);
+		}
 	}
 }
 
@@ -173,6 +224,17 @@ eal_fits_huge(const uint32_t *node_mb, uint16_t nnodes, struct sl_str extra)
 		sl_str_find(extra, SL_STR("--no-huge"), false) < 0;
 }
 
+/* Has a port a NIC on PCI, itself or as a slave of its bond? */
+static bool
+has_pci(struct sl_str device)
+{
+	bool pci = !pmd_is_virtual(device);
+
+	for (uint32_t i = 0; port_slave(device, i).p != NULL; i++)
+		pci |= pmd_is_pci(port_slave(device, i));
+	return pci;
+}
+
 /*
  * Without hugepages, where some were meant to be used: a NIC on PCI needs them (its driver finds
  * memory by physical page), other devices do without.
@@ -186,7 +248,7 @@ check_huge(const struct eal_spec *s, const uint32_t *node_mb, uint16_t nnodes, s
 	if (node < 0 || sl_str_find(s->extra, SL_STR("--no-huge"), false) >= 0)
 		return 0;
 	for (uint32_t i = 0; i < s->nports; i++) {
-		if (!pmd_is_virtual(s->ports[i].device))
+		if (has_pci(s->ports[i].device))
 			return port_fail(err, -ENOMEM,
 				"port '%.*s': device '%.*s' needs hugepages: node %d shall give %u "
 				"MiB, %llu MiB are free there: run 'sluice-setup hugepages %d=%u'",
@@ -246,6 +308,8 @@ check_devices(const struct eal_spec *s, struct port_err *err)
 	for (uint32_t i = 0; i < s->nports; i++) {
 		const struct pmd_quirk *q = pmd_quirk(s->ports[i].device);
 		int rc = q->check != NULL ? q->check(&s->ports[i], (uint16_t)s->nworkers, err) : 0;
+		if (rc == 0)
+			rc = check_bond(s, i, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -257,11 +321,14 @@ static struct args *eal_args; // EAL keeps pointers into it
 int
 eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 {
-	uint32_t need = eal_memory_mb(
-		s->nports, s->nworkers, s->pool_mbufs != 0 ? s->pool_mbufs : pool_mbufs(s->nports));
+	uint32_t rings = 0, need;
 	struct args *a;
 	int rc = check_devices(s, err);
 
+	for (uint32_t i = 0; i < s->nports; i++)
+		rings += port_rings(s->ports[i].device);
+	need = eal_memory_mb(
+		rings, s->nworkers, s->pool_mbufs != 0 ? s->pool_mbufs : pool_mbufs(rings));
 	if (rc == 0)
 		rc = check_memory(s, need, huge, err);
 	if (rc < 0)
@@ -287,7 +354,7 @@ eal_start(const struct eal_spec *s, bool *huge, struct port_err *err)
 	}
 	add_devices(a, s);
 	add_logging(a, s);
-	add_extra(a, s->extra);
+	add_extra(a, s);
 	if (a->full) {
 		free(a);
 		eal_args = NULL;

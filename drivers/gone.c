@@ -3,6 +3,9 @@
  * The device of a port that is taken away while it runs: a card that is pulled, a slot or a virtual
  * device that is switched off.
  *
+ * Of a bond each slave counts: one that is taken away takes the port with it, since nobody else would let
+ * go of it, and the removal would wait for ever.
+ *
  * Runs on: on_event() on EAL's interrupt thread, which only notes it; the rest on main. vfio holds the
  * removal until the device is let go, so nothing is touched that is not there. While it is let go no
  * worker may run: buffers in its rings go back to pools that are theirs.
@@ -21,13 +24,24 @@ on_event(const char *name sl_unused, enum rte_dev_event_type type, void *ctx)
 		atomic_store(&p->leaving, true);
 }
 
+/* All that may be taken away: the port's own, and the slaves of a bond. */
+static uint32_t
+devices_of(const struct port *p, uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES])
+{
+	for (uint16_t i = 0; i < p->ndevs; i++)
+		ids[i] = p->q[i].ethdev;
+	return p->ndevs + bond_slaves(sl_str_c(p->device), ids + p->ndevs);
+}
+
 void
 gone_watch(struct port *p)
 {
+	uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES];
+	uint32_t n = devices_of(p, ids);
 	struct rte_eth_dev_info info;
 
-	for (uint16_t i = 0; i < p->ndevs; i++) {
-		if (rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0)
+	for (uint32_t i = 0; i < n; i++) {
+		if (rte_eth_dev_info_get(ids[i], &info) == 0)
 			rte_dev_event_callback_register(rte_dev_name(info.device), on_event, p);
 	}
 }
@@ -35,10 +49,12 @@ gone_watch(struct port *p)
 void
 gone_unwatch(struct port *p)
 {
+	uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES];
+	uint32_t n = devices_of(p, ids);
 	struct rte_eth_dev_info info;
 
-	for (uint16_t i = 0; i < p->ndevs; i++) {
-		if (rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0)
+	for (uint32_t i = 0; i < n; i++) {
+		if (rte_eth_dev_info_get(ids[i], &info) == 0)
 			rte_dev_event_callback_unregister(rte_dev_name(info.device), on_event, p);
 	}
 }
@@ -52,6 +68,9 @@ port_is_leaving(const struct port *p)
 void
 port_let_go(struct ports *ps, struct port *p, struct rte_mempool *const *pools)
 {
+	uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES];
+	uint32_t n = devices_of(p, ids);
+
 	atomic_store(&p->gone, true);
 	atomic_store(&p->link_up, false);
 	port_forget(p);
@@ -59,11 +78,11 @@ port_let_go(struct ports *ps, struct port *p, struct rte_mempool *const *pools)
 		rte_eth_dev_stop(p->q[i].ethdev);
 	if (pmd_quirk(sl_str_c(p->device))->quirks & PMD_Q_WIRE)
 		wire_unbind(p);
-	for (uint16_t i = 0; i < p->ndevs; i++) {
+	for (uint32_t i = 0; i < n; i++) { // the bond first: it lets its slaves go
 		struct rte_eth_dev_info info;
-		bool known = rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0;
+		bool known = rte_eth_dev_info_get(ids[i], &info) == 0;
 
-		rte_eth_dev_close(p->q[i].ethdev);
+		rte_eth_dev_close(ids[i]);
 		if (known)
 			rte_dev_remove(info.device);
 	}

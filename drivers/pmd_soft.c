@@ -105,8 +105,9 @@ static const struct pmd_quirk quirks[] = {
 			PMD_Q_KERNEL,
 		args_af_xdp, check_af_xdp, NULL },
 	{ "net_af_packet", PMD_Q_SOFT | PMD_Q_NO_RSS, args_af_packet, check_af_packet, NULL },
-	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC | PMD_Q_KERNEL | PMD_Q_GSO, NULL,
-		check_tap, NULL },
+	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC | PMD_Q_KERNEL | PMD_Q_GSO |
+			PMD_Q_NO_LSC,
+		NULL, check_tap, NULL },
 	{ "net_memif", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "net_pcap", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "net_null", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
@@ -115,6 +116,8 @@ static const struct pmd_quirk quirks[] = {
 		"it hands buffers of one worker to another; use 'wireNa' and 'wireNb'" },
 	{ "eth_ring", PMD_Q_REFUSE, NULL, check_refuse,
 		"it hands buffers of one worker to another; use 'wireNa' and 'wireNb'" },
+	{ "net_bonding", PMD_Q_BOND, NULL, NULL, NULL }, // and what its slaves have
+	{ "eth_bond", PMD_Q_BOND, NULL, NULL, NULL },
 	{ "net_", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL }, // other virtual devices
 	{ "virtio_user", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "", 0, NULL, NULL, NULL }, // last: everything else

@@ -48,7 +48,7 @@ static int
 find_devices(struct port *p, const struct port_spec *s, uint16_t nworkers, struct port_err *err)
 {
 	uint16_t n = check_split(s->device, nworkers);
-	char text[256];
+	char text[PORT_DEVICE + 128];
 	struct sl_buf b;
 
 	for (uint16_t i = 0; i < n; i++) {
@@ -200,6 +200,7 @@ fill_spec(struct ports *ps, struct port *p, const struct port_spec *s, struct po
 	p->id = ps->n;
 	p->mtu = s->mtu != 0 ? s->mtu : RTE_ETHER_MTU;
 	p->vlan = s->vlan;
+	p->rings = (uint16_t)port_rings(s->device);
 	if (s->naddrs > PORT_MAX_ADDRS)
 		return port_fail(err, -E2BIG, "port '%.*s': more than %u addresses",
 			SL_STR_ARG(s->name), PORT_MAX_ADDRS);
@@ -247,11 +248,14 @@ static int
 configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *pools,
 	uint16_t nworkers, struct port_err *err)
 {
-	uint32_t quirks = pmd_quirk(s->device)->quirks;
+	uint32_t quirks = pmd_quirks(s->device);
 	struct rte_eth_conf conf = { .rxmode.mtu = p->mtu };
 	struct rte_eth_dev_info info;
-	int rc = rte_eth_dev_info_get(p->ethdev, &info);
+	int rc = quirks & PMD_Q_BOND ? bond_join(s, p->ethdev, p->mtu, err) : 0;
 
+	if (rc < 0)
+		return rc;
+	rc = rte_eth_dev_info_get(p->ethdev, &info);
 	if (rc < 0)
 		return port_fail(
 			err, rc, "port '%s': device '%s' gives no information", p->name, p->device);
@@ -281,7 +285,8 @@ configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *
 			p->name, p->mtu, info.max_mtu);
 	for (uint16_t i = 0; i < p->ndevs && rc == 0; i++) {
 		uint16_t n = p->ndevs > 1 ? 1 : p->nqueues;
-		rc = rte_eth_dev_configure(p->q[i].ethdev, n, n, &conf);
+		rc = quirks & PMD_Q_BOND ? bond_configure(p->q[i].ethdev, n, &conf)
+					 : rte_eth_dev_configure(p->q[i].ethdev, n, n, &conf);
 	}
 	if (rc < 0)
 		return port_fail(err, rc, "port '%s': device '%s' refuses %u queues (%s)", p->name,
@@ -290,6 +295,7 @@ configure(struct port *p, const struct port_spec *s, struct rte_mempool *const *
 	p->rx_desc = RX_DESC;
 	p->tx_desc = TX_DESC;
 	rte_eth_dev_adjust_nb_rx_tx_desc(p->ethdev, &p->rx_desc, &p->tx_desc);
+	p->offloads |= bond_is_lacp(s->device) ? PORT_O_TX_POLL : 0;
 	rc = setup_queues(p, s, pools, err);
 	if (quirks & PMD_Q_FILL)
 		p->rx_desc = sl_max(p->rx_desc, (uint16_t)FILL_DESC);
@@ -328,7 +334,7 @@ int
 port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *const *pools,
 	uint16_t nworkers, struct port_err *err)
 {
-	uint32_t quirks = pmd_quirk(spec->device)->quirks;
+	uint32_t quirks = pmd_quirks(spec->device);
 	struct port *p = &ps->port[ps->n];
 	struct rte_eth_dev_info info;
 	int rc;
@@ -349,6 +355,8 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	set_mac(p, quirks);
 	for (uint16_t i = 0; i < p->ndevs && rc == 0; i++)
 		rc = rte_eth_dev_start(p->q[i].ethdev);
+	if (quirks & PMD_Q_BOND) // that of its primary slave is taken only now
+		set_mac(p, quirks);
 	if (rc < 0) {
 		port_fail(err, rc, "port '%s': device '%s' does not start (%s)", p->name, p->device,
 			strerror(-rc));
@@ -370,8 +378,12 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 		port_fail(err, rc, "port '%s': there is no wire for '%s'", p->name, p->device);
 		goto fail;
 	}
-	for (uint16_t i = 0; i < p->ndevs; i++) // IPv6 needs multicast; soft drivers pass all
-		rte_eth_allmulticast_enable(p->q[i].ethdev);
+	for (uint16_t i = 0; i < p->ndevs; i++) { // IPv6 needs multicast; soft drivers pass all
+		rc = rte_eth_allmulticast_enable(p->q[i].ethdev);
+		// but LACP drops, broadcasts too, what its slaves were not told to take
+		if (rc < 0 && quirks & PMD_Q_BOND)
+			rte_eth_promiscuous_enable(p->q[i].ethdev);
+	}
 	p->ifindex = check_ifindex(spec->device);
 	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_LSC, on_event, p);
 	rte_eth_dev_callback_register(p->ethdev, RTE_ETH_EVENT_INTR_RMV, on_event, p);
@@ -405,7 +417,7 @@ void
 port_stop(struct ports *ps, struct port *p)
 {
 	struct sl_str dev = sl_str_c(p->device);
-	bool leave = ps->leave && (pmd_quirk(dev)->quirks & PMD_Q_KERNEL) != 0;
+	bool leave = ps->leave && (pmd_quirks(dev) & PMD_Q_KERNEL) != 0;
 
 	atomic_store(&p->link_up, false);
 	if (p->ndevs > 0)

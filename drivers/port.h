@@ -22,6 +22,7 @@
 #define PORT_MAX_QUEUES 64
 #define PORT_RETA       128 // entries of our own ownership table; a power of two
 #define PORT_RSS_KEY    40  // bytes
+#define PORT_DEVICE     256 // of a device with its arguments
 
 /* How the worker that owns a flow is found (architecture: owner(4-tuple)). */
 enum port_mode {
@@ -56,6 +57,7 @@ enum port_offload {
 #define PORT_O_RSS_HASH    0x40u // mbufs carry hash.rss of our key
 #define PORT_O_TX_TSO4     0x80u // the device cuts one frame into segments: over IPv4
 #define PORT_O_TX_TSO6     0x100u // and over IPv6
+#define PORT_O_TX_POLL     0x200u // the driver sends frames of its own, while it is called to send
 #define PORT_O_TX_TSO      (PORT_O_TX_TSO4 | PORT_O_TX_TSO6)
 
 struct toeplitz;
@@ -75,7 +77,7 @@ struct port {
 	uint16_t mtu;
 	uint16_t vlan; // 0: untagged
 	char name[32];
-	char device[128];
+	char device[PORT_DEVICE];
 	char driver[32];
 	struct rte_ether_addr mac;
 	uint32_t offloads; // PORT_O_*
@@ -95,6 +97,7 @@ struct port {
 	int socket;                           // NUMA node or -1
 	struct port_queue q[PORT_MAX_QUEUES]; // by worker, nqueues of them
 	uint16_t rx_desc, tx_desc;
+	uint16_t rings; // of a queue: one of each, or one of each for each slave of a bond
 	unsigned int ifindex; // of the kernel's interface under it; 0: none
 	/* ==== main writes, workers read ==== */
 	_Atomic(bool) gone; // the device was taken away: for good
@@ -173,6 +176,16 @@ uint32_t eal_pool_mb(uint32_t mbufs);
 uint32_t eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs);
 /* Memory that the machine has available, in MiB; more than any need where /proc does not say. */
 uint64_t eal_available_mb(void);
+
+/* ---- bonds ---- */
+/* The i-th slave that a bond's device names, PCI address or name. NULL: no more; never one of others. */
+struct sl_str port_slave(struct sl_str device, uint32_t i);
+/* The next virtual device among arguments for EAL, of which *rest is left. NULL: no more. */
+struct sl_str port_vdev(struct sl_str *rest);
+/* A slave with its arguments, where it is a virtual device of `extra`, else itself. */
+struct sl_str port_slave_device(struct sl_str extra, struct sl_str slave);
+/* Devices with rings under a port's device: the slaves of a bond, else 1. Sizes count these, as "ports". */
+uint32_t port_rings(struct sl_str device);
 
 /* ---- pools ---- */
 /* mbufs per worker pool: rings of all its queues, fill rings, caches, and the budget to retain. */

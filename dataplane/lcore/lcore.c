@@ -22,8 +22,8 @@ static void *
 map_aligned(size_t bytes)
 {
 	size_t more = bytes >= HUGE_PAGE ? HUGE_PAGE : 0, head;
-	uint8_t *p = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		-1, 0);
+	uint8_t *p = mmap(
+		NULL, bytes + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED || more == 0)
 		return p;
@@ -117,7 +117,8 @@ retain_budget(const struct lcore_spec *s)
 	uint32_t rings = 512; // the pool's cache and a burst in hand
 
 	for (uint16_t i = 0; s->ports != NULL && i < s->ports->n; i++)
-		rings += (uint32_t)s->ports->port[i].rx_desc + s->ports->port[i].tx_desc;
+		rings += ((uint32_t)s->ports->port[i].rx_desc + s->ports->port[i].tx_desc) *
+			sl_max(s->ports->port[i].rings, (uint16_t)1);
 	rings = sl_min(rings, s->pool_size * 3 / 4); // tiny pools of tests
 	return (s->pool_size - rings) / 4 * 3 * MBUF_TRUESIZE;
 }

@@ -90,6 +90,16 @@ tx_flush(struct lcore *lc, const struct port *p)
 	t->idle = 0;
 }
 
+/* The next flush calls the driver, with a frame or without. */
+void
+tx_poll(struct lcore *lc, const struct port *p)
+{
+	struct txq *t = &lc->net->tx[p->id];
+
+	t->owed = true;
+	t->idle = COMPLETE_AFTER;
+}
+
 void
 eth_queue(struct lcore *lc, const struct port *p, struct rte_mbuf *m)
 {

@@ -129,6 +129,8 @@ net_tick(struct lcore *lc)
 
 		if (neigh_owner(p) != lc->id || !has_queue(lc, p))
 			continue;
+		if (unlikely(p->offloads & PORT_O_TX_POLL))
+			tx_poll(lc, p);
 		announce(lc, p);
 		neigh_tick(lc, p);
 	}

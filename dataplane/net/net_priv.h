@@ -236,6 +236,7 @@ void ip4_prepend(const struct port *p, struct rte_mbuf *m, const struct ip_addr 
 void ip6_prepend(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr *dst,
 	uint8_t proto, uint8_t tos, uint8_t hops);
 void tx_flush(struct lcore *lc, const struct port *p);
+void tx_poll(struct lcore *lc, const struct port *p);
 
 /* ---- the exception path ---- */
 /* A frame that is refused here for this reason: the kernel's (consumed), or nobody's. */

@@ -47,6 +47,9 @@ static const struct row {
 	{ __LINE__, CSUM | MULTI | TSO, PMD_Q_SOFT, ON, AUTO, 0, 0, 0, 0, NULL },
 	{ __LINE__, CSUM | MULTI | TSO, PMD_Q_SOFT, AUTO, ON, 0, 0, 0, 0, "'offload on'" },
 	{ __LINE__, CSUM | MULTI | TSO, PMD_Q_SOFT, ON, ON, 0, 0, PORT_O_TX_TSO, 44, NULL },
+	// bonds: only where it is asked for
+	{ __LINE__, CSUM | MULTI | TSO, PMD_Q_BOND, AUTO, AUTO, 0, 0, 0, 0, NULL },
+	{ __LINE__, CSUM | MULTI | TSO, PMD_Q_BOND, AUTO, ON, 0, 0, PORT_O_TX_TSO, 44, NULL },
 	{ __LINE__, CSUM | MULTI | TSO, PMD_Q_SOFT | PMD_Q_GSO, ON, ON, 0, 0, PORT_O_TX_TSO4, 44,
 		NULL },
 };

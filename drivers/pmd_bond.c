@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Bonds: ports whose device is DPDK's net_bonding over slaves, which are devices of their own.
+ *
+ * Runs on: the main thread, at start and when a device is taken away. What is known of the driver was
+ * read in the sources of DPDK 22.11: a slave is named by `slave=`, as a PCI address or as the name of a
+ * virtual device, and looked for among the devices that EAL has when the bond is configured; until
+ * then the bond knows no limits, offloads or address. EAL makes no slave by itself.
+ */
+#include <stdio.h>
+
+#include "drivers/drv.h"
+
+/* What a bond inherits of the weaknesses of its slaves' drivers. */
+#define BOND_QUIRKS                                                                             \
+	(PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_SINGLE_SEG | PMD_Q_FILL | PMD_Q_KERNEL | PMD_Q_GSO | \
+		PMD_Q_OTHER_MAC)
+
+static const char *const bond_args[] = { "slave", "primary", "mode", "xmit_policy", "socket_id",
+	"mac", "agg_mode", "lsc_poll_period_ms", "up_delay", "down_delay" };
+
+bool
+pmd_is_bond(struct sl_str device)
+{
+	return sl_str_starts(device, SL_STR("net_bonding"), false) ||
+		sl_str_starts(device, SL_STR("eth_bond"), false);
+}
+
+struct sl_str
+port_slave(struct sl_str device, uint32_t i)
+{
+	struct sl_str rest = device;
+
+	sl_str_cut(&rest, ','); // the name
+	while (pmd_is_bond(device) && rest.p != NULL) {
+		struct sl_str val = sl_str_cut(&rest, ',');
+		struct sl_str key = sl_str_cut(&val, '=');
+
+		if (sl_str_eq(sl_str_trim(key), SL_STR("slave")) && val.p != NULL && i-- == 0)
+			return sl_str_trim(val);
+	}
+	return (struct sl_str){ .p = NULL };
+}
+
+uint32_t
+port_rings(struct sl_str device)
+{
+	uint32_t n = 0;
+
+	while (port_slave(device, n).p != NULL)
+		n++;
+	return sl_max(n, 1u);
+}
+
+static bool
+is_hex(struct sl_str s, uint32_t min, uint32_t max)
+{
+	for (uint32_t i = 0; i < s.len; i++) {
+		if (sl_hex_value(s.p[i]) < 0)
+			return false;
+	}
+	return s.len >= min && s.len <= max;
+}
+
+/* "[dddd:]bb:dd.f" without the domain, where that is 0; empty: no such address. */
+static struct sl_str
+pci_address(struct sl_str name)
+{
+	struct sl_str rest = name, first = sl_str_cut(&rest, ':'), bus = first, domain = { 0 };
+
+	if (rest.p != NULL && sl_str_chr(rest, ':') >= 0) {
+		domain = first;
+		name = rest;
+		bus = sl_str_cut(&rest, ':');
+		if (!is_hex(domain, 1, 8))
+			return (struct sl_str){ .p = NULL };
+	}
+	struct sl_str func = rest, dev = sl_str_cut(&func, '.');
+	if (!is_hex(bus, 1, 2) || !is_hex(dev, 1, 2) || !is_hex(func, 1, 1))
+		return (struct sl_str){ .p = NULL };
+	for (uint32_t i = 0; i < domain.len; i++) {
+		if (domain.p[i] != '0')
+			return sl_str_make(domain.p, domain.len + 1 + name.len);
+	}
+	return name;
+}
+
+bool
+pmd_is_pci(struct sl_str name)
+{
+	return pci_address(name).len > 0;
+}
+
+static bool
+same_device(struct sl_str a, struct sl_str b)
+{
+	struct sl_str pa = pci_address(a), pb = pci_address(b);
+
+	return pa.len > 0 && pb.len > 0 ? sl_str_ieq(pa, pb) : sl_str_eq(a, b);
+}
+
+struct sl_str
+port_vdev(struct sl_str *rest)
+{
+	bool next = false;
+
+	while (rest->p != NULL) {
+		struct sl_str word = sl_str_trim(sl_str_cut(rest, ' '));
+
+		if (sl_str_starts(word, SL_STR("--vdev="), false))
+			return sl_str_make(word.p + 7, word.len - 7);
+		if (next && word.len > 0)
+			return word;
+		next = next || sl_str_eq(word, SL_STR("--vdev"));
+	}
+	return (struct sl_str){ .p = NULL };
+}
+
+struct sl_str
+port_slave_device(struct sl_str extra, struct sl_str slave)
+{
+	struct sl_str vdev;
+
+	while (!pmd_is_pci(slave) && (vdev = port_vdev(&extra)).p != NULL) {
+		struct sl_str args = vdev;
+
+		if (sl_str_eq(sl_str_cut(&args, ','), slave))
+			return vdev;
+	}
+	return slave;
+}
+
+uint32_t
+pmd_quirks(struct sl_str device)
+{
+	uint32_t quirks = pmd_quirk(device)->quirks;
+
+	for (uint32_t i = 0; port_slave(device, i).p != NULL; i++)
+		quirks |= pmd_quirk(port_slave(device, i))->quirks & BOND_QUIRKS;
+	return quirks;
+}
+
+static bool
+is_slave(struct sl_str bond, struct sl_str name)
+{
+	struct sl_str slave;
+
+	for (uint32_t i = 0; (slave = port_slave(bond, i)).p != NULL; i++) {
+		if (same_device(slave, name))
+			return true;
+	}
+	return false;
+}
+
+static int
+check_args(const struct port_spec *s, struct port_err *err)
+{
+	struct sl_str rest = s->device, mode = pmd_arg(s->device, "mode");
+	struct sl_str primary = pmd_arg(s->device, "primary");
+
+	sl_str_cut(&rest, ','); // the name
+	while (rest.p != NULL) {
+		struct sl_str val = sl_str_cut(&rest, ','), key = sl_str_cut(&val, '=');
+		size_t i = 0;
+
+		key = sl_str_trim(key);
+		while (i < SL_ARRAY_SIZE(bond_args) && !sl_str_eq(key, sl_str_c(bond_args[i])))
+			i++;
+		if (i == SL_ARRAY_SIZE(bond_args))
+			return port_fail(err, -EINVAL,
+				"port '%.*s': device '%.*s': a bond has no argument '%.*s'; its "
+				"members are given by 'slave=', the way by 'mode='",
+				SL_STR_ARG(s->name), SL_STR_ARG(s->device), SL_STR_ARG(key));
+	}
+	if (mode.len != 1 || mode.p[0] < '0' || mode.p[0] > '6')
+		return port_fail(err, -EINVAL,
+			"port '%.*s': device '%.*s': a bond needs 'mode=' 0 to 6, for example "
+			"'mode=1' (active backup) or 'mode=4' (LACP)",
+			SL_STR_ARG(s->name), SL_STR_ARG(s->device));
+	if (port_slave(s->device, 0).p == NULL)
+		return port_fail(err, -EINVAL,
+			"port '%.*s': device '%.*s': a bond needs slaves, for example "
+			"'slave=0000:41:00.0,slave=0000:41:00.1'",
+			SL_STR_ARG(s->name), SL_STR_ARG(s->device));
+	if (primary.p != NULL && !is_slave(s->device, primary))
+		return port_fail(err, -EINVAL,
+			"port '%.*s': device '%.*s': 'primary=%.*s' is none of its slaves",
+			SL_STR_ARG(s->name), SL_STR_ARG(s->device), SL_STR_ARG(primary));
+	if (port_slave(s->device, BOND_SLAVES).p != NULL)
+		return port_fail(err, -E2BIG,
+			"port '%.*s': device '%.*s': a bond has at most %u slaves",
+			SL_STR_ARG(s->name), SL_STR_ARG(s->device), BOND_SLAVES);
+	return 0;
+}
+
+/* Nobody else has it: a port of its own, another bond, this one once more. */
+static int
+check_sole(const struct eal_spec *e, uint32_t port, uint32_t nth, struct port_err *err)
+{
+	const struct port_spec *s = &e->ports[port];
+	struct sl_str slave = port_slave(s->device, nth);
+
+	for (uint32_t i = 0; i < e->nports; i++) {
+		struct sl_str rest = e->ports[i].device, other;
+
+		if (same_device(sl_str_cut(&rest, ','), slave))
+			return port_fail(err, -EBUSY,
+				"port '%.*s': slave '%.*s' is the device of port '%.*s' at once: "
+				"remove that port, or the slave",
+				SL_STR_ARG(s->name), SL_STR_ARG(slave),
+				SL_STR_ARG(e->ports[i].name));
+		for (uint32_t k = 0; (other = port_slave(e->ports[i].device, k)).p != NULL; k++) {
+			if ((i != port || k != nth) && same_device(other, slave))
+				return port_fail(err, -EBUSY,
+					"port '%.*s': slave '%.*s' is given twice (port '%.*s'): "
+					"remove one",
+					SL_STR_ARG(s->name), SL_STR_ARG(slave),
+					SL_STR_ARG(e->ports[i].name));
+		}
+	}
+	return 0;
+}
+
+static int
+check_slave(const struct eal_spec *e, uint32_t port, uint32_t nth, struct port_err *err)
+{
+	const struct port_spec *s = &e->ports[port];
+	struct sl_str slave = port_slave(s->device, nth);
+	struct sl_str vdev = port_slave_device(e->extra, slave);
+	struct port_spec of_slave = *s;
+	const struct pmd_quirk *q = pmd_quirk(vdev);
+	int rc = check_sole(e, port, nth, err);
+
+	if (rc < 0 || pmd_is_pci(slave))
+		return rc;
+	if (pmd_is_bond(slave) || q->quirks & PMD_Q_WIRE)
+		return port_fail(err, -ENOTSUP, "port '%.*s': '%.*s' cannot be the slave of a bond",
+			SL_STR_ARG(s->name), SL_STR_ARG(slave));
+	if (vdev.p == slave.p)
+		return port_fail(err, -ENODEV,
+			"port '%.*s': slave '%.*s' is no PCI address, and no virtual device that "
+			"is made: add 'dpdk-eal \"--vdev %.*s,...\"' to 'global'",
+			SL_STR_ARG(s->name), SL_STR_ARG(slave), SL_STR_ARG(slave));
+	of_slave.device = vdev;
+	return q->check != NULL ? q->check(&of_slave, (uint16_t)e->nworkers, err) : 0;
+}
+
+int
+check_bond(const struct eal_spec *e, uint32_t port, struct port_err *err)
+{
+	const struct port_spec *s = &e->ports[port];
+	int rc = pmd_is_bond(s->device) ? check_args(s, err) : 0;
+
+	for (uint32_t i = 0; rc == 0 && port_slave(s->device, i).p != NULL; i++)
+		rc = check_slave(e, port, i, err);
+	return rc;
+}
+
+/* DPDK's name of a slave: PCI devices have their domain in it. */
+static int
+slave_ethdev(struct sl_str slave, uint16_t *id)
+{
+	struct sl_str pci = pci_address(slave);
+	bool domain = pci.len > 0 && pci.len == slave.len && sl_str_chr(pci, ':') == 4;
+	char name[RTE_ETH_NAME_MAX_LEN];
+
+	snprintf(name, sizeof(name), "%s%.*s", pci.len > 0 && !domain ? "0000:" : "",
+		SL_STR_ARG(pci.len > 0 ? pci : slave));
+	return rte_eth_dev_get_port_by_name(name, id);
+}
+
+uint32_t
+bond_slaves(struct sl_str device, uint16_t ids[BOND_SLAVES])
+{
+	struct sl_str slave;
+	uint32_t n = 0;
+
+	for (; n < BOND_SLAVES && (slave = port_slave(device, n)).p != NULL; n++) {
+		if (slave_ethdev(slave, &ids[n]) != 0)
+			break;
+	}
+	return n;
+}
+
+/*
+ * TAP says that it tells of its link, and only notes it: a bond would never learn that it went. What does
+ * not say so the bond asks every 10 ms.
+ */
+static void
+poll_link_of(struct sl_str slave, uint16_t id)
+{
+	struct rte_eth_dev_info info;
+
+	if (pmd_quirk(slave)->quirks & PMD_Q_NO_LSC && rte_eth_dev_info_get(id, &info) == 0)
+		*(uint32_t *)(uintptr_t)info.dev_flags &= ~(uint32_t)RTE_ETH_DEV_INTR_LSC;
+}
+
+/* Only with its slaves the bond knows what it can; it takes them when it is configured. */
+int
+bond_join(const struct port_spec *s, uint16_t bond, uint16_t mtu, struct port_err *err)
+{
+	struct rte_eth_conf conf = { .rxmode.mtu = mtu };
+	struct rte_eth_dev_info info;
+	uint16_t ids[BOND_SLAVES];
+	uint32_t n = bond_slaves(s->device, ids);
+	struct sl_str slave = port_slave(s->device, n);
+
+	if (slave.p != NULL)
+		return port_fail(err, -ENODEV,
+			"port '%.*s': slave '%.*s' was not found, or its driver refused it: run "
+			"'sluice-setup check'",
+			SL_STR_ARG(s->name), SL_STR_ARG(slave));
+	for (uint32_t i = 0; i < n; i++)
+		poll_link_of(port_slave(s->device, i), ids[i]);
+	if (rte_eth_dev_configure(bond, 1, 1, &conf) < 0)
+		return port_fail(err, -EINVAL,
+			"port '%.*s': DPDK refuses the bond '%.*s': see its messages above",
+			SL_STR_ARG(s->name), SL_STR_ARG(s->device));
+	for (uint32_t i = 0; i < n; i++) {
+		if (rte_eth_dev_info_get(ids[i], &info) < 0 ||
+			!(*info.dev_flags & RTE_ETH_DEV_BONDED_SLAVE))
+			return port_fail(err, -EINVAL,
+				"port '%.*s': the bond does not take its slave '%.*s': see DPDK's "
+				"messages above",
+				SL_STR_ARG(s->name), SL_STR_ARG(port_slave(s->device, i)));
+	}
+	return 0;
+}
+
+int
+bond_configure(uint16_t bond, uint16_t nqueues, const struct rte_eth_conf *conf)
+{
+	int type = rte_log_register("pmd.net.bonding"), level = rte_log_get_level((uint32_t)type);
+	int rc;
+
+	// it says of each slave that it has it already
+	rte_log_set_level((uint32_t)type, RTE_LOG_CRIT);
+	rc = rte_eth_dev_configure(bond, nqueues, nqueues, conf);
+	if (level >= 0)
+		rte_log_set_level((uint32_t)type, (uint32_t)level);
+	return rc;
+}
+
+bool
+bond_is_lacp(struct sl_str device)
+{
+	return pmd_is_bond(device) && sl_str_eq(pmd_arg(device, "mode"), SL_STR("4"));
+}
