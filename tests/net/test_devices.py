@@ -6,7 +6,7 @@ import re
 import signal
 import stat
 
-from lib import BUILD, VIP4, check, log, random_file, sha256, sh, wait_for
+from lib import BUILD, VIP4, VIP6, check, log, random_file, sha256, sh, wait_for
 
 EAL_RUN = "/var/run/dpdk"
 TIMEOUTS = """
@@ -93,6 +93,120 @@ backend six
 
 test_memif.cases = [{"nbthread": n} for n in (1, 2)]
 test_memif.net = lambda case: {"queues": case["nbthread"]}
+
+
+WEB = TIMEOUTS + """
+frontend web
+    bind %s:80
+    bind [%s]:80
+    http-request return status 200 content-type text/plain string "own" if { path /own }
+    default_backend be
+backend be
+    server b1 %s
+"""
+
+
+def sent(net, iface):
+    """Frames that the kernel gave to a TAP."""
+    return int(sh(["cat", "/sys/class/net/%s/statistics/tx_packets" % iface], ns=net.d)[1])
+
+
+def test_bond(net, nbthread):
+    """Active backup over two TAPs that a bridge joins to the lan: what the active one loses the other carries."""
+    net.nginx([("b1", 8001)])
+    p = net.sluice("""global
+    nbthread %d
+    dpdk-eal "--file-prefix=%s --vdev net_tap0,iface=slb0 --vdev=net_tap1,iface=slb1"
+port lan
+    device net_bonding0,mode=1,slave=net_tap0,slave=net_tap1,primary=net_tap1
+    address %s/24
+    address %s/64
+port srv
+    device net_af_packet0,iface=srv
+    address 10.61.2.10/24
+%s""" % (nbthread, net.prefix, VIP4, VIP6, WEB % (VIP4, VIP6, "10.61.2.1:8001")))
+    check(re.search(r"port 'lan': net_bonding0\S* \(net_bonding\), .*, %d queues? of " % nbthread, p.log()), p.log())
+    sh(["ip", "-n", net.d, "link", "add", "br0", "type", "bridge"])
+    for i in ("lan", "slb0", "slb1", "br0"):
+        sh(["sysctl", "-qw", "net.ipv6.conf.%s.disable_ipv6=1" % i], ns=net.d)
+        if i != "br0":
+            sh(["ip", "-n", net.d, "link", "set", i, "master", "br0"])
+        sh(["ip", "-n", net.d, "link", "set", i, "up"])
+
+    def serves(by, other):
+        url = "http://%s/" % VIP4
+        wait_for("an answer by " + by, lambda: net.curl("-m", "1", url + "own", ok=False)[0] == 0, 20)
+        before = sent(net, by), sent(net, other)
+        for u in (url + "own", url + "name", "http://[%s]/name" % VIP6):
+            out = net.curl(u)[1]
+            check(out in ("own", "b1\n"), out)
+        r = net.wrk(url + "name", seconds=1, conns=16)
+        check(r["requests"] > 50 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
+        check(sent(net, by) - before[0] > 50 > sent(net, other) - before[1], "not by " + by)
+
+    def link():
+        return net.telemetry("/sluice/ports")["lan"]["link_up"]
+
+    serves("slb1", "slb0")
+    sh(["ip", "-n", net.d, "link", "set", "slb1", "down"])
+    serves("slb0", "slb1")
+    sh(["ip", "-n", net.d, "link", "set", "slb1", "up"])  # the primary one is preferred
+    serves("slb1", "slb0")
+    up = link()
+    for i in ("slb0", "slb1"):
+        sh(["ip", "-n", net.d, "link", "set", i, "down"])
+    wait_for("no link", lambda: link() != up)
+    sh(["ip", "-n", net.d, "link", "set", "slb0", "up"])
+    wait_for("link", lambda: link() == up)
+    serves("slb0", "slb1")
+    net.stop_sluice(p)
+    check("slb" not in sh(["ip", "-n", net.d, "-br", "link"])[1], "a TAP is left")
+
+
+test_bond.cases = [{"nbthread": n} for n in (1, 2)]
+test_bond.net = lambda case: {"queues": case["nbthread"]}
+
+
+def test_lacp(net, nbthread):
+    """LACP between two instances, over two cables: traffic goes only between bonds that have agreed."""
+    for i in range(2):
+        net._veth(net.d, "x%d" % i, net.d, "y%d" % i, ["numtxqueues", str(nbthread), "numrxqueues", str(nbthread)])
+        for end in "xy":
+            sh(["sysctl", "-qw", "net.ipv6.conf.%s%d.disable_ipv6=1" % (end, i)], ns=net.d)
+            sh(["ip", "-n", net.d, "link", "set", "%s%d" % (end, i), "up"])
+
+    def conf(suffix, end, ip, rest):
+        return """global
+    nbthread %d
+    dpdk-eal "--file-prefix=%s%s --vdev net_af_packet8,iface=%s0 --vdev net_af_packet9,iface=%s1"
+port bond
+    device net_bonding0,mode=4,xmit_policy=l34,slave=net_af_packet8,slave=net_af_packet9
+    address %s/24
+%s""" % (nbthread, net.prefix, suffix, end, end, ip, rest)
+
+    far = net.write("far.cfg", conf("f", "y", "10.61.3.2", TIMEOUTS + """
+frontend web
+    bind 10.61.3.2:80
+    http-request return status 200 content-type text/plain string "over the bond"
+"""))
+    q = net.start([os.path.join(BUILD, "sluice"), "-f", far], ns=net.d, log=net.file("far.log"))
+    wait_for("the far instance", lambda: " ready" in q.log() or not q.alive(), 20)
+    check(q.alive(), q.log()[-2000:])
+    p = net.sluice(conf("", "x", "10.61.3.1", """
+port lan
+    device net_af_packet0,iface=lan
+    address %s/24
+    address %s/64
+%s""" % (VIP4, VIP6, WEB % (VIP4, VIP6, "10.61.3.2:80"))))
+    wait_for("an answer over the bond", lambda: net.curl("-m", "1", "http://%s/" % VIP4, ok=False)[1] == "over the bond", 30)
+    r = net.wrk("http://%s/" % VIP4, seconds=1, conns=16)
+    check(r["requests"] > 50 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
+    net.stop_sluice(p)
+    check(q.stop() in (0, 143), q.log()[-2000:])
+
+
+test_lacp.cases = [{"nbthread": 2}]
+test_lacp.net = lambda case: {"queues": case["nbthread"]}
 
 
 PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
