@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The host's sockets beside DPDK ports: a client of one, a server of the other, and the reverse."""
 import os
+import signal
 import subprocess
 import time
 
-from lib import ASAN, SRV4, VIP4, check, random_file, sh, sha256, wait_for
+from lib import ASAN, BUILD, SLOW, SRV4, VIP4, check, log, random_file, sh, sha256, wait_for
 
 BODY = """
 defaults
@@ -163,3 +164,94 @@ def test_host_check(net):
     wait_for("server up", lambda: "Server near/b1 is UP" in p.log()[seen:], 20)
     wait_for("an answer after it came back", lambda: sh(curl, ns=net.c)[1] == "200")
     net.stop_sluice(p)
+
+
+ALONE = """
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 10s
+    timeout server 10s
+frontend web
+    bind 127.0.0.1:%d
+    bind unix@%s
+    http-request return status 200 content-type text/plain string "instance %d"
+"""
+
+
+class Ordinary:
+    """An instance without a port, of a user without rights, session and home."""
+
+    def __init__(self, net, i, tmp):
+        self.net, self.at, self.path, self.i = net, 18000 + i, os.path.join(tmp, "web%d" % i), i
+        f = net.write("alone%d.cfg" % i, ALONE % (self.at, self.path, i))
+        self.logname = net.file("alone%d.log" % i)
+        self.begin = time.time()
+        self.p = net.start(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "env", "-u",
+                            "XDG_RUNTIME_DIR", "TMPDIR=" + tmp, os.path.join(BUILD, "sluice"), "-f", f], ns=net.d,
+                           log=self.logname)
+
+    def ready(self, limit):
+        """Waits for it; the seconds that it took, and those of them in which it did not wait for a CPU."""
+        wait_for("instance %d" % self.i, lambda: " ready" in self.p.log() or not self.p.alive(), limit)
+        check(self.p.alive(), self.p.log())
+        whole = os.stat(self.logname).st_mtime - self.begin  # its last words
+        with open("/proc/%d/schedstat" % self.p.pid, encoding="ascii") as f:
+            return whole, whole - int(f.read().split()[1]) / 1e9
+
+    def serves(self):
+        for at in (["http://127.0.0.1:%d/" % self.at], ["--unix-socket", self.path, "http://x/"]):
+            _, out = sh(["curl", "-sS", "-m", "%d" % (20 * SLOW), *at], ns=self.net.d, timeout=100)
+            check(out == "instance %d" % self.i, out)
+
+    def stop(self):
+        check(self.p.stop(timeout=30 * SLOW) in (0, 143, -15), self.p.log()[-2000:])  # by the signal itself
+        check("Sanitizer" not in self.p.log(), self.p.log()[-3000:])
+
+
+def test_ordinary(net):
+    """Without a port, as an ordinary user: ready in a second, in 128 MB, twenty at once, and nothing is left."""
+    tmp = net.file("tmp")
+    os.mkdir(tmp)
+    os.chmod(tmp, 0o1777)
+    took = []
+    for _ in range(3):  # the best of three: what it waits for may have waited for a CPU in its turn
+        one = Ordinary(net, 0, tmp)
+        took.append(one.ready(60)[::-1])
+        one.serves()
+        one.stop()
+        check(os.listdir(tmp) == [], "left: %s" % os.listdir(tmp))
+        if took[-1][0] < 1:
+            break
+    check(min(took)[0] < SLOW, "ready in %.2f s, the CPUs' other work apart" % min(took)[0])
+    all20 = [Ordinary(net, i, tmp) for i in range(20)]
+    whole = max(one.ready(120)[0] for one in all20)
+    for one in all20:
+        one.serves()
+    sh(["wrk", "-t1", "-c64", "-d1s", "--timeout", "10s", "http://127.0.0.1:%d/" % all20[0].at], ns=net.d)
+    folders = [n for n in os.listdir(tmp) if os.path.isdir(os.path.join(tmp, n))]
+    check(len(folders) == 20, "20 instances have these folders: %s" % folders)
+    for n in folders:
+        st = os.stat(os.path.join(tmp, n))
+        check(st.st_mode & 0o777 == 0o700 and st.st_uid == 65534, "%s: mode %o of %d" % (n, st.st_mode, st.st_uid))
+    rss = max(rss_kb(one.p.pid) for one in all20)
+    check(ASAN or rss <= 128 << 10, "%d kB are resident" % rss)
+    log("ready in %.2f s (%.2f of wall time), 20 of them in %.1f s, at most %d kB each" % (*min(took), whole, rss))
+    for one in all20:
+        one.p.send(signal.SIGTERM)
+    for one in all20:
+        one.stop()
+    check(os.listdir(tmp) == [], "left: %s" % os.listdir(tmp))
+
+
+def test_ordinary_killed(net):
+    """Without a port, started by root: kill -9 of the daemon, and its parent leaves nothing."""
+    tmp, api = net.file("tmp"), net.file("cli")
+    os.mkdir(tmp)
+    text = "global\n    dpdk-eal \"--file-prefix=%s\"\n    stats socket %s\n" % (net.prefix, api)
+    p = net.sluice(text + ALONE % (18000, os.path.join(tmp, "web"), 0), env={"TMPDIR": tmp})
+    check(os.listdir(tmp) == ["web"] and os.path.exists("/var/run/dpdk/" + net.prefix), "there is nothing to leave")
+    os.kill(daemon_pid(p), signal.SIGKILL)
+    p.wait(20 * SLOW)
+    net.left_behind()
+    check(os.listdir(tmp) == [] and not os.path.exists(api), "left: %s" % os.listdir(tmp))
