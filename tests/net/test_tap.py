@@ -7,10 +7,9 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 
-from lib import SLOW, VIP4, check, sh, wait_for
+from lib import SLOW, VIP4, check, log, sh, wait_for
 from test_link import mac_of, socket_in
 
 VIP = "10.99.0.10"  # announced; the lan's addresses are 10.61.1.10 (ours) and 10.61.1.2 (the kernel's)
@@ -225,9 +224,15 @@ def saturate(net, k, seconds):
     """Everything that wrk and its server give, and frames for the kernel far over the limit."""
     junk = subprocess.Popen(["ip", "netns", "exec", net.c, "/usr/bin/python3", "-c", JUNK, mac_of(net, net.d, "lan"),
                              str(seconds), "0.0005"], stdout=subprocess.PIPE)
-    _, out = sh(["wrk", "-t1", "-c64", "-d%ds" % seconds, "http://%s/name" % VIP], ns=k, timeout=seconds + 60)
+    _, out = sh(["wrk", "-t1", "-c64", "-d%ds" % seconds, "--timeout", "10s", "http://%s/name" % VIP], ns=k, timeout=seconds + 60)
     n = int(junk.communicate(timeout=30)[0])
     return out, n
+
+
+def load_of(net):
+    """Of the worker: cycles in loops that found work, all cycles, frames that came; and what the lan's device lost."""
+    hz = int(re.search(r"^tsc_hz: (\d+)$", cli(net, "show workers"), re.M).group(1))
+    return [net.stat("cycles_busy"), time.monotonic() * hz, net.stat("rx_packets"), int(port(net)["rx_missed"])]
 
 
 def test_bgp(net, pmd, hold, seconds):
@@ -239,14 +244,18 @@ def test_bgp(net, pmd, hold, seconds):
         wait_for("the route", lambda: route(net), 10)
         since = session(net)[1]
         drops0 = drops(net, "kernel_rate") + drops(net, "kernel_full")
+        before = load_of(net)
         out, junk = saturate(net, k, seconds)
-        check("requests in" in out and "Non-2xx" not in out and not re.search(r"Socket errors: connect [1-9]", out), out)
+        busy, cycles, came, missed = (b - a for a, b in zip(before, load_of(net)))
+        check("requests in" in out and "Non-2xx" not in out and "Socket errors" not in out, out)
+        # the worker's share says how far the machine could drive it: others may want its CPU, too
+        check(missed > 0 or busy > 0.1 * cycles, "the port was not saturated: %.2f busy" % (busy / cycles))
         check(lasted(net, since) and route(net), "the session did not last:\n%s\n%s" %
               (birdc(net, "ours", "show", "protocols", "all", "upstream"), open(net.file("ours.log")).read()[-1500:]))
         lost = drops(net, "kernel_rate") + drops(net, "kernel_full") - drops0
         check(lost > 0, "%d frames of junk, none over the limit" % junk)
-        print("    %s, %d frames for the kernel, %d over the limit" %
-              (re.search(r"Requests/sec:\s+\S+", out).group(0), junk, lost), file=sys.stderr)
+        log("%s, %d frames for the kernel, %d over the limit; worker busy %.2f, %d frames came, %d missed" % (
+            re.search(r"Requests/sec:\s+\S+", out).group(0), junk, lost, busy / cycles, came, missed))
         net.stop_sluice(p, 5)  # interfaces go under one lock of the kernel
         check(not has_tap(net), "the TAP is left")
 
