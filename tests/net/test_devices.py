@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Kinds of ports and memory beside veth: memif between two instances, hugepages."""
 import contextlib
+import mmap
 import os
 import re
 import signal
@@ -219,26 +220,40 @@ def pages(name):
 
 @contextlib.contextmanager
 def hugepages(net, n):
-    """n free pages of 2 MB and a place where they are mounted; None where the kernel has none."""
-    had = pages("nr_hugepages") if os.path.exists(PAGES) else 0
+    """n free pages of 2 MB, reserved here, and a place where they are mounted. A kernel that gives none fails the case:
+    what it is about was not seen."""
+    check(os.path.exists(PAGES), "this kernel has no hugepages of 2 MB")
+    had = pages("nr_hugepages")
     where = net.file("huge")
     mounted = False
     try:
         with contextlib.suppress(OSError):
             with open(PAGES + "nr_hugepages", "w") as f:
                 f.write(str(had + n))
-        if not os.path.exists(PAGES) or pages("free_hugepages") < n:
-            yield None
-            return
+        check(pages("free_hugepages") >= n, "of %d hugepages this kernel gives %d" % (n, pages("free_hugepages")))
         os.mkdir(where)
-        mounted = sh(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", where], ok=False)[0] == 0
-        yield where if mounted else None
+        sh(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", where])
+        mounted = True
+        yield where
     finally:
         if mounted:
             sh(["umount", where], ok=False)
         with contextlib.suppress(OSError):
             with open(PAGES + "nr_hugepages", "w") as f:
                 f.write(str(had))
+
+
+@contextlib.contextmanager
+def no_pages():
+    """Takes what is free for a while: the machine is one without."""
+    n = pages("free_hugepages")
+    if n == 0:
+        yield
+        return
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE | 0x40000  # MAP_HUGETLB
+    with mmap.mmap(-1, n << 21, flags):
+        check(pages("free_hugepages") == 0, "%d of %d hugepages are still free" % (pages("free_hugepages"), n))
+        yield
 
 
 @contextlib.contextmanager
@@ -281,9 +296,6 @@ frontend web
     http-request return status 200 content-type text/plain string "hello"
 """ % VIP4
     with hugepages(net, 400) as where, closed_to_users():
-        if where is None:
-            log("this kernel gives no hugepages: ordinary memory is all there is to test")
-            return
         free = pages("free_hugepages")
         for end in ("stop", "kill", "user"):
             p = net.sluice(net.sluice_head("af_packet") + ("" if end != "user" else "global\n    user nobody\n    group nogroup\n") +
@@ -334,8 +346,6 @@ frontend web
     os.chmod(home, 0o777)
     os.chmod(root, 0o755)
     with hugepages(net, 200) as first:
-        if first is None:
-            return
         os.chmod(first, 0o700)
         started("(no hugepages)")
         mine = net.file("mine")
@@ -359,16 +369,13 @@ port lan
 frontend web
     bind %s:80
 """
-    if pages("free_hugepages") > 0:
-        log("there are hugepages: the refusal cannot be seen")
-        return
-    p = net.sluice(text % (net.prefix, "", VIP4, TIMEOUTS, VIP4), ready=False)
-    check(p.wait(20) == 1 and re.search(r"sluice.cfg:4\] : port 'lan': device '0000:ff:1f.7' needs hugepages: node 0 shall give "
-                                        r"(\d+) MiB, 0 MiB are free there: run 'sluice-setup hugepages 0=\1'", p.log()), p.log())
+    with no_pages():
+        p = net.sluice(text % (net.prefix, "", VIP4, TIMEOUTS, VIP4), ready=False)
+        check(p.wait(20) == 1 and re.search(r"sluice.cfg:4\] : port 'lan': device '0000:ff:1f.7' needs hugepages: node 0 shall "
+                                            r"give (\d+) MiB, 0 MiB are free there: run 'sluice-setup hugepages 0=\1'",
+                                            p.log()), p.log())
     net.left_behind()
-    with hugepages(net, 20) as where:  # too few, and one could do without: said, not refused
-        if where is None:
-            return
+    with no_pages(), hugepages(net, 20):  # too few, and one could do without: said, not refused
         p = net.sluice(net.sluice_head("af_packet") + TIMEOUTS + "frontend web\n bind %s:80\n" % VIP4)
         check(re.search(r"hugepages are there, but node 0 has 40 MiB of \d+ free: going without", p.log()), p.log())
         net.stop_sluice(p)
