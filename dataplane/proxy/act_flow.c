@@ -379,6 +379,8 @@ run_redirect(struct stream *s, const struct act *a, struct sample *args, uint32_
 	sl_buf_init(&b, mem, size);
 	build_location(&b, &s->req, rd, v);
 	hdr[1] = sl_buf_str(&b);
+	if (!stream_at_response(s) && ((s->flags & ST_F_AT_BE) == 0 || s->be == s->fe))
+		counter_inc(&s->lc->px_cnt[s->fe->slot].intercepted); // as HAProxy: by the frontend
 	return answer(s, &r, "LR", "LH");
 }
 

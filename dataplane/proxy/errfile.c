@@ -170,7 +170,8 @@ reply_send(struct stream *s, const struct reply *r)
 	if (rc < 0)
 		return rc;
 	s->flags |= ST_F_RES_SENT | ST_F_RES_DONE;
-	stream_count_out(s, h1_counted_size(&m) + body.len + r->uncounted);
+	if (likely(s->log.head_us != 0)) // as HAProxy: what its parser answers by itself counts nowhere
+		stream_count_out(s, h1_counted_size(&m) + body.len + r->uncounted);
 	s->phase = ST_REPLY;
 	return muxs_send_head(lc, s->cs, &m, &body, true, close || !muxs_rx_done(s->cs));
 }

@@ -126,8 +126,15 @@ count_end(struct stream *s)
 	count_class(px_cnt(s->lc, s->fe), class);
 	if ((s->flags & ST_F_WAS_AT_BE) != 0)
 		count_class(px_be_cnt(s->lc, s->be), class);
-	if (s->srv != NULL && s->log.res_us != 0)
-		count_class(&s->lc->srv_cnt[s->srv->slot], class);
+}
+
+void
+logrec_count_answer(const struct stream *s)
+{
+	struct px_counters *c = &s->lc->srv_cnt[s->srv->slot];
+
+	counter_inc(&c->cum_req);
+	count_class(c, class_of(s->res.status));
 }
 
 static void

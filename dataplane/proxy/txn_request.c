@@ -72,8 +72,10 @@ txn_request_error(struct stream *s)
 	enum mux_err err = muxs_error(s->cs);
 
 	counter_inc(&px_cnt(s->lc, s->fe)->failed_req);
-	if (err == MUX_ERR_PARSE || err == MUX_ERR_TOO_BIG)
+	if (err == MUX_ERR_PARSE || err == MUX_ERR_TOO_BIG) {
+		counter_inc(&px_cnt(s->lc, s->fe)->cum_req); // it was one, as HAProxy has it
 		survey_keep_bad(s, s->cs, false);
+	}
 	if (s->req.meth == HTTP_HEAD)
 		s->flags |= ST_F_HEAD;
 	switch (err) {

@@ -186,6 +186,7 @@ txn_response_head(struct stream *s)
 	s->log.status = s->res.status;
 	s->view.res = &s->res;
 	stream_count_out(s, h1_counted_size(&s->res));
+	logrec_count_answer(s);
 	logval_response(s);
 	// a tunnel that the client did not ask for would carry its next requests past all rules
 	if (unlikely(s->res.status == 101 && (s->req.flags & HTTP_F_UPGRADE) == 0)) {

@@ -168,7 +168,6 @@ send_request(struct stream *s)
 		s->flags |= ST_F_REQ_DONE;
 	stream_touch_client(s);
 	stream_touch_server(s);
-	counter_inc(&lc->srv_cnt[s->srv->slot].cum_req);
 	if (!eom)
 		body_run(s);
 }
@@ -196,6 +195,7 @@ take_idle(struct stream *s)
 		return false;
 	}
 	s->flags |= ST_F_REUSED;
+	counter_inc(&s->lc->srv_cnt[s->srv->slot].cum_conn);
 	counter_inc(&s->lc->srv_cnt[s->srv->slot].reuses);
 	counter_inc(&px_be_cnt(s->lc, s->be)->reuses);
 	stat_inc(s->lc, STAT_BACKEND_REUSE);
@@ -244,6 +244,7 @@ open_connection(struct stream *s)
 	s->phase = ST_CONNECT;
 	s->flags &= ~ST_F_REUSED;
 	s->wait_exp = tick_add_ifset(s->lc->now, s->be->timeout.connect);
+	counter_inc(&s->lc->srv_cnt[s->srv->slot].cum_conn); // each attempt
 	counter_inc(&s->lc->srv_cnt[s->srv->slot].connects);
 	counter_inc(&px_be_cnt(s->lc, s->be)->connects);
 	stat_inc(s->lc, STAT_BACKEND_NEW);
@@ -269,7 +270,6 @@ connect_server(struct stream *s)
 {
 	if (s->log.queue_us == 0)
 		s->log.queue_us = s->lc->now_us;
-	counter_inc(&s->lc->srv_cnt[s->srv->slot].cum_conn);
 	if ((s->flags & ST_F_AT_SRV) == 0) {
 		struct px_counters *n = &s->lc->srv_cnt[s->srv->slot];
 

@@ -8,7 +8,7 @@ import re
 import socket
 import time
 
-from lib import SLOW, VIP4, check, sh, wait_for
+from lib import ROOT, SLOW, VIP4, check, sh, wait_for
 
 CFG = """
 defaults
@@ -32,6 +32,50 @@ listen raw
     server c 10.61.2.1:8081
 """ % (VIP4, VIP4)
 
+PAGES = os.path.join(ROOT, "tests/compat/pages")
+# What goes wrong, each kind at its place.
+WRONG = CFG + """
+frontend wrong
+    bind %s:82
+    # the default ones have words of our own, and so another length
+    errorfile 502 %s/unmeasured.http
+    errorfile 503 %s/measured.http
+    http-request redirect location /elsewhere if { path /rule }
+    http-response deny if { res.hdr(x-kept) -m found }
+    use_backend closed if { path /closed }
+    use_backend half if { path /half }
+    default_backend odd
+backend closed
+    retries 1
+    server x 10.61.2.1:8090
+backend half
+    retries 1
+    option redispatch
+    server x 10.61.2.1:8090
+    server y 10.61.2.1:8081
+backend odd
+    server z 10.61.2.1:8083
+""" % (VIP4, PAGES, PAGES)
+# Answers by the path; nothing for one that it does not know.
+ODD = """
+import socket
+answers = {b"/moved": b"HTTP/1.1 302 Found\\r\\nLocation: /x\\r\\n", b"/broken": b"HTTP/1.1 500 Broken\\r\\n",
+           b"/kept": b"HTTP/1.1 200 OK\\r\\nX-Kept: 1\\r\\n", b"/garbage": b"this is not HTTP\\r\\n"}
+s = socket.create_server(("10.61.2.1", 8083), backlog=100)
+while True:
+    c = s.accept()[0]
+    head = b""
+    while b"\\r\\n\\r\\n" not in head:
+        got = c.recv(65536)
+        if not got:
+            break
+        head += got
+    path = head.split(b" ")[1] if got else b""
+    if path in answers:
+        c.sendall(answers[path] + b"Content-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+    c.close()
+"""
+
 
 def ask(path, text, timeout=10):
     """One connection, one line, the whole answer."""
@@ -54,17 +98,17 @@ def rows(text):
     return {(r["pxname"], r["svname"]): r for r in csv.DictReader(io.StringIO("\n".join(lines)))}
 
 
-def start(net, extra=""):
+def start(net, extra="", cfg=CFG):
     net.nginx([("a", 8081), ("b", 8082)])
     sock = net.file("cli.sock")
     g = '    stats socket "%s" mode 600 level admin\n    stats maxconn 200\n%s' % (sock, extra)
-    p = net.sluice(net.sluice_head("af_xdp", extra=g) + CFG)
+    p = net.sluice(net.sluice_head("af_xdp", extra=g) + cfg)
     return p, sock
 
 
-def haproxy(net, sock):
+def haproxy(net, sock, cfg):
     net.kernel_dp()
-    f = net.write("haproxy.cfg", 'global\n    stats socket "%s" level admin\n%s' % (sock, CFG))
+    f = net.write("haproxy.cfg", 'global\n    stats socket "%s" level admin\n%s' % (sock, cfg))
     p = net.start(["haproxy", "-db", "-f", f], ns=net.d, log=net.file("haproxy.log"))
     wait_for("haproxy's socket", lambda: os.path.exists(sock))
     return p
@@ -77,6 +121,18 @@ def traffic(net):
         for _ in range(n):
             net.curl("-o", "/dev/null", "http://%s%s" % (VIP4, path))
     net.curl("http://%s:81/name" % VIP4)
+
+
+def wrong_traffic(net):
+    """Answers by their codes: what fails does so at a client, at a rule, at a connection, at an answer."""
+    got = {}
+    for path, n in (("rule", 2), ("moved", 3), ("broken", 2), ("garbage", 3), ("nothing", 2), ("kept", 2), ("closed", 2),
+                    ("half", 1)):
+        got[path] = [net.curl("-o", "/dev/null", "-w", "%{http_code}", "http://%s:82/%s" % (VIP4, path))[1] for _ in range(n)]
+    got["bad"] = [net.curl("-o", "/dev/null", "-w", "%{http_code}", "-H", "Bad Name: x", "http://%s:82/" % VIP4)[1]]
+    want = {"rule": 302, "moved": 302, "broken": 500, "garbage": 502, "nothing": 502, "kept": 502, "closed": 503, "half": 404,
+            "bad": 400}
+    check(all(set(v) == {str(want[k])} for k, v in got.items()), got)
 
 
 def test_words(net):
@@ -170,6 +226,9 @@ def test_state(net):
     net.stop_sluice(p)
 
 
+# Of these the traffic has some; what it has not would be equal in any case.
+SEEN = ("stot", "req_tot", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "econ", "bin", "bout", "dreq", "dresp", "ereq",
+        "eresp", "wretr", "wredis", "lbtot", "intercepted")
 EQUAL = ("stot", "req_tot", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx",
          "hrsp_other", "econ", "bin", "bout", "status", "dreq", "dresp", "ereq", "eresp", "wretr",
          "wredis", "lbtot", "intercepted", "weight", "act", "bck", "type", "iid", "sid", "mode",
@@ -187,8 +246,11 @@ CELL = {"cum_conn": "stot", "cum_req": "req_tot", "bytes_in": "bin", "bytes_out"
 def one_truth(a, info, tele, workers):
     """Telemetry, CSV and show info give one number for one counter."""
     seen = set()
-    for row, sets in ((("web", "FRONTEND"), tele["web"]), (("be", "BACKEND"), tele["be"]),
-                      (("be", "a"), tele["be"]["server_a"]), (("be", "b"), tele["be"]["server_b"])):
+    for row in a:
+        px, sv = row
+        if px == "raw":  # a listen section is two rows
+            continue
+        sets = tele[px] if sv in ("FRONTEND", "BACKEND") else tele[px]["server_" + sv]
         for name, cell in CELL.items():
             if a[row][cell] != "":
                 check(str(sets[name]) == a[row][cell], "%s/%s: %s is %s by telemetry, %s is %s by CSV" % (
@@ -198,7 +260,9 @@ def one_truth(a, info, tele, workers):
     told = dict(line.split(": ", 1) for line in info.split("\n") if ": " in line)
     fronts = [(px, r) for (px, sv), r in a.items() if sv == "FRONTEND"]
     for name, want, other in (
-            ("CumReq", a[("web", "FRONTEND")]["req_tot"], sum(int(w["h1_requests"]) for w in workers.values())),
+            # without heads that are refused, which are requests of the frontend alone
+            ("CumReq", sum(int(r["req_tot"]) - int(r["ereq"]) for _, r in fronts if r["mode"] == "http"),
+             sum(int(w["h1_requests"]) for w in workers.values())),
             ("CumConns", sum(int(r["stot"]) for _, r in fronts), sum(int(tele[px]["cum_conn"]) for px, _ in fronts)),
             ("CurrConns", sum(int(r["scur"]) for _, r in fronts), sum(int(tele[px]["cur_conn"]) for px, _ in fronts))):
         check(told[name] == str(want) == str(other), "%s: %s by show info, %s by CSV, %s by telemetry" % (
@@ -217,9 +281,12 @@ def at_rest(path):
 
 def test_same_numbers(net):
     """Same traffic through haproxy and sluice: header and counters equal, telemetry too."""
-    p, sock = start(net)
+    net.start(["/usr/bin/python3", "-c", ODD], ns=net.s, log=net.file("odd.log"))
+    p, sock = start(net, cfg=WRONG)
+    net.wait_port(net.s, "10.61.2.1", 8083)
     wait_for("checks passed", lambda: are_up(sock))
     traffic(net)
+    wrong_traffic(net)
     at_rest(sock)
     ours = ask(sock, "show stat")
     typed, js = ask(sock, "show stat typed"), ask(sock, "show stat json")
@@ -227,9 +294,10 @@ def test_same_numbers(net):
     tele, workers = net.telemetry("/sluice/proxies"), net.telemetry("/sluice/workers")
     net.stop_sluice(p)
     other = net.file("haproxy.sock")
-    hp = haproxy(net, other)
+    hp = haproxy(net, other, WRONG)
     wait_for("haproxy's checks", lambda: are_up(other))
     traffic(net)
+    wrong_traffic(net)
     at_rest(other)
     theirs, their_typed = ask(other, "show stat"), ask(other, "show stat typed")
     hp.stop()
@@ -239,6 +307,8 @@ def test_same_numbers(net):
     bad = ["%s/%s %s: %s, haproxy: %s" % (*k, f, a[k][f], b[k][f])
            for k in a for f in EQUAL if a[k][f] != b[k][f]]
     check(not bad, "\n".join(bad))
+    none = [f for f in SEEN if not any(int(r[f] or 0) for r in a.values())]
+    check(not none, "nowhere counted: %s" % none)
     empty = ["%s/%s %s: '%s', haproxy: '%s'" % (*k, f, a[k][f], b[k][f])
              for k in a for f in a[k] if (a[k][f] == "") != (b[k][f] == "")]
     check(not empty, "filled or empty:\n" + "\n".join(empty))
