@@ -8,7 +8,8 @@ import signal
 import stat
 import time
 
-from lib import VIP4, check, sh, wait_for
+from lib import VIP4, check, log, sh, wait_for
+from test_devices import closed_to_users, hugepages, pages
 
 # A user that every Debian has.
 USER = "global\n    user nobody\n    group nogroup\n"
@@ -198,46 +199,71 @@ def test_parent_killed(net):
     check(not os.path.exists(net.file("web.sock")) and not os.path.exists(net.file("cli.sock")), "a socket is left")
 
 
+KILLS = int(os.environ.get("SLUICE_KILLS", "20"))
+
+
 def test_kill_anywhere(net):
-    """kill -9 at 20 moments of set-up and traffic: nothing is left, and the next start works."""
+    """kill -9 at 20 moments, of set-up and under load, with hugepages: nothing is left, and the next start works."""
     net.nginx([("b1", 8001)])
     rnd = random.Random(5)
     text = conf(net, extra="    health-file %s\n" % net.file("welcome"))
     text = text.replace("port lan\n", "port lan\n    kernel-tap slxk0 address 10.61.1.2/24\n")
     os.chmod(net.dir, 0o777)  # the user's, for the health file
-    left = lambda: [n for n in ("web.sock", "cli.sock", "welcome") if os.path.exists(net.file(n))]  # noqa: E731
-    p = net.sluice(text)  # how long a start takes here
-    begin = time.monotonic()
-    net.stop_sluice(p)
-    p = net.sluice(text)
-    whole = time.monotonic() - begin
-    net.stop_sluice(p)
-    for i in range(20):
-        p = net.sluice(text, ready=False)
-        try:
-            wait_for("the daemon", lambda: sh(["pgrep", "-P", str(p.pid)], ok=False)[1].strip() or not p.alive(), 10)
-            if i % 2 == 1:  # under traffic
-                wait_for("ready", lambda: " ready" in p.log(), 20)
-                net.curl("http://%s/own" % VIP4)
-            time.sleep(rnd.random() * (whole if i % 2 == 0 else 0.05))
-            child = daemon(p)
-            if i % 5 == 4:  # the parent: the next start has to clean up
+
+    def nothing_left(where, free, what):
+        net.left_behind()
+        left = [n for n in ("web.sock", "cli.sock", "welcome") if os.path.exists(net.file(n))] + os.listdir(where)
+        check(not left, "%s: left: %s" % (what, left))
+        check("slxk0" not in sh(["ip", "-n", net.d, "link"])[1], what + ": the TAP is left")
+        wait_for(what + ": all pages free", lambda: pages("free_hugepages") == free)
+
+    def whole_life(where, free, what):
+        """A start, what it serves, a stop; how many lines it said until it was ready."""
+        p = net.sluice(text)
+        said = p.log().split(" ready")[0].count("\n")
+        check("(hugepages)" in p.log(), what + ": hugepages are not used:\n" + p.log())
+        check(pages("free_hugepages") < free and os.path.exists(net.file("web.sock")), what + ": there is nothing to leave")
+        check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
+        check(sh(["ping", "-q", "-c", "1", "-W", "5", "10.61.1.2"], ns=net.c)[0] == 0, "the kernel's address")
+        net.stop_sluice(p)
+        nothing_left(where, free, what + ", stopped")
+        return said
+
+    with hugepages(net, 400) as where, closed_to_users():
+        free = pages("free_hugepages")
+        whole_life(where, free, "the first start")
+        lines, early = whole_life(where, free, "the second start"), 0
+        for i in range(KILLS):
+            what, w = "kill %d" % (i + 1), None
+            p = net.sluice(text, ready=i % 2 == 1)
+            if i % 2 == 1:  # under load, which goes on at the kill
+                w = net.start(["wrk", "-t1", "-c8", "-d600s", "http://%s/own" % VIP4], ns=net.c)
+                wait_for("requests", lambda: net.stat("h1_requests") > 50, 20)
+                time.sleep(rnd.random() * 0.05)
+                n = net.stat("h1_requests")
+                wait_for("further requests", lambda: net.stat("h1_requests") > n)  # noqa: B023
+                child = daemon(p)
+                check(w.alive(), "wrk has ended")
+            else:
+                wait_for("the daemon", lambda: sh(["pgrep", "-P", str(p.pid)], ok=False)[1].strip() or not p.alive(), 10)
+                child = daemon(p)
+                n = rnd.randrange(lines * 2 // 3)  # the moment is where it is, not when: however slow the machine is
+                wait_for("line %d" % n, lambda: p.log().count("\n") >= n or not p.alive(), 20)  # noqa: B023
+                early += " ready" not in p.log()
+            check(p.alive(), what + ": it has ended by itself:\n" + p.log()[-2000:])
+            if i % 5 == 4:  # the parent: what nobody is there to remove, the next start does
                 p.kill()
                 p.wait(20)
-                wait_for("the daemon's end", lambda: is_gone(child), 20)
-                continue
-            os.kill(child, signal.SIGKILL)
-        except (ProcessLookupError, IndexError):
-            pass
-        p.wait(20)
-        net.left_behind()
-        check(not left(), "left: %s" % left())
-        check("slxk0" not in sh(["ip", "-n", net.d, "link"])[1], "the TAP is left")
-    p = net.sluice(text)
-    check(net.curl("http://%s/own" % VIP4)[1] == "own", "own")
-    check(sh(["ping", "-q", "-c", "1", "-W", "2", "10.61.1.2"], ns=net.c)[0] == 0, "the kernel's address")
-    net.stop_sluice(p)
-    check(not left() and "slxk0" not in sh(["ip", "-n", net.d, "link"])[1], "left: %s" % left())
+                wait_for("the daemon's end", lambda: is_gone(child), 20)  # noqa: B023
+            else:
+                os.kill(child, signal.SIGKILL)
+                p.wait(20)
+                nothing_left(where, free, what)
+            if w is not None:
+                w.kill()
+            whole_life(where, free, "the start behind " + what)
+        log("%d kills, %d of them in set-up" % (KILLS, early))
+        check(early >= KILLS // 8, "they were not in set-up")
 
 
 test_kill_anywhere.long = True
