@@ -68,6 +68,8 @@ bool bond_is_lacp(struct sl_str device);
 int check_bond(const struct eal_spec *e, uint32_t port, struct port_err *err);
 /* DPDK's ports of the slaves, up to the first that is not there: how many; 0 of what is no bond. */
 uint32_t bond_slaves(struct sl_str device, uint16_t ids[BOND_SLAVES]);
+/* Which of its slaves have a link, a bit for each. */
+uint32_t bond_links(struct sl_str device);
 /* Gives a bond its slaves, so that it can be asked what it can. */
 int bond_join(const struct port_spec *s, uint16_t bond, uint16_t mtu, struct port_err *err);
 /* rte_eth_dev_configure() of a bond that has its slaves. */

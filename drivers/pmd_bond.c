@@ -282,6 +282,20 @@ bond_slaves(struct sl_str device, uint16_t ids[BOND_SLAVES])
 	return n;
 }
 
+uint32_t
+bond_links(struct sl_str device)
+{
+	uint16_t ids[BOND_SLAVES];
+	uint32_t n = bond_slaves(device, ids), up = 0;
+	struct rte_eth_link link;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (rte_eth_link_get_nowait(ids[i], &link) == 0 && link.link_status == RTE_ETH_LINK_UP)
+			up |= 1u << i;
+	}
+	return up;
+}
+
 /*
  * TAP says that it tells of its link, and only notes it: a bond would never learn that it went. What does
  * not say so the bond asks every 10 ms.

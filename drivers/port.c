@@ -68,6 +68,23 @@ find_devices(struct port *p, const struct port_spec *s, uint16_t nworkers, struc
 	return 0;
 }
 
+/*
+ * A bond may go on by another slave: the network has to learn where we are now, which DPDK, unlike the
+ * kernel's bonding (num_grat_arp), leaves to us.
+ */
+static void
+look_at_slaves(struct port *p)
+{
+	uint32_t up;
+
+	if (!pmd_is_bond(sl_str_c(p->device)))
+		return;
+	up = bond_links(sl_str_c(p->device));
+	if (up != p->slaves_up)
+		atomic_fetch_add_explicit(&p->slave_changes, 1, memory_order_relaxed);
+	p->slaves_up = up;
+}
+
 void
 port_poll_link(struct port *p)
 {
@@ -81,6 +98,7 @@ port_poll_link(struct port *p)
 	up = port_is_gone(p) ? 0 : check_carrier(sl_str_c(p->device));
 	if (up < 0 && rte_eth_link_get_nowait(p->ethdev, &link) == 0)
 		up = link.link_status == RTE_ETH_LINK_UP;
+	look_at_slaves(p);
 	if (up >= 0 && atomic_exchange(&p->link_up, up != 0) != (up != 0))
 		atomic_fetch_add(&p->link_changes, 1);
 }

@@ -104,6 +104,8 @@ struct port {
 	_Atomic(uint8_t) spread; // enum port_spread
 	_Atomic(bool) link_up;
 	_Atomic(uint32_t) link_changes;
+	_Atomic(uint32_t) slave_changes; // of a bond: links of its slaves that came or went
+	uint32_t slaves_up;              // main's: which had a link when it looked last
 	/* ==== EAL's interrupt thread writes, main reads ==== */
 	_Atomic(bool) leaving;
 };

@@ -83,12 +83,13 @@ net_detach(struct lcore *lc)
 	lc->net = NULL;
 }
 
-/* At start and when a link comes up: who we are (RFC 5227 2.3, RFC 4861 7.2.6). */
+/* At start, at a new link, when a bond may use another slave: who we are (RFC 5227 2.3, RFC 4861 7.2.6). */
 static void
 announce(struct lcore *lc, const struct port *p)
 {
 	struct net_port *np = net_port(lc, p->id);
-	uint32_t changes = atomic_load_explicit(&p->link_changes, memory_order_relaxed);
+	uint32_t changes = atomic_load_explicit(&p->link_changes, memory_order_relaxed) +
+		atomic_load_explicit(&p->slave_changes, memory_order_relaxed);
 
 	// counted, not compared: a link that was down for less than a tick was down
 	if (changes != np->link_seen && atomic_load_explicit(&p->link_up, memory_order_relaxed)) {
