@@ -343,7 +343,7 @@ gen_remake(struct script_gen *g, uint16_t thread)
 		char text[1200];
 		struct sl_buf b;
 
-		if (!any[k])
+		if (!any[k] || g->state[id[k]] != NULL)
 			continue;
 		if (make_state(g, id[k], &err) == 0 && vm_run_init(g->state[id[k]], &err) == 0)
 			continue;
@@ -387,6 +387,7 @@ script_gen_free(struct script_gen *g)
 {
 	if (g == NULL)
 		return;
+	gen_forget(g);
 	for (uint32_t i = 0; i < SL_ARRAY_SIZE(g->state); i++)
 		vm_free(g->state[i]);
 	for (uint32_t i = 0; i < g->nfn; i++)
@@ -445,7 +446,33 @@ script_gen_closed(const struct script_gen *g)
 {
 	struct script_gen *w = (struct script_gen *)(uintptr_t)g;
 
-	return atomic_load_explicit(&w->closed, memory_order_acquire) >= script_sched.n;
+	for (uint16_t i = 0; i < script_sched.n; i++) {
+		if (!atomic_load_explicit(&w->closed[i], memory_order_acquire))
+			return false;
+	}
+	return !script_gen_is_held(g);
+}
+
+void
+gen_forget(struct script_gen *g)
+{
+	if (g->number == 0)
+		return; // never published: it may be the loader that lets it go
+	for (struct script_gen **at = &script_sched.gens; *at != NULL; at = &(*at)->next) {
+		if (*at == g) {
+			*at = g->next;
+			return;
+		}
+	}
+}
+
+void
+gen_publish(struct script_gen *g)
+{
+	gen_forget(g);
+	g->number = ++script_sched.published;
+	g->next = script_sched.gens;
+	script_sched.gens = g;
 }
 
 struct script_gen *

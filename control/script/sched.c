@@ -197,7 +197,7 @@ sched_reap(struct script_state *st)
 	sl_list_del(&st->node);
 	vm_free(st);
 	if ((t->id != 0 || g->state[0] == NULL) && g->state[t->id + 1] == NULL)
-		atomic_fetch_add_explicit(&g->closed, 1, memory_order_release);
+		atomic_store_explicit(&g->closed[t->id], true, memory_order_release);
 }
 
 /*
@@ -546,8 +546,10 @@ sched_thread_free(struct script_thread *t, int *ms)
 {
 	if (t->joinable) {
 		ask_to_end(t);
-		if (!ends(t, ms))
+		if (!ends(t, ms)) {
+			watch_forget(t);
 			return;
+		}
 		pthread_join(t->tid, NULL);
 	}
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
@@ -591,7 +593,7 @@ script_start(const struct script_spec *s)
 void
 script_publish(struct script_gen *g)
 {
-	sched.gen = g;
+	gen_publish(g);
 	for (uint16_t i = 0; i < sched.n; i++) {
 		if (sched.thread[i] != NULL)
 			task_publish(g, sched.thread[i]);
@@ -601,11 +603,12 @@ script_publish(struct script_gen *g)
 void
 script_retire(struct script_gen *g)
 {
+	g->retiring = true;
 	for (uint16_t i = 0; i < sched.n; i++) {
 		if (sched.thread[i] != NULL)
 			task_retire(g, sched.thread[i]);
 		else // abandoned without a successor: its states went with it
-			atomic_fetch_add_explicit(&g->closed, 1, memory_order_release);
+			atomic_store_explicit(&g->closed[i], true, memory_order_release);
 	}
 }
 

@@ -87,6 +87,8 @@ void script_publish(struct script_gen *g);
  */
 void script_retire(struct script_gen *g);
 bool script_gen_closed(const struct script_gen *g);
+/* A thread that was abandoned after g was published has not come back: it may still look at g. */
+bool script_gen_is_held(const struct script_gen *g);
 void script_stop(void);
 /*
  * Every SCRIPT_WATCH_MS: looks whether a thread is stuck in a C function (no instruction, no slice for

@@ -16,6 +16,7 @@
 #include "dataplane/base/wheel.h"
 
 #define SCRIPT_SHARE 10    // per cent
+#define SCRIPT_PAIRS (SCRIPT_MAX + SCRIPT_SPARE) // of rings; a thread has one for its life
 #define SCRIPT_SLICE 10000 // HAProxy's tune.lua.forced-yield: hook cost below 6 % from 500 on
 
 struct script_run;
@@ -76,6 +77,7 @@ struct script_file {
 };
 
 struct script_gen {
+	/* Of a place: its thread's; main's while nobody serves it, and while its thread is abandoned. */
 	struct script_state *state[1 + SCRIPT_MAX];
 	struct script_fn *fn;
 	uint32_t nfn;
@@ -97,12 +99,16 @@ struct script_gen {
 	struct script_fn_count *count[SCRIPT_MAX]; // by thread, then by function; from ready on
 	struct call_fn_count *worker_count;        // by function; workers write
 	uint16_t nthreads;
-	_Atomic(uint16_t) closed; // threads that have none of its states any more
+	_Atomic(bool) closed[SCRIPT_MAX]; // places that have none of its states any more
 	struct script_adopt {
 		struct script_note note;
 		struct script_gen *gen;
 		struct script_thread *thread;
-	} adopt[SCRIPT_MAX], retire[SCRIPT_MAX];
+	} adopt[SCRIPT_PAIRS], retire[SCRIPT_PAIRS]; // one for each thread, by its pair
+	/* ==== main ==== */
+	struct script_gen *next; // of script_sched.gens
+	uint32_t number;         // in the order of script_publish(); 0: before
+	bool retiring;           // script_retire() was called
 };
 
 /* The script thread writes. */
@@ -187,6 +193,7 @@ struct script_thread {
 	uint64_t light_us;     // until when it has the lower weight; 0: it has the usual one
 	/* ==== main: what script_watch() saw last ==== */
 	uint64_t seen_slice, seen_beats, seen_us, seen_cpu_us;
+	uint32_t last_gen; // number of the last generation that it may know; from abandonment on
 	/* ==== this thread writes, others read ==== */
 	struct script_count *cnt; // of its id: successors count on
 	_Atomic(uint64_t) beats;  // slices and hooks
@@ -209,8 +216,9 @@ struct script_sched {
 	struct script_thread *thread[SCRIPT_MAX]; // who serves each place; NULL: nobody any more
 	struct script_count *count;
 	struct script_thread *abandoned;
-	struct script_gen *gen; // published last
-	uint16_t n, nspare;     // places, successors so far
+	struct script_gen *gens; // published ones that live, the latest first
+	uint32_t published;      // number of the last one
+	uint16_t n, nspare;      // places, successors so far
 	uint64_t watch_us;
 };
 extern struct script_sched script_sched;
@@ -266,8 +274,11 @@ uint64_t script_now_us(void);
 uint64_t script_cpu_us(void); // of this thread; a system call
 
 /* ---- gen.c, on a script thread ---- */
-/* A successor's states. false after a message. */
+/* A successor's states, but those that its predecessor never had. false after a message. */
 bool gen_remake(struct script_gen *g, uint16_t thread);
+/* Main: takes it out of those that live, and puts it there. */
+void gen_forget(struct script_gen *g);
+void gen_publish(struct script_gen *g);
 
 /* ---- hook.c ---- */
 /* Takes a slot; NULL: answered at once (slot->end is set). */
@@ -313,10 +324,14 @@ void tick_end(struct script_thread *t);
 /* ---- task.c ---- */
 /* Tells a thread that the states of a generation are its own: their tasks start. */
 void task_publish(struct script_gen *g, struct script_thread *t);
-/* On the thread: the same. */
+/* On the thread: the same. Nothing when it was abandoned: then what it never had is its successor's. */
 void task_adopt(struct script_gen *g, struct script_thread *t);
 /* Tells a thread to end a generation's tasks and close its states when they are idle. */
 void task_retire(struct script_gen *g, struct script_thread *t);
+
+/* ---- watch.c ---- */
+/* A thread is abandoned: the lists of states forget its own. */
+void watch_forget(const struct script_thread *t);
 
 /* ---- sched.c ---- */
 /* A thread for a place and a pair of rings, and what it ends with. */

@@ -72,6 +72,8 @@ adopt_state(struct script_thread *t, struct script_state *st)
 void
 task_adopt(struct script_gen *g, struct script_thread *t)
 {
+	if (t->gone)
+		return;
 	if (t->id == 0)
 		adopt_state(t, g->state[0]);
 	adopt_state(t, g->state[t->id + 1]);
@@ -110,10 +112,13 @@ on_retire(struct script_note *n)
 {
 	struct script_adopt *a = sl_container_of(n, struct script_adopt, note);
 	uint16_t id = a->thread->id;
+
+	if (a->thread->gone)
+		return; // main has seen to it
 	bool none = a->gen->state[id + 1] == NULL && (id != 0 || a->gen->state[0] == NULL);
 
 	if (none) {
-		atomic_fetch_add_explicit(&a->gen->closed, 1, memory_order_release);
+		atomic_store_explicit(&a->gen->closed[id], true, memory_order_release);
 		return;
 	}
 	task_adopt(a->gen, a->thread); // one that no call came to
@@ -139,11 +144,11 @@ post(struct script_adopt *a, struct script_gen *g, struct script_thread *t,
 void
 task_publish(struct script_gen *g, struct script_thread *t)
 {
-	post(&g->adopt[t->id], g, t, on_adopt);
+	post(&g->adopt[t->pair], g, t, on_adopt);
 }
 
 void
 task_retire(struct script_gen *g, struct script_thread *t)
 {
-	post(&g->retire[t->id], g, t, on_retire);
+	post(&g->retire[t->pair], g, t, on_retire);
 }

@@ -67,17 +67,48 @@ is_stuck(struct script_thread *t, uint64_t now)
 	return !is_runnable(t) || cpu_us_of(t) - t->seen_cpu_us >= limit / 2;
 }
 
-/* Main's lists of states forget those of the thread: they are its own until it ends. */
 static void
-forget_states(const struct script_thread *t)
+forget(const struct script_thread *t, struct script_gen *g, uint32_t i)
 {
-	struct script_gen *g = sched.gen;
+	if (g->state[i] != NULL && g->state[i]->thread == t)
+		g->state[i] = NULL;
+}
 
-	if (g == NULL)
-		return;
-	if (t->id == 0)
-		g->state[0] = NULL;
-	g->state[t->id + 1] = NULL;
+/*
+ * In every generation: an old one still has calls, and is asked to close what it lists. Of the thread's
+ * place only: what others list is theirs.
+ */
+void
+watch_forget(const struct script_thread *t)
+{
+	for (struct script_gen *g = sched.gens; g != NULL; g = g->next) {
+		if (t->id == 0)
+			forget(t, g, 0);
+		forget(t, g, t->id + 1u);
+	}
+}
+
+static bool
+has_states(const struct script_gen *g, uint16_t id)
+{
+	return g->state[id + 1] != NULL || (id == 0 && g->state[0] != NULL);
+}
+
+/*
+ * What the thread was told and had not come round to is told to its successor: the states that no thread
+ * ever ran are still listed.
+ */
+static void
+hand_over(const struct script_thread *old, struct script_thread *succ)
+{
+	for (struct script_gen *g = sched.gens; g != NULL; g = g->next) {
+		if (!g->retiring && succ != NULL)
+			task_publish(g, succ);
+		else if (g->retiring && succ != NULL && has_states(g, old->id))
+			task_retire(g, succ);
+		else if (g->retiring)
+			atomic_store_explicit(&g->closed[old->id], true, memory_order_release);
+	}
 }
 
 /* A thread on rings of its own; NULL: there can be none. */
@@ -96,7 +127,8 @@ successor(const struct script_thread *old, struct call_spare **sp)
 	}
 	ok = ok && sched_thread_new(old->id, pair, &t) == 0;
 	if (ok) {
-		t->boot = sched.gen;
+		if (sched.gens != NULL && !sched.gens->retiring)
+			t->boot = sched.gens;
 		ok = sched_thread_run(t) == 0;
 	}
 	if (ok) {
@@ -138,7 +170,8 @@ abandon(struct script_thread *t)
 	if (!atomic_compare_exchange_strong_explicit(
 		    &t->slice, &slice, SLICE_GONE, memory_order_acq_rel, memory_order_acquire))
 		return; // it came back this moment
-	forget_states(t);
+	watch_forget(t);
+	t->last_gen = sched.published;
 	counter_inc(&sched.count[t->id].abandoned);
 	// gauges speak of what lives
 	atomic_store_explicit(&sched.count[t->id].running, 0, memory_order_relaxed);
@@ -148,6 +181,7 @@ abandon(struct script_thread *t)
 	sched.abandoned = t;
 	succ = successor(t, sp);
 	sched.thread[t->id] = succ;
+	hand_over(t, succ);
 	for (uint16_t w = 0; w < sched.spec.nlcores; w++) {
 		struct xmsg m = { .w = { XMSG_SCRIPT_MOVED, t->id,
 					  succ != NULL ? succ->pair : UINT64_MAX,
@@ -167,6 +201,17 @@ script_stuck(void)
 	for (struct script_thread *t = sched.abandoned; t != NULL; t = t->next)
 		n += !atomic_load_explicit(&t->exited, memory_order_acquire);
 	return n;
+}
+
+bool
+script_gen_is_held(const struct script_gen *g)
+{
+	for (struct script_thread *t = sched.abandoned; t != NULL; t = t->next) {
+		if (g->number != 0 && g->number <= t->last_gen &&
+			!atomic_load_explicit(&t->exited, memory_order_acquire))
+			return true;
+	}
+	return false;
 }
 
 void

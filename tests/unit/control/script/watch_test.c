@@ -16,11 +16,12 @@
 #define STUCK_MS          60
 
 static struct {
-	_Atomic(uint32_t) inside, left, tasks;
+	_Atomic(uint32_t) inside, left, tasks, loads;
 	_Atomic(bool) release;
 	struct xmsg moved[8];
 	uint32_t nmoved;
 	struct xmsg ring[SCRIPT_SPARE][2][BR_RING];
+	char file[sizeof(load_kept)]; // of the bridge's generation
 } probe;
 
 /* A C function that does not come back before the test says so. */
@@ -44,6 +45,13 @@ l_started(lua_State *L sl_unused)
 }
 
 static int
+l_loaded(lua_State *L sl_unused)
+{
+	atomic_fetch_add(&probe.loads, 1);
+	return 0;
+}
+
+static int
 l_task(lua_State *L)
 {
 	assert_int_equal(script_task(L, 0), 0);
@@ -54,7 +62,7 @@ static void
 open_probe(lua_State *L)
 {
 	static const luaL_Reg fn[] = { { "block", l_block }, { "started", l_started },
-		{ "task", l_task }, { NULL, NULL } };
+		{ "task", l_task }, { "loaded", l_loaded }, { NULL, NULL } };
 
 	luaL_newlib(L, fn);
 	lua_setglobal(L, "probe");
@@ -65,6 +73,7 @@ SL_LUA_API({ "probe", open_probe, "of this test" });
 // clang-format off
 static const char scripts[] =
 	"n = 0\n"
+	"probe.loaded()\n"
 	"probe.task(function() probe.started() core.sleep(3600) end)\n"
 	ACTION("block", "txn:set_var('txn.a', 1) probe.block() txn:set_var('txn.b', 1)"
 		" for i = 1, 1e6 do end return act.DENY")
@@ -72,6 +81,8 @@ static const char scripts[] =
 	ACTION("sleep", "core.sleep(3600)")
 	FETCH("count", "n = n + 1 return n");
 // clang-format on
+
+static const struct global_conf conf = { .lua_forced_yield = 1000 };
 
 static bool
 tell(void *ctx sl_unused, uint16_t worker, const struct xmsg *m)
@@ -93,7 +104,6 @@ nap(uint32_t ms)
 static struct bridge *
 start(void)
 {
-	static const struct global_conf conf = { .lua_forced_yield = 1000 };
 	struct script_spec spec = { .tell = tell, .call_slots = 4, .stuck_ms = STUCK_MS };
 	struct bridge *b;
 
@@ -104,6 +114,7 @@ start(void)
 		xring_init(&b->lc->script[1 + i].to, probe.ring[i][0], BR_RING);
 		xring_init(&b->lc->script[1 + i].from, probe.ring[i][1], BR_RING);
 	}
+	memcpy(probe.file, load_kept, sizeof(probe.file));
 	b->lc->socket = -1;
 	script_publish(b->gen);
 	return b;
@@ -121,7 +132,7 @@ end(struct bridge *b)
 			call_spare_free((struct call_spare *)(uintptr_t)probe.moved[i].w[3]);
 	}
 	br_free(b);
-	unlink(load_kept);
+	unlink(probe.file);
 }
 
 /* As main's timer, until something moved. */
@@ -201,6 +212,124 @@ test_replaced(void **state sl_unused)
 	end(b);
 }
 
+static struct script_gen *
+another(char *file)
+{
+	struct script_err err = { "" };
+	struct script_gen *g;
+
+	assert_int_equal(script_gen_new(&g), 0);
+	script_gen_conf(g, &conf);
+	if (load_text(g, scripts, false, &err) < 0 || script_gen_ready(g, 1, &err) < 0)
+		fail_msg("%s", err.text);
+	memcpy(file, load_kept, sizeof(load_kept));
+	return g;
+}
+
+/* As fetch_is(), of another generation than the bridge's. */
+static void
+fetch_of_is(struct bridge *b, struct script_gen *g, uint16_t pair, const char *want)
+{
+	struct model m = { .lua = g };
+	struct call_slot *s = br_slot(b, 'f', "count", false);
+	char got[BR_TEXT];
+
+	s->model = &m;
+	br_push(b, s, pair);
+	assert_string_equal(br_result(br_wait(b), got, sizeof(got)), want);
+}
+
+static void
+let_back(uint32_t want)
+{
+	atomic_store(&probe.release, true);
+	while (script_stuck() > 0)
+		nap(1);
+	assert_int_equal(atomic_load(&probe.left), want);
+}
+
+static void
+closes(const struct script_gen *g)
+{
+	while (!script_gen_closed(g))
+		nap(1);
+}
+
+/*
+ * A reload while the thread is stuck, and noticed after it: what the thread is inside of, in whatever
+ * generation, is its own; what was loaded for it and never ran is its successor's.
+ */
+static void
+test_generations(void **state sl_unused)
+{
+	struct bridge *b = start();
+	char file[2][sizeof(load_kept)];
+	struct script_gen *next, *third;
+
+	fetch_is(b, 0, "sint:1");
+	block(b, 0, 1);
+	next = another(file[0]);
+	script_publish(next);
+	watch(1);
+	b->lc->nscripts = 2;
+	fetch_is(b, 1, "error:"); // its state went with the thread
+	fetch_of_is(b, next, 1, "sint:1");
+	assert_int_equal(atomic_load(&probe.loads), 2); // and none was made again
+	assert_int_equal(atomic_load(&probe.tasks), 2);
+	third = another(file[1]);
+	script_publish(third);
+	fetch_of_is(b, third, 1, "sint:1");
+	script_retire(b->gen);
+	fetch_of_is(b, next, 1, "sint:2"); // that message has been read
+	assert_true(script_gen_is_held(b->gen));
+	assert_false(script_gen_closed(b->gen));
+	assert_true(script_gen_is_held(next));
+	assert_false(script_gen_is_held(third)); // it does not know this one
+	let_back(1);
+	closes(b->gen);
+	fetch_of_is(b, next, 1, "sint:3");
+	script_retire(next);
+	closes(next);
+	fetch_of_is(b, third, 1, "sint:2");
+	end(b);
+	script_gen_free(next);
+	script_gen_free(third);
+	unlink(file[0]);
+	unlink(file[1]);
+}
+
+/* One that came and went meanwhile: the successor closes it, and its end is not waited for twice. */
+static void
+test_generation_in_between(void **state sl_unused)
+{
+	struct bridge *b = start();
+	char file[2][sizeof(load_kept)];
+	struct script_gen *brief, *last;
+
+	fetch_is(b, 0, "sint:1");
+	block(b, 0, 1);
+	brief = another(file[0]);
+	script_publish(brief);
+	script_retire(brief);
+	last = another(file[1]);
+	script_publish(last);
+	script_retire(b->gen);
+	watch(1);
+	b->lc->nscripts = 2;
+	fetch_of_is(b, last, 1, "sint:1");
+	fetch_of_is(b, brief, 1, "error:"); // closed
+	assert_false(script_gen_closed(brief)); // but the thread was told of it
+	let_back(1);
+	closes(brief);
+	closes(b->gen);
+	fetch_of_is(b, last, 1, "sint:2");
+	end(b);
+	script_gen_free(brief);
+	script_gen_free(last);
+	unlink(file[0]);
+	unlink(file[1]);
+}
+
 /* What runs Lua, sleeps, or has nothing to do is not stuck. */
 static void
 test_not_stuck(void **state sl_unused)
@@ -252,7 +381,7 @@ test_stop(void **state sl_unused)
 	assert_int_equal(atomic_load(&probe.left), 0);
 	threads(2);
 	br_free(b);
-	unlink(load_kept);
+	unlink(probe.file);
 }
 
 int
@@ -260,6 +389,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_generation_in_between),
 		cmocka_unit_test(test_not_stuck),
 		cmocka_unit_test(test_at_most),
 		cmocka_unit_test(test_stop),
