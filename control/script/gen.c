@@ -135,7 +135,7 @@ script_load(struct script_gen *g, const char *file, const struct sl_str *args, u
 		return -EINVAL;
 	}
 	if (g->state[id] == NULL)
-		g->state[id] = vm_new(g, id, err);
+		g->state[id] = vm_new(g, id, NULL, err);
 	if (g->state[id] != NULL)
 		rc = vm_load(g->state[id], file, copy, nargs, err);
 	if (rc == 0 && keep_file(g, file, copy, nargs, per_thread))
@@ -278,24 +278,23 @@ script_register(lua_State *L, char kind, struct sl_str name, uint32_t points, in
 
 /* ---- the end of loading ---- */
 
-/* One more state: 0 from the files of lua-load, others from those of lua-load-per-thread. */
+/* Runs the files of a state and finds all its functions. */
 static int
-make_state(struct script_gen *g, uint32_t id, struct script_err *err)
+fill_state(struct script_state *st, struct script_err *err)
 {
-	struct script_state *st = vm_new(g, (uint16_t)id, err);
+	struct script_gen *g = st->gen;
 
-	if (st == NULL)
-		return -EINVAL;
-	g->state[id] = st;
 	for (uint32_t i = 0; i < g->nfiles; i++) {
 		const struct script_file *f = &g->file[i];
-		int rc = f->per_thread == (id != 0) ? vm_load(st, f->name, f->args, f->nargs, err)
-						    : 0;
+		int rc = f->per_thread == (st->id != 0)
+			? vm_load(st, f->name, f->args, f->nargs, err)
+			: 0;
 		if (rc < 0)
 			return rc;
 	}
 	for (uint32_t i = 0; i < g->nfn; i++) {
-		if (g->fn[i].per_thread != (id != 0) || (i < st->nref && st->ref[i] != LUA_NOREF))
+		if (g->fn[i].per_thread != (st->id != 0) ||
+			(i < st->nref && st->ref[i] != LUA_NOREF))
 			continue;
 		snprintf(err->text, sizeof(err->text),
 			"Lua function '%s' is not referenced in all thread. Expect function"
@@ -306,13 +305,16 @@ make_state(struct script_gen *g, uint32_t id, struct script_err *err)
 	return 0;
 }
 
+/* One more state: 0 from the files of lua-load, others from those of lua-load-per-thread. */
 static int
 make_threads(struct script_gen *g, uint32_t nthreads, struct script_err *err)
 {
 	int rc = 0;
 
-	for (uint32_t t = 2; t <= nthreads && rc == 0; t++)
-		rc = make_state(g, t, err);
+	for (uint32_t t = 2; t <= nthreads && rc == 0; t++) {
+		g->state[t] = vm_new(g, (uint16_t)t, NULL, err);
+		rc = g->state[t] != NULL ? fill_state(g->state[t], err) : -EINVAL;
+	}
 	return rc;
 }
 
@@ -329,31 +331,46 @@ make_counters(struct script_gen *g, uint32_t nthreads)
 	return g->worker_count != NULL;
 }
 
-bool
-gen_remake(struct script_gen *g, uint16_t thread)
+/* Not listed before it is whole, so that nobody else comes to it. NULL after a message. */
+static struct script_state *
+remake(struct script_gen *g, uint32_t id, struct script_thread *t)
 {
-	uint32_t id[2] = { 0, thread + 1u };
+	struct script_err err = { .text = "" };
+	struct script_state *st = vm_new(g, (uint16_t)id, t, &err);
+	char text[1200];
+	struct sl_buf b;
+
+	if (st != NULL && fill_state(st, &err) == 0 && vm_run_init(st, &err) == 0)
+		return st;
+	vm_free(st);
+	sl_buf_init(&b, text, sizeof(text));
+	sl_buf_printf(&b, "script thread %u: its state cannot be made again: %s", t->id, err.text);
+	script_emit(SL_ALERT, sl_buf_str(&b));
+	return NULL;
+}
+
+bool
+gen_remake(struct script_gen *g, struct script_thread *t)
+{
+	uint32_t id[2] = { 0, t->id + 1u };
 	bool any[2] = { false, false }, ok = true;
 
 	for (uint32_t i = 0; i < g->nfiles; i++)
 		any[g->file[i].per_thread] = true;
-	any[0] = any[0] && thread == 0;
+	any[0] = any[0] && t->id == 0;
 	for (int k = 0; k < 2; k++) {
-		struct script_err err = { .text = "" };
-		char text[1200];
-		struct sl_buf b;
+		struct script_state *st;
 
 		if (!any[k] || g->state[id[k]] != NULL)
 			continue;
-		if (make_state(g, id[k], &err) == 0 && vm_run_init(g->state[id[k]], &err) == 0)
-			continue;
-		vm_free(g->state[id[k]]);
-		g->state[id[k]] = NULL;
-		sl_buf_init(&b, text, sizeof(text));
-		sl_buf_printf(&b, "script thread %u: its state cannot be made again: %s", thread,
-			err.text);
-		script_emit(SL_ALERT, sl_buf_str(&b));
-		ok = false;
+		sched_enter(t);
+		st = remake(g, id[k], t);
+		if (!sched_leave(t)) { // it took too long: there is another successor
+			vm_free(st);
+			return false;
+		}
+		g->state[id[k]] = st;
+		ok = ok && st != NULL;
 	}
 	return ok;
 }

@@ -66,12 +66,17 @@ run_get(struct script_state *st)
 		wait_init(r);
 		sl_list_add_tail(&st->runs, &r->all);
 	}
-	if (r->co == NULL && protect(r, thread_new) < 0) {
-		r->co = NULL;
-		sl_list_add_head(&st->idle, &r->node);
+	if (r->co != NULL)
+		return r;
+	sched_enter(st->thread); // what it allocates may run finalizers
+	bool made = protect(r, thread_new) == 0;
+	if (!sched_leave(st->thread))
 		return NULL;
-	}
-	return r;
+	if (made)
+		return r;
+	r->co = NULL;
+	sl_list_add_head(&st->idle, &r->node);
+	return NULL;
 }
 
 void
@@ -343,6 +348,8 @@ run_start(struct script_state *st, struct call_slot *s)
 	if (st == NULL || fn >= st->nref || st->ref[fn] == LUA_NOREF)
 		return NULL;
 	r = run_get(st);
+	if (st->thread->gone)
+		return NULL;
 	if (r == NULL) {
 		report(s, st->gen, SL_STR("out of memory error"));
 		return NULL;

@@ -86,6 +86,8 @@ take_call(struct script_thread *t, struct call_slot *s)
 	if (st != NULL && st->thread == NULL)
 		sched_own(t, st);
 	r = run_start(st, s);
+	if (t->gone)
+		return;
 	counter_inc(&t->cnt->calls);
 	if (r == NULL) {
 		answer(t, s);
@@ -165,7 +167,7 @@ drain(struct script_thread *t)
 
 	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
 		struct xring *r = &sched.spec.lc[i]->script[t->pair].from;
-		while (xring_pop(r, &m)) {
+		while (!t->gone && xring_pop(r, &m)) {
 			if ((m.w[0] & 0xffff) == XMSG_CALL)
 				take_call(t, (struct call_slot *)(uintptr_t)m.w[1]);
 			else if ((m.w[0] & 0xffff) == XMSG_CALL_CANCEL)
@@ -185,6 +187,42 @@ sched_own(struct script_thread *t, struct script_state *st)
 	sl_list_add_tail(&t->states, &st->node);
 }
 
+/*
+ * Whoever runs Lua, and finalizers are Lua, is between the two: main may take the thread's place away
+ * meanwhile.
+ */
+void
+sched_enter(struct script_thread *t)
+{
+	uint64_t at = atomic_load_explicit(&t->slice, memory_order_relaxed);
+
+	sl_assert(!t->gone && (at & 1) == 0);
+	counter_inc(&t->beats);
+	atomic_store_explicit(&t->slice, at + 1, memory_order_release);
+}
+
+/* false: it did. Then the run, its slot, the rings and the lists of states are nobody's any more. */
+bool
+sched_leave(struct script_thread *t)
+{
+	uint64_t at = atomic_load_explicit(&t->slice, memory_order_relaxed);
+
+	t->gone = at == SLICE_GONE ||
+		!atomic_compare_exchange_strong_explicit(
+			&t->slice, &at, at + 1, memory_order_acq_rel, memory_order_acquire);
+	return !t->gone;
+}
+
+static void
+wake_workers(struct script_thread *t)
+{
+	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
+		if (t->dirty[i])
+			waker_wake(&sched.spec.lc[i]->waker);
+		t->dirty[i] = false;
+	}
+}
+
 void
 sched_reap(struct script_state *st)
 {
@@ -195,28 +233,22 @@ sched_reap(struct script_state *st)
 		return;
 	g->state[st->id] = NULL;
 	sl_list_del(&st->node);
+	wake_workers(t); // who was answered need not wait for finalizers
+	sched_enter(t);
 	vm_free(st);
+	if (!sched_leave(t))
+		return; // main has seen to the rest
 	if ((t->id != 0 || g->state[0] == NULL) && g->state[t->id + 1] == NULL)
 		atomic_store_explicit(&g->closed[t->id], true, memory_order_release);
 }
 
-/*
- * From here to leave() main may take the thread's place away. false: it did. Then the run, its slot and
- * the rings are nobody's any more.
- */
+/* false: its place was taken away. */
 static bool
 slice(struct script_thread *t, struct script_run *r, bool *ended)
 {
-	uint64_t at = atomic_load_explicit(&t->slice, memory_order_relaxed) + 1;
-
-	counter_inc(&t->beats);
-	atomic_store_explicit(&t->slice, at, memory_order_release);
+	sched_enter(t);
 	*ended = run_slice(r);
-	if (atomic_compare_exchange_strong_explicit(
-		    &t->slice, &at, at + 1, memory_order_acq_rel, memory_order_acquire))
-		return true;
-	t->gone = true;
-	return false;
+	return sched_leave(t);
 }
 
 /* Where a run that goes on waits for its next turn. */
@@ -290,16 +322,6 @@ run_runaway(struct script_thread *t)
 	t->runaway_us = script_now_us() + (script_cpu_us() - from) * (100 - share) / share;
 }
 
-static void
-wake_workers(struct script_thread *t)
-{
-	for (uint16_t i = 0; i < sched.spec.nlcores; i++) {
-		if (t->dirty[i])
-			waker_wake(&sched.spec.lc[i]->waker);
-		t->dirty[i] = false;
-	}
-}
-
 /* A look at the sockets is a system call: when there is nothing else to do, and now and then. */
 static bool
 run_sockets(struct script_thread *t)
@@ -316,9 +338,15 @@ run_sockets(struct script_thread *t)
 static bool
 round_once(struct script_thread *t)
 {
-	bool busy = notes_run(t) + drain(t) != 0;
+	bool busy = notes_run(t) != 0;
 
+	if (!t->gone)
+		busy |= drain(t) != 0;
+	if (t->gone)
+		return true;
 	busy |= run_sockets(t) && notes_run(t) != 0;
+	if (t->gone)
+		return true;
 	run_timers(t);
 	for (uint32_t i = 0; i < ROUND && !sl_list_is_empty(&t->fresh) && !t->gone; i++) {
 		run_one(t, &t->fresh);
@@ -409,7 +437,7 @@ idle(struct script_thread *t)
 
 /* Main took its place away while it was in Lua: all that is left is to let go. */
 static void
-leave(struct script_thread *t)
+let_go(struct script_thread *t)
 {
 	notes_run(t);
 	while (!sl_list_is_empty(&t->states)) {
@@ -434,7 +462,7 @@ thread_main(void *arg)
 	tick_begin(t);
 	atomic_store(&t->stat_fd, open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
 	t->last_us = script_now_us();
-	if (t->boot != NULL && gen_remake(t->boot, t->id))
+	if (t->boot != NULL && gen_remake(t->boot, t))
 		task_adopt(t->boot, t);
 	while (!atomic_load_explicit(&t->stop, memory_order_acquire) && !t->gone) {
 		if (unlikely(t->light_us != 0))
@@ -448,7 +476,7 @@ thread_main(void *arg)
 		}
 	}
 	if (t->gone)
-		leave(t);
+		let_go(t);
 	tick_end(t);
 	atomic_store_explicit(&t->exited, true, memory_order_release);
 	return NULL;

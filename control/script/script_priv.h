@@ -49,6 +49,7 @@ struct script_state {
 	struct script_wait *wait_for; // … this is woken (NULL: nothing but time), …
 	uint64_t wait_ms;             // … or so long
 	struct script_thread *thread; // whose it is; NULL before it ran there
+	struct script_thread *maker;  // that runs its files; NULL: the loader
 	struct sl_list idle;          // runs whose coroutine can be used again
 	struct sl_list runs;          // all runs
 	struct sl_list newborn;       // tasks that wait for script_publish()
@@ -200,7 +201,7 @@ struct script_thread {
 	_Atomic(bool) exited;
 	_Atomic(int) stat_fd; // its /proc/…/stat: does it want CPU?
 	/* ==== this thread and main ==== */
-	_Atomic(uint64_t) slice; // odd inside of Lua; SLICE_GONE: main has abandoned it meanwhile
+	_Atomic(uint64_t) slice; // odd where Lua may run; SLICE_GONE: main has abandoned it meanwhile
 };
 #define SLICE_GONE UINT64_MAX
 
@@ -236,7 +237,9 @@ script_state_of(lua_State *L)
 }
 
 /* ---- vm.c ---- */
-struct script_state *vm_new(struct script_gen *g, uint16_t id, struct script_err *err);
+/* t: the thread that does it; NULL: the loader. */
+struct script_state *vm_new(
+	struct script_gen *g, uint16_t id, struct script_thread *t, struct script_err *err);
 void vm_free(struct script_state *st);
 /* field: "path" or "cpath" */
 int vm_prepend_path(struct script_state *st, const char *field, const char *path);
@@ -275,7 +278,7 @@ uint64_t script_cpu_us(void); // of this thread; a system call
 
 /* ---- gen.c, on a script thread ---- */
 /* A successor's states, but those that its predecessor never had. false after a message. */
-bool gen_remake(struct script_gen *g, uint16_t thread);
+bool gen_remake(struct script_gen *g, struct script_thread *t);
 /* Main: takes it out of those that live, and puts it there. */
 void gen_forget(struct script_gen *g);
 void gen_publish(struct script_gen *g);
@@ -344,6 +347,12 @@ int sched_thread_run(struct script_thread *t);
 void sched_thread_free(struct script_thread *t, int *ms);
 /* A state is this thread's from now on. */
 void sched_own(struct script_thread *t, struct script_state *st);
+/*
+ * Around whatever may run Lua, on the thread. When it loses its place meanwhile (control/script/watch.c)
+ * sched_leave() is false, and t->gone set: the lists of states are not its own any more.
+ */
+void sched_enter(struct script_thread *t);
+bool sched_leave(struct script_thread *t);
 /* Closes a retired state on which nothing is active any more. */
 void sched_reap(struct script_state *st);
 /* Puts a run that is in no list behind those that are to run. */

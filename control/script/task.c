@@ -127,7 +127,7 @@ on_retire(struct script_note *n)
 		a->gen->state[0]->retired = true;
 	}
 	retire_state(a->gen->state[id + 1]);
-	if (id == 0)
+	if (id == 0 && !a->thread->gone)
 		retire_state(a->gen->state[0]);
 }
 

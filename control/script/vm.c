@@ -66,7 +66,7 @@ say_status(lua_State *L, int rc, const char *what, struct script_err *err)
 }
 
 struct script_state *
-vm_new(struct script_gen *g, uint16_t id, struct script_err *err)
+vm_new(struct script_gen *g, uint16_t id, struct script_thread *t, struct script_err *err)
 {
 	struct script_state *st = calloc(1, sizeof(*st));
 
@@ -76,6 +76,7 @@ vm_new(struct script_gen *g, uint16_t id, struct script_err *err)
 	}
 	st->gen = g;
 	st->id = id;
+	st->maker = t;
 	st->max = g->max_bytes;
 	sl_list_init(&st->idle);
 	sl_list_init(&st->runs);
@@ -184,6 +185,8 @@ on_load_hook(lua_State *L, lua_Debug *ar sl_unused)
 	uint32_t limit_ms = st->gen->conf.lua_load_timeout_ms;
 	bool cancelled = is_cancelled(st->gen);
 
+	if (st->maker != NULL)
+		counter_inc(&st->maker->beats);
 	if (!cancelled &&
 		(st->load_us == 0 || limit_ms == 0 ||
 			cpu_us() - st->load_us < 1000ull * limit_ms))

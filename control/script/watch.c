@@ -127,8 +127,9 @@ successor(const struct script_thread *old, struct call_spare **sp)
 	}
 	ok = ok && sched_thread_new(old->id, pair, &t) == 0;
 	if (ok) {
-		if (sched.gens != NULL && !sched.gens->retiring)
-			t->boot = sched.gens;
+		t->boot = sched.gens;
+		while (t->boot != NULL && t->boot->retiring)
+			t->boot = t->boot->next;
 		ok = sched_thread_run(t) == 0;
 	}
 	if (ok) {

@@ -17,6 +17,7 @@
 
 static struct {
 	_Atomic(uint32_t) inside, left, tasks, loads;
+	_Atomic(uint32_t) block_at; // the load that blocks
 	_Atomic(bool) release;
 	struct xmsg moved[8];
 	uint32_t nmoved;
@@ -45,10 +46,11 @@ l_started(lua_State *L sl_unused)
 }
 
 static int
-l_loaded(lua_State *L sl_unused)
+l_loaded(lua_State *L)
 {
-	atomic_fetch_add(&probe.loads, 1);
-	return 0;
+	uint32_t nth = atomic_fetch_add(&probe.loads, 1) + 1;
+
+	return nth == atomic_load(&probe.block_at) ? l_block(L) : 0;
 }
 
 static int
@@ -213,14 +215,14 @@ test_replaced(void **state sl_unused)
 }
 
 static struct script_gen *
-another(char *file)
+another(const char *text, char *file)
 {
 	struct script_err err = { "" };
 	struct script_gen *g;
 
 	assert_int_equal(script_gen_new(&g), 0);
 	script_gen_conf(g, &conf);
-	if (load_text(g, scripts, false, &err) < 0 || script_gen_ready(g, 1, &err) < 0)
+	if (load_text(g, text, false, &err) < 0 || script_gen_ready(g, 1, &err) < 0)
 		fail_msg("%s", err.text);
 	memcpy(file, load_kept, sizeof(load_kept));
 	return g;
@@ -235,6 +237,7 @@ fetch_of_is(struct bridge *b, struct script_gen *g, uint16_t pair, const char *w
 	char got[BR_TEXT];
 
 	s->model = &m;
+	s->fn = (uint16_t)script_lookup(g, 'f', SL_STR("count"), NULL);
 	br_push(b, s, pair);
 	assert_string_equal(br_result(br_wait(b), got, sizeof(got)), want);
 }
@@ -268,7 +271,7 @@ test_generations(void **state sl_unused)
 
 	fetch_is(b, 0, "sint:1");
 	block(b, 0, 1);
-	next = another(file[0]);
+	next = another(scripts, file[0]);
 	script_publish(next);
 	watch(1);
 	b->lc->nscripts = 2;
@@ -276,7 +279,7 @@ test_generations(void **state sl_unused)
 	fetch_of_is(b, next, 1, "sint:1");
 	assert_int_equal(atomic_load(&probe.loads), 2); // and none was made again
 	assert_int_equal(atomic_load(&probe.tasks), 2);
-	third = another(file[1]);
+	third = another(scripts, file[1]);
 	script_publish(third);
 	fetch_of_is(b, third, 1, "sint:1");
 	script_retire(b->gen);
@@ -308,10 +311,10 @@ test_generation_in_between(void **state sl_unused)
 
 	fetch_is(b, 0, "sint:1");
 	block(b, 0, 1);
-	brief = another(file[0]);
+	brief = another(scripts, file[0]);
 	script_publish(brief);
 	script_retire(brief);
-	last = another(file[1]);
+	last = another(scripts, file[1]);
 	script_publish(last);
 	script_retire(b->gen);
 	watch(1);
@@ -328,6 +331,51 @@ test_generation_in_between(void **state sl_unused)
 	script_gen_free(last);
 	unlink(file[0]);
 	unlink(file[1]);
+}
+
+/* The last finalizers of a generation run when it is closed, as no call's: one that blocks is found, too. */
+static void
+test_finalizer(void **state sl_unused)
+{
+	struct bridge *b = start();
+	char file[sizeof(load_kept)];
+	struct script_gen *g;
+
+	g = another(FETCH("count", "return 7")
+		"keep = setmetatable({}, {__gc = function() probe.block() end})",
+		file);
+	script_publish(g);
+	fetch_of_is(b, g, 0, "sint:7");
+	fetch_is(b, 0, "sint:1");
+	script_retire(g);
+	watch(1);
+	assert_int_equal(atomic_load(&probe.inside), 1);
+	b->lc->nscripts = 2;
+	fetch_is(b, 1, "sint:1");
+	assert_false(script_gen_closed(g));
+	let_back(1);
+	closes(g);
+	fetch_is(b, 1, "sint:2");
+	end(b);
+	script_gen_free(g);
+	unlink(file);
+}
+
+/* A file that blocks when its state is made again. */
+static void
+test_body(void **state sl_unused)
+{
+	struct bridge *b = start();
+
+	atomic_store(&probe.block_at, 2);
+	block(b, 0, 1);
+	watch(2);
+	assert_int_equal(atomic_load(&probe.inside), 2);
+	b->lc->nscripts = 3;
+	fetch_is(b, 2, "sint:1");
+	let_back(2);
+	fetch_is(b, 2, "sint:2");
+	end(b);
 }
 
 /* What runs Lua, sleeps, or has nothing to do is not stuck. */
@@ -391,6 +439,8 @@ main(void)
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_generations),
 		cmocka_unit_test(test_generation_in_between),
+		cmocka_unit_test(test_finalizer),
+		cmocka_unit_test(test_body),
 		cmocka_unit_test(test_not_stuck),
 		cmocka_unit_test(test_at_most),
 		cmocka_unit_test(test_stop),
