@@ -60,8 +60,8 @@ is_held(const struct daemon *d, const struct model *m)
 	struct cli_generation n = { 0 };
 
 	held(d, m, &n);
-	// a script thread that is stuck in C may still look at any of them when it comes back
-	return n.conns + n.streams + n.slots > 0 || script_stuck() > 0;
+	// a script thread that is stuck in C may still look at it when it comes back
+	return n.conns + n.streams + n.slots > 0 || (m->lua != NULL && script_gen_is_held(m->lua));
 }
 
 static void

@@ -568,6 +568,32 @@ def test_tasks(net):
         net.stop_sluice(p)
 
 
+STUCK = """if os.rename("%s", "%s") then
+    core.register_task(function() io.open("%s") end)
+end
+"""
+
+
+def test_stuck(net):
+    """A script thread that does not come back holds the configurations that it may know, and no later one."""
+    sock, fifo, once = net.file("sock"), net.file("fifo"), net.write("once", "")
+    os.mkfifo(fifo)
+    net.write("t.lua", STUCK % (once, net.file("done"), fifo))
+    p = net.sluice("global\n    stats socket %s level admin\n    lua-load %s\n    tune.lua.stuck-timeout 500ms\n"
+                   "defaults\n    mode http\n    timeout client 1s\nfrontend f\n    bind 127.0.0.1:80\n" % (
+                       sock, net.file("t.lua")))
+    wait_for("the stuck thread's end", lambda: "is abandoned" in p.log(), 20)
+    generations = lambda: [x.split()[0] for x in cli(sock, "show generations").splitlines()  # noqa: E731
+                           if x and x[0] != "#"]
+    for _ in range(3):
+        check(cli(sock, "reload").startswith("Success=1"), "refused")
+    wait_for("two generations", lambda: len(generations()) == 2)
+    check(generations() == ["4", "1"], generations())
+    with open(fifo, "w"):
+        wait_for("one generation", lambda: generations() == ["4"])
+    net.stop_sluice(p)
+
+
 def test_successor(net):
     """-sf: the new process takes addresses and paths over; the old one ends and leaves them."""
     sock, path, health = net.file("sock"), net.file("fe.sock"), net.file("welcome")
