@@ -321,8 +321,7 @@ make_threads(struct script_gen *g, uint32_t nthreads, struct script_err *err)
 static bool
 make_counters(struct script_gen *g, uint32_t nthreads)
 {
-	g->nthreads = (uint16_t)nthreads;
-	for (uint32_t i = 0; i < nthreads; i++) {
+	for (uint32_t i = 0; i < nthreads + SCRIPT_SPARE; i++) {
 		g->count[i] = calloc(g->nfn + 1, sizeof(*g->count[i]));
 		if (g->count[i] == NULL)
 			return false;
@@ -413,7 +412,7 @@ script_gen_free(struct script_gen *g)
 		free(g->file[i].name);
 		free_args(g->file[i].args, g->file[i].nargs);
 	}
-	for (uint32_t i = 0; i < SCRIPT_MAX; i++)
+	for (uint32_t i = 0; i < SCRIPT_PAIRS; i++)
 		free(g->count[i]);
 	free(g->worker_count);
 	free(g->fn);
@@ -437,7 +436,7 @@ script_fn_stats(const struct script_gen *g, uint32_t i, struct script_fn_stats *
 	if (g == NULL || i >= g->nfn)
 		return false;
 	*out = (struct script_fn_stats){ .name = g->fn[i].name, .kind = g->fn[i].kind };
-	for (uint16_t t = 0; t < g->nthreads; t++) {
+	for (uint32_t t = 0; t < SCRIPT_PAIRS && g->count[t] != NULL; t++) {
 		const struct script_fn_count *c = &g->count[t][i];
 #define X(sym, help) out->sym += counter_get(&c->sym);
 		SCRIPT_FN_OWN(X)

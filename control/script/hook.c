@@ -378,7 +378,7 @@ take_cost(struct script_run *r)
 		return;
 	s->cpu_us = r->cpu_us;
 	s->instructions = r->instr;
-	c = r->st->gen->count[r->st->thread->id];
+	c = r->st->gen->count[r->st->thread->pair];
 	if (c == NULL)
 		return; // a generation that was never made ready
 	c += s->fn & ~CALL_FN_PER_THREAD;
@@ -397,7 +397,7 @@ static void
 count_error(struct script_run *r)
 {
 	struct call_slot *s = r->call.slot;
-	struct script_fn_count *c = r->st->gen->count[r->st->thread->id];
+	struct script_fn_count *c = r->st->gen->count[r->st->thread->pair];
 
 	if (s != NULL && c != NULL && (s->end == CALL_ERROR || s->end == CALL_EXHAUSTED))
 		counter_inc(&c[s->fn & ~CALL_FN_PER_THREAD].errors);

@@ -495,7 +495,8 @@ sched_thread_new(uint16_t id, uint16_t pair, struct script_thread **out)
 	memset(t, 0, sizeof(*t));
 	t->id = id;
 	t->pair = pair;
-	t->cnt = &sched.count[id];
+	t->cnt = &sched.count[pair];
+	atomic_store_explicit(&t->cnt->serves, (uint16_t)(id + 1), memory_order_release);
 	sl_list_init(&t->fresh);
 	sl_list_init(&t->used);
 	sl_list_init(&t->runaway);
@@ -603,10 +604,10 @@ script_start(const struct script_spec *s)
 	sched.spec = *s;
 	weight_allow(&sched.spec);
 	tick_allow();
-	sched.count = aligned_alloc(SL_CACHE_LINE, SCRIPT_MAX * sizeof(*sched.count));
+	sched.count = aligned_alloc(SL_CACHE_LINE, SCRIPT_PAIRS * sizeof(*sched.count));
 	if (sched.count == NULL)
 		return -ENOMEM;
-	memset(sched.count, 0, SCRIPT_MAX * sizeof(*sched.count));
+	memset(sched.count, 0, SCRIPT_PAIRS * sizeof(*sched.count));
 	for (uint16_t i = 0; i < s->nthreads && rc == 0; i++) {
 		sched.n++;
 		rc = sched_thread_new(i, i, &sched.thread[i]);
@@ -683,9 +684,17 @@ script_count(void)
 void
 script_get_stats(uint16_t thread, struct script_stats *out)
 {
-	const struct script_count *c = &sched.count[thread];
+	*out = (struct script_stats){ 0 };
+	for (uint32_t i = 0; i < SCRIPT_PAIRS; i++) {
+		struct script_count *c = &sched.count[i];
 
-#define X(sym, help) out->sym = counter_get(&c->sym);
-	SCRIPT_COUNTERS(X)
+		if (atomic_load_explicit(&c->serves, memory_order_acquire) != thread + 1)
+			continue;
+#define X(sym, help) out->sym += counter_get(&c->sym);
+		SCRIPT_SUMS(X)
+		if (!atomic_load_explicit(&c->left, memory_order_relaxed)) {
+			SCRIPT_GAUGES(X)
+		}
 #undef X
+	}
 }

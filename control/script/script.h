@@ -100,8 +100,8 @@ void script_watch(void);
 /* Abandoned threads that have not come back. */
 uint32_t script_stuck(void);
 
-/* Of one script thread, over its successors; written by it, read by anyone. */
-#define SCRIPT_COUNTERS(X)                                                \
+/* Of one place, over all threads that served it; each writes its own, anyone reads. */
+#define SCRIPT_SUMS(X)                                                    \
 	X(calls, "calls taken")                                           \
 	X(errors, "calls that ended with an error")                       \
 	X(exhausted, "calls ended by a limit of their own")               \
@@ -111,11 +111,14 @@ uint32_t script_stuck(void);
 	X(wakeups, "times it was woken")                                  \
 	X(cpu_us, "CPU time of ended calls, microseconds")                \
 	X(abandoned, "times it was stuck in C and replaced")              \
-	X(runaway_us, "CPU time of runaways, microseconds")               \
+	X(runaway_us, "CPU time of runaways, microseconds")
+/* Of the thread that serves it now. */
+#define SCRIPT_GAUGES(X)                                                  \
 	X(running, "calls under way now")                                 \
 	X(tasks, "tasks that live now")                                   \
 	X(runaways, "calls and tasks now over their share of the thread") \
 	X(memory_kb, "memory of the state that ran last, KiB")
+#define SCRIPT_COUNTERS(X) SCRIPT_SUMS(X) SCRIPT_GAUGES(X)
 struct script_stats {
 #define X(sym, help) uint64_t sym;
 	SCRIPT_COUNTERS(X)

@@ -97,9 +97,8 @@ struct script_gen {
 	bool ready;
 	const _Atomic(bool) *cancel; // of loading; NULL: none
 	uint32_t share;                            // per cent of a thread for what runs on and on
-	struct script_fn_count *count[SCRIPT_MAX]; // by thread, then by function; from ready on
+	struct script_fn_count *count[SCRIPT_PAIRS]; // by pair, then by function; from ready on
 	struct call_fn_count *worker_count;        // by function; workers write
-	uint16_t nthreads;
 	_Atomic(bool) closed[SCRIPT_MAX]; // places that have none of its states any more
 	struct script_adopt {
 		struct script_note note;
@@ -196,7 +195,7 @@ struct script_thread {
 	uint64_t seen_slice, seen_beats, seen_us, seen_cpu_us;
 	uint32_t last_gen; // number of the last generation that it may know; from abandonment on
 	/* ==== this thread writes, others read ==== */
-	struct script_count *cnt; // of its id: successors count on
+	struct script_count *cnt;
 	_Atomic(uint64_t) beats;  // slices and hooks
 	_Atomic(bool) exited;
 	_Atomic(int) stat_fd; // its /proc/…/stat: does it want CPU?
@@ -209,13 +208,16 @@ struct script_count {
 #define X(sym, help) counter sym;
 	SCRIPT_COUNTERS(X)
 #undef X
+	/* ==== main writes (and `abandoned`) ==== */
+	_Atomic(uint16_t) serves; // its place, from 1; 0: there is no such thread
+	_Atomic(bool) left;       // that place is another's by now
 } sl_cache_aligned;
 
 /* Set by script_start() before the threads run; main only, but for spec. */
 struct script_sched {
 	struct script_spec spec;
 	struct script_thread *thread[SCRIPT_MAX]; // who serves each place; NULL: nobody any more
-	struct script_count *count;
+	struct script_count *count; // by pair: one that comes back shares none with its successor
 	struct script_thread *abandoned;
 	struct script_gen *gens; // published ones that live, the latest first
 	uint32_t published;      // number of the last one

@@ -173,11 +173,8 @@ abandon(struct script_thread *t)
 		return; // it came back this moment
 	watch_forget(t);
 	t->last_gen = sched.published;
-	counter_inc(&sched.count[t->id].abandoned);
-	// gauges speak of what lives
-	atomic_store_explicit(&sched.count[t->id].running, 0, memory_order_relaxed);
-	atomic_store_explicit(&sched.count[t->id].tasks, 0, memory_order_relaxed);
-	atomic_store_explicit(&sched.count[t->id].runaways, 0, memory_order_relaxed);
+	counter_inc(&t->cnt->abandoned);
+	atomic_store_explicit(&t->cnt->left, true, memory_order_relaxed);
 	t->next = sched.abandoned;
 	sched.abandoned = t;
 	succ = successor(t, sp);

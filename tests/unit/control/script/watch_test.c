@@ -215,17 +215,23 @@ test_replaced(void **state sl_unused)
 }
 
 static struct script_gen *
-another(const char *text, char *file)
+another_with(const struct global_conf *c, const char *text, char *file)
 {
 	struct script_err err = { "" };
 	struct script_gen *g;
 
 	assert_int_equal(script_gen_new(&g), 0);
-	script_gen_conf(g, &conf);
+	script_gen_conf(g, c);
 	if (load_text(g, text, false, &err) < 0 || script_gen_ready(g, 1, &err) < 0)
 		fail_msg("%s", err.text);
 	memcpy(file, load_kept, sizeof(load_kept));
 	return g;
+}
+
+static struct script_gen *
+another(const char *text, char *file)
+{
+	return another_with(&conf, text, file);
 }
 
 /* As fetch_is(), of another generation than the bridge's. */
@@ -378,6 +384,62 @@ test_body(void **state sl_unused)
 	end(b);
 }
 
+static uint64_t
+instructions(void)
+{
+	struct script_stats st;
+
+	script_get_stats(0, &st);
+	return st.instructions;
+}
+
+/* Fetches are whole: what comes back goes on to its end. Each instruction is counted by itself. */
+#define SPIN "for i = 1, 100000 do end return 1"
+
+/*
+ * What comes back runs on for a while, beside its successor: neither takes counts from the other. The same
+ * is done one after the other, and side by side.
+ */
+static void
+test_counts(void **state sl_unused)
+{
+	static const struct global_conf each = { .lua_forced_yield = 1 };
+	struct bridge *b = start();
+	char file[sizeof(load_kept)];
+	struct script_gen *g = another_with(&each,
+		FETCH("count", SPIN) FETCH("hold", "probe.block() " SPIN), file);
+	struct model m = { .lua = g };
+	uint64_t counted[2];
+
+	script_publish(g);
+	for (uint16_t i = 0; i < 2; i++) {
+		struct call_slot *s = br_slot(b, 'f', "count", false);
+
+		atomic_store(&probe.release, false);
+		s->model = &m;
+		s->fn = (uint16_t)script_lookup(g, 'f', SL_STR("hold"), NULL);
+		br_push(b, s, i);
+		while (atomic_load(&probe.inside) < i + 1u)
+			nap(1);
+		watch(i + 1u);
+		b->lc->nscripts = i + 2;
+		fetch_is(b, i + 1, "error:"); // it runs
+		counted[i] = instructions();
+		if (i == 0)
+			let_back(1);
+		else
+			atomic_store(&probe.release, true);
+		fetch_of_is(b, g, i + 1, "sint:1");
+		let_back(i + 1u);
+		counted[i] = instructions() - counted[i];
+	}
+	assert_true(counted[0] >= 200000);
+	assert_int_equal(counted[0], counted[1]);
+	end(b);
+	script_gen_free(g);
+	unlink(file);
+}
+
 /* What runs Lua, sleeps, or has nothing to do is not stuck. */
 static void
 test_not_stuck(void **state sl_unused)
@@ -441,6 +503,7 @@ main(void)
 		cmocka_unit_test(test_generation_in_between),
 		cmocka_unit_test(test_finalizer),
 		cmocka_unit_test(test_body),
+		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_not_stuck),
 		cmocka_unit_test(test_at_most),
 		cmocka_unit_test(test_stop),
