@@ -659,6 +659,7 @@ script_stop(void)
 		next = t->next;
 		sched_thread_free(t, &ms);
 	}
+	watch_fini();
 	free(sched.count);
 	memset(&sched, 0, sizeof(sched));
 }

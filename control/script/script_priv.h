@@ -213,6 +213,12 @@ struct script_count {
 	_Atomic(bool) left;       // that place is another's by now
 } sl_cache_aligned;
 
+/* XMSG_SCRIPT_MOVED of a worker whose ring was full, from `out` on; a thread is abandoned once. */
+struct script_moves {
+	struct xmsg m[SCRIPT_PAIRS];
+	uint16_t in, out;
+};
+
 /* Set by script_start() before the threads run; main only, but for spec. */
 struct script_sched {
 	struct script_spec spec;
@@ -222,6 +228,7 @@ struct script_sched {
 	struct script_gen *gens; // published ones that live, the latest first
 	uint32_t published;      // number of the last one
 	uint16_t n, nspare;      // places, successors so far
+	struct script_moves moves[LCORE_MAX];
 	uint64_t watch_us;
 };
 extern struct script_sched script_sched;
@@ -337,6 +344,8 @@ void task_retire(struct script_gen *g, struct script_thread *t);
 /* ---- watch.c ---- */
 /* A thread is abandoned: the lists of states forget its own. */
 void watch_forget(const struct script_thread *t);
+/* The end: slots of which no worker was told. */
+void watch_fini(void);
 
 /* ---- sched.c ---- */
 /* A thread for a place and a pair of rings, and what it ends with. */

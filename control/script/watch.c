@@ -161,6 +161,31 @@ say(const struct script_thread *t, bool replaced)
 	script_emit(SL_ALERT, sl_buf_str(&b));
 }
 
+/* Moves in their order: one whose turn has not come waits for the next tick. */
+static void
+tell_workers(void)
+{
+	for (uint16_t w = 0; w < sched.spec.nlcores; w++) {
+		struct script_moves *v = &sched.moves[w];
+
+		while (v->out < v->in && sched.spec.tell(sched.spec.tell_ctx, w, &v->m[v->out]))
+			v->out++;
+	}
+}
+
+void
+watch_fini(void)
+{
+	for (uint16_t w = 0; w < sched.spec.nlcores; w++) {
+		struct script_moves *v = &sched.moves[w];
+
+		for (; v->out < v->in; v->out++) {
+			if (v->m[v->out].w[3] != 0)
+				call_spare_free((struct call_spare *)(uintptr_t)v->m[v->out].w[3]);
+		}
+	}
+}
+
 static void
 abandon(struct script_thread *t)
 {
@@ -181,12 +206,13 @@ abandon(struct script_thread *t)
 	sched.thread[t->id] = succ;
 	hand_over(t, succ);
 	for (uint16_t w = 0; w < sched.spec.nlcores; w++) {
-		struct xmsg m = { .w = { XMSG_SCRIPT_MOVED, t->id,
-					  succ != NULL ? succ->pair : UINT64_MAX,
-					  (uintptr_t)(succ != NULL ? sp[w] : NULL) } };
-		if (!sched.spec.tell(sched.spec.tell_ctx, w, &m))
-			script_emit(SL_ALERT, SL_STR("a worker cannot be told of it"));
+		struct script_moves *v = &sched.moves[w];
+
+		v->m[v->in++] = (struct xmsg){ .w = { XMSG_SCRIPT_MOVED, t->id,
+						       succ != NULL ? succ->pair : UINT64_MAX,
+						       (uintptr_t)(succ != NULL ? sp[w] : NULL) } };
 	}
+	tell_workers();
 	io_socks_cut(sched.spec.socks, t->poll); // it will not close them
 	say(t, succ != NULL);
 }
@@ -219,6 +245,7 @@ script_watch(void)
 
 	if (sched.spec.tell == NULL || sched.spec.stuck_ms == 0)
 		return;
+	tell_workers();
 	for (uint16_t i = 0; i < sched.n; i++) {
 		if (sched.thread[i] != NULL && is_stuck(sched.thread[i], now))
 			abandon(sched.thread[i]);

@@ -20,7 +20,7 @@ static struct {
 	_Atomic(uint32_t) block_at; // the load that blocks
 	_Atomic(bool) release;
 	struct xmsg moved[8];
-	uint32_t nmoved;
+	uint32_t nmoved, refused; // so many more are refused
 	struct xmsg ring[SCRIPT_SPARE][2][BR_RING];
 	char file[sizeof(load_kept)]; // of the bridge's generation
 } probe;
@@ -90,6 +90,10 @@ static bool
 tell(void *ctx sl_unused, uint16_t worker, const struct xmsg *m)
 {
 	assert_int_equal(worker, 0);
+	if (probe.refused > 0) {
+		probe.refused--;
+		return false;
+	}
 	assert_true(probe.nmoved < SL_ARRAY_SIZE(probe.moved));
 	probe.moved[probe.nmoved++] = *m;
 	return true;
@@ -440,6 +444,33 @@ test_counts(void **state sl_unused)
 	unlink(file);
 }
 
+/* A worker whose ring is full hears of it later, and of the first move first. */
+static void
+test_told_later(void **state sl_unused)
+{
+	struct bridge *b = start();
+
+	probe.refused = UINT32_MAX;
+	for (uint16_t i = 0; i < 3; i++) {
+		block(b, i, i + 1u);
+		while (script_stuck() <= i) {
+			script_watch();
+			nap(5);
+		}
+		if (i == 1) {
+			probe.refused = 0;
+			watch(2);
+			probe.refused = UINT32_MAX; // of the third nobody hears before the end
+		}
+	}
+	assert_int_equal(probe.nmoved, 2);
+	for (uint16_t i = 0; i < 2; i++) {
+		assert_int_equal(probe.moved[i].w[2], i + 1);
+		assert_true(probe.moved[i].w[3] != 0);
+	}
+	end(b);
+}
+
 /* What runs Lua, sleeps, or has nothing to do is not stuck. */
 static void
 test_not_stuck(void **state sl_unused)
@@ -504,6 +535,7 @@ main(void)
 		cmocka_unit_test(test_finalizer),
 		cmocka_unit_test(test_body),
 		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_told_later),
 		cmocka_unit_test(test_not_stuck),
 		cmocka_unit_test(test_at_most),
 		cmocka_unit_test(test_stop),
