@@ -348,11 +348,11 @@ remake(struct script_gen *g, uint32_t id, struct script_thread *t)
 	return NULL;
 }
 
-bool
+void
 gen_remake(struct script_gen *g, struct script_thread *t)
 {
 	uint32_t id[2] = { 0, t->id + 1u };
-	bool any[2] = { false, false }, ok = true;
+	bool any[2] = { false, false };
 
 	for (uint32_t i = 0; i < g->nfiles; i++)
 		any[g->file[i].per_thread] = true;
@@ -366,12 +366,10 @@ gen_remake(struct script_gen *g, struct script_thread *t)
 		st = remake(g, id[k], t);
 		if (!sched_leave(t)) { // it took too long: there is another successor
 			vm_free(st);
-			return false;
+			return;
 		}
 		g->state[id[k]] = st;
-		ok = ok && st != NULL;
 	}
-	return ok;
 }
 
 int

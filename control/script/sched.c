@@ -462,8 +462,10 @@ thread_main(void *arg)
 	tick_begin(t);
 	atomic_store(&t->stat_fd, open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC));
 	t->last_us = script_now_us();
-	if (t->boot != NULL && gen_remake(t->boot, t))
+	if (t->boot != NULL) {
+		gen_remake(t->boot, t);
 		task_adopt(t->boot, t);
+	}
 	while (!atomic_load_explicit(&t->stop, memory_order_acquire) && !t->gone) {
 		if (unlikely(t->light_us != 0))
 			weight_rest(t);

@@ -286,8 +286,11 @@ uint64_t script_now_us(void);
 uint64_t script_cpu_us(void); // of this thread; a system call
 
 /* ---- gen.c, on a script thread ---- */
-/* A successor's states, but those that its predecessor never had. false after a message. */
-bool gen_remake(struct script_gen *g, struct script_thread *t);
+/*
+ * A successor's states, but those that its predecessor never had. One that cannot be made is missing, after
+ * a message.
+ */
+void gen_remake(struct script_gen *g, struct script_thread *t);
 /* Main: takes it out of those that live, and puts it there. */
 void gen_forget(struct script_gen *g);
 void gen_publish(struct script_gen *g);

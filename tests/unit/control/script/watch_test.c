@@ -16,7 +16,7 @@
 #define STUCK_MS          60
 
 static struct {
-	_Atomic(uint32_t) inside, left, tasks, loads;
+	_Atomic(uint32_t) inside, left, tasks, loads, again;
 	_Atomic(uint32_t) block_at; // the load that blocks
 	_Atomic(bool) release;
 	struct xmsg moved[8];
@@ -53,6 +53,14 @@ l_loaded(lua_State *L)
 	return nth == atomic_load(&probe.block_at) ? l_block(L) : 0;
 }
 
+/* Was it called before? */
+static int
+l_again(lua_State *L)
+{
+	lua_pushboolean(L, atomic_fetch_add(&probe.again, 1) > 0);
+	return 1;
+}
+
 static int
 l_task(lua_State *L)
 {
@@ -64,7 +72,7 @@ static void
 open_probe(lua_State *L)
 {
 	static const luaL_Reg fn[] = { { "block", l_block }, { "started", l_started },
-		{ "task", l_task }, { "loaded", l_loaded }, { NULL, NULL } };
+		{ "task", l_task }, { "loaded", l_loaded }, { "again", l_again }, { NULL, NULL } };
 
 	luaL_newlib(L, fn);
 	lua_setglobal(L, "probe");
@@ -471,6 +479,47 @@ test_told_later(void **state sl_unused)
 	end(b);
 }
 
+/* A file fails when it is run again: the states of the others are whole. */
+static void
+test_partly_remade(void **state sl_unused)
+{
+	struct bridge *b = start();
+	struct script_err err = { "" };
+	char file[2][sizeof(load_kept)], got[BR_TEXT];
+	struct model m = { 0 };
+	struct script_gen *g;
+	struct call_slot *s;
+
+	assert_int_equal(script_gen_new(&g), 0);
+	assert_int_equal(
+		load_text(g, "if probe.again() then error('no more') end\n", false, &err), 0);
+	memcpy(file[0], load_kept, sizeof(load_kept));
+	assert_int_equal(load_text(g,
+				 "probe.task(function() probe.started() core.sleep(3600) end)\n"
+				 FETCH("each", "return 5"),
+				 true, &err),
+		0);
+	memcpy(file[1], load_kept, sizeof(load_kept));
+	script_publish(g);
+	fetch_is(b, 0, "sint:1");
+	assert_int_equal(atomic_load(&probe.tasks), 2);
+	block(b, 0, 1);
+	watch(1);
+	b->lc->nscripts = 2;
+	m.lua = g;
+	s = br_slot(b, 'f', "count", false);
+	s->model = &m;
+	s->fn = (uint16_t)script_lookup(g, 'f', SL_STR("each"), NULL);
+	br_push(b, s, 1);
+	assert_string_equal(br_result(br_wait(b), got, sizeof(got)), "sint:5");
+	assert_non_null(strstr(b->logged, "no more"));
+	assert_int_equal(atomic_load(&probe.tasks), 3);
+	end(b);
+	script_gen_free(g);
+	unlink(file[0]);
+	unlink(file[1]);
+}
+
 /* What runs Lua, sleeps, or has nothing to do is not stuck. */
 static void
 test_not_stuck(void **state sl_unused)
@@ -536,6 +585,7 @@ main(void)
 		cmocka_unit_test(test_body),
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_told_later),
+		cmocka_unit_test(test_partly_remade),
 		cmocka_unit_test(test_not_stuck),
 		cmocka_unit_test(test_at_most),
 		cmocka_unit_test(test_stop),
