@@ -22,7 +22,6 @@
 #include "control/script/script.h"
 #include "control/spread.h"
 #include "control/tap.h"
-#include "dataplane/expr/patset.h"
 
 #define LOG_TICK     0.005 // seconds between looks at the log rings, while there are records
 #define LOG_IDLE     0.05  // and while there are none: a ring of 1024 lasts for 20,000 per second
@@ -39,8 +38,6 @@ struct running {
 	bool gone[PORT_MAX];
 	struct spread_watch spread[PORT_MAX];
 	double conflict_next[PORT_MAX];
-	struct pat_set *pats; // that has lists waiting for a grace
-	uint64_t pats_since[LCORE_MAX];
 	bool draining; // "grace": the health file is gone, connections are still accepted
 	bool soft;     // stopping, streams may end
 	int code;
@@ -171,8 +168,7 @@ on_log(struct ev_loop *ev, struct ev_timer *t, int events sl_unused)
 	struct daemon *d = r->d;
 	uint32_t n = log_collect(d->log, d->lc, d->nlc, reload_model, d);
 
-	if (d->model->pats != NULL)
-		n += pat_set_serve(d->model->pats, PAT_ASKS / 4);
+	n += patterns_serve(d);
 	t->repeat = n > 0 ? LOG_TICK : LOG_IDLE;
 	ev_timer_again(ev, t);
 	if (r->soft && is_drained(d)) {
@@ -266,25 +262,6 @@ on_link(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 	taps_look(r->d);
 }
 
-/* Frees the lists of patterns that a change replaced, when no worker can see them any more. */
-static void
-free_patterns(struct running *r)
-{
-	struct daemon *d = r->d;
-	struct pat_set *s = d->model->pats;
-
-	if (r->pats == s && s != NULL && epoch_passed(d->lc, d->nlc, r->pats_since)) {
-		pat_set_release(s);
-		r->pats = NULL;
-	} else if (r->pats != s) {
-		r->pats = NULL; // of a generation before: they go with it
-	}
-	if (r->pats == NULL && s != NULL && pat_set_retire(s)) {
-		r->pats = s;
-		epoch_snapshot(d->lc, d->nlc, r->pats_since);
-	}
-}
-
 static void
 on_watch(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 {
@@ -292,7 +269,7 @@ on_watch(struct ev_loop *ev sl_unused, struct ev_timer *t, int events sl_unused)
 
 	if (r->d->scripts)
 		script_watch();
-	free_patterns(r);
+	patterns_free(r->d);
 }
 
 /* -D: the process in the foreground ends now, and stdio is let go, as HAProxy does. */

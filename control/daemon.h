@@ -102,6 +102,9 @@ bool reload_is_busy(const struct daemon *d);
 const struct model *reload_model(void *ctx, uint32_t generation);
 /* cli_spec.generations */
 uint32_t reload_generations(void *ctx, struct cli_generation *out, uint32_t max);
+/* patterns.c: makes changes that rules asked for, how many; frees lists that were replaced. */
+uint32_t patterns_serve(struct daemon *d);
+void patterns_free(struct daemon *d);
 /* -sf, -st: the processes before this one; once. */
 void daemon_end_old(struct daemon *d);
 /* dpdk.c */

@@ -38,6 +38,8 @@ struct reload {
 	double began, step_began;
 	struct gen *gens; // the newest first
 	uint64_t places;  // of those that live
+	struct pat_set *pats; // of one of them, that has lists waiting for a grace
+	uint64_t pats_since[LCORE_MAX];
 	/* the one under way */
 	struct model *next;
 	struct checks_next *checks;

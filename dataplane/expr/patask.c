@@ -82,8 +82,15 @@ peek(struct pat_asks *q, uint32_t i)
 
 #define TOGETHER 64u // changes of a file that are made at once: each costs a walk over the file
 
-/* Changes of one file in a row, as many as there are. -EAGAIN: later. */
-static int
+/* Later it may work: lists have had their grace, or there is memory. */
+static bool
+is_later(int rc)
+{
+	return rc == -EAGAIN || rc == -ENOMEM;
+}
+
+/* Changes of one file in a row; how many of them need not come again. */
+static uint32_t
 make(struct pat_file *f, const struct pat_edit *e, uint32_t n)
 {
 	char text[200];
@@ -92,14 +99,17 @@ make(struct pat_file *f, const struct pat_edit *e, uint32_t n)
 
 	sl_buf_init(&why, text, sizeof(text));
 	rc = pat_file_edit(f, e, n, &why);
-	if (rc == 0 || rc == -EAGAIN)
-		return rc;
+	if (rc == 0)
+		return n;
+	if (is_later(rc))
+		return 0;
 	// one of them cannot be made (no such key, no such pattern): the others are
 	for (uint32_t i = 0; i < n && n > 1; i++) {
 		sl_buf_init(&why, text, sizeof(text));
-		(void)pat_file_edit(f, &e[i], 1, &why);
+		if (is_later(pat_file_edit(f, &e[i], 1, &why)))
+			return i;
 	}
-	return 0;
+	return n;
 }
 
 uint32_t
@@ -112,18 +122,19 @@ pat_set_serve(struct pat_set *s, uint32_t max)
 	while (q != NULL && done < max) {
 		struct pat_ask *a = peek(q, 0);
 		struct pat_file *f = a != NULL ? a->file : NULL;
-		uint32_t n = 0;
+		uint32_t n = 0, made;
 
 		while (n < TOGETHER && done + n < max && a != NULL && a->file == f) {
 			e[n++] = edit_of(a);
 			a = peek(q, n);
 		}
-		if (n == 0 || make(f, e, n) == -EAGAIN)
-			break; // those wait in their places until lists have had their grace
-		for (uint32_t i = 0; i < n; i++, q->out++)
+		made = n > 0 ? make(f, e, n) : 0;
+		for (uint32_t i = 0; i < made; i++, q->out++)
 			atomic_store_explicit(&q->ask[q->out % PAT_ASKS].seq, q->out + PAT_ASKS,
 				memory_order_release);
-		done += n;
+		done += made;
+		if (n == 0 || made < n)
+			break; // they wait in their places; who finds none is told (pat_file_ask())
 	}
 	return done;
 }

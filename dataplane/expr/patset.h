@@ -101,7 +101,8 @@ int pat_file_edit(struct pat_file *f, const struct pat_edit *e, uint32_t n, stru
 /*
  * Rules that change files. Loader: the set has such rules; 0 or -ENOMEM. Worker: main makes that change
  * soon; false: the queue is full (PAT_ASKS), or key and value are longer than PAT_ASK_TEXT. Main: makes up
- * to max of those changes; how many it has taken.
+ * to max of those changes; how many it has taken. What cannot be made for want of memory, or of a grace
+ * of lists, waits in the queue.
  */
 #define PAT_ASKS     1024u
 #define PAT_ASK_TEXT 1024u

@@ -594,6 +594,36 @@ def test_stuck(net):
     net.stop_sluice(p)
 
 
+def test_old_maps(net):
+    """What rules of an old configuration ask for is done in its files, as long as requests are under way."""
+    sock, path, files = net.file("sock"), net.file("fe.sock"), net.write("map", "k before\n")
+    p = net.sluice("global\n    stats socket %s level admin\ndefaults\n    mode http\n    timeout client 60s\n"
+                   "frontend f\n    bind unix@%s\n    http-request wait-for-body time 60s\n"
+                   "    http-request set-map(%s) k %%[req.hdr(v)] if { req.hdr(v) -m found }\n"
+                   "    http-request return status 200 hdr x-v %%[str(k),map(%s)]\n" % (
+                       sock, path, files, files))
+    asked = []
+    for i in range(40):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(10 * SLOW)
+        s.connect(path)
+        s.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n%s\r\n" % (
+            b"v: after\r\n" if i == 0 else b""))
+        asked.append(s)
+    streams = lambda: [x.split()[4] for x in cli(sock, "show generations").splitlines()  # noqa: E731
+                       if x and x[0] != "#"]
+    wait_for("requests that wait", lambda: streams() == ["40"])
+    check(cli(sock, "reload").startswith("Success=1"), "refused")
+    check(streams() == ["0", "40"], streams())
+
+    def answer(s):
+        s.sendall(b"x")
+        return s.recv(4096).decode()
+    check("200" in answer(asked.pop(0)), "no answer")
+    wait_for("the change", lambda: "x-v: after" in answer(asked.pop(0)))
+    net.stop_sluice(p)
+
+
 def test_successor(net):
     """-sf: the new process takes addresses and paths over; the old one ends and leaves them."""
     sock, path, health = net.file("sock"), net.file("fe.sock"), net.file("welcome")

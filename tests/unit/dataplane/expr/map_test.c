@@ -318,6 +318,39 @@ changes_asked(void **state sl_unused)
 	env_close(&e);
 }
 
+/* Changes that find too many lists waiting for their grace wait, and none of them is lost. */
+static void
+changes_wait(void **state sl_unused)
+{
+	char name[] = "/tmp/map_test.XXXXXX";
+	struct env e;
+	uint32_t n = 0;
+
+	env_open(&e);
+	write_file(name, "/a 1\n/b 1\n");
+	assert_string_equal(value(&e, "str(/a),map(%s)", name), "1");
+	struct pat_file *f = pat_set_find(e.comp.pats, sl_str_c(name), true);
+	assert_int_equal(pat_set_asks(e.comp.pats), 0);
+	while (change(f, PAT_SET, "/a", "1", 0) == 0)
+		n++;
+	assert_true(pat_set_retire(e.comp.pats));
+	pat_set_release(e.comp.pats);
+	while (n-- > 1) // room for one
+		assert_int_equal(change(f, PAT_SET, "/a", "2", 0), 0);
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/a"), SL_STR("3")));
+	assert_true(pat_file_ask(f, PAT_DEL, SL_STR("/nothing"), SL_STR("")));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/b"), SL_STR("3")));
+	assert_int_equal(pat_set_serve(e.comp.pats, 10), 1);
+	assert_string_equal(value(&e, "str(/a),map(%s)", name), "3");
+	assert_int_equal(pat_set_serve(e.comp.pats, 10), 0);
+	assert_true(pat_set_retire(e.comp.pats));
+	pat_set_release(e.comp.pats);
+	assert_int_equal(pat_set_serve(e.comp.pats, 10), 2);
+	assert_string_equal(value(&e, "str(/b),map(%s)", name), "3");
+	unlink(name);
+	env_close(&e);
+}
+
 /* Several threads ask while another serves: each change is made once, in each asker's order. */
 #define ASKERS 3
 #define EACH   2000
@@ -410,6 +443,7 @@ main(void)
 		cmocka_unit_test(changes_are_seen),
 		cmocka_unit_test(changes_refused),
 		cmocka_unit_test(changes_asked),
+		cmocka_unit_test(changes_wait),
 		cmocka_unit_test(changes_of_threads),
 		cmocka_unit_test(uses),
 	};
