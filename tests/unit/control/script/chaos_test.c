@@ -197,7 +197,7 @@ each_scripts(void)
 
 	for (const char *p = scripts; *p != '\0';) {
 		if (strncmp(p, what, sizeof(what) - 1) == 0) {
-			n += (size_t)sprintf(text + n, "%st_", what);
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%st_", what);
 			p += sizeof(what) - 1;
 		} else {
 			text[n++] = *p++;
