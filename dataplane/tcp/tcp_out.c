@@ -44,6 +44,24 @@ try_again(struct lcore *lc, struct tcp_conn *tc)
 	tcp_timer_delack(lc, tc, TCP_RETRY_MS);
 }
 
+/*
+ * May m be cut, which takes a buffer more? A peer with tiny segments would have one for each of them, so it
+ * waits for acknowledgements beyond half as much again as what tcp_send_space() lets in, which segments of a
+ * usual size never need, and while the worker has none to spare. The front goes whatever is held, or
+ * nothing would ever.
+ */
+static sl_apart bool
+may_cut(struct lcore *lc, const struct tcp_conn *tc, const struct rte_mbuf *m)
+{
+	uint32_t most = 3 * sl_max(tcp_share(lc, lc->tcp->conf.snd_buf), 4096u);
+
+	if (m == tc->sndq || ((tc->sndq_segs + 1u) * CHAIN_TRUESIZE <= most &&
+				     lc->retained + CHAIN_TRUESIZE <= lc->retain_max))
+		return true;
+	stat_inc(lc, STAT_TCP_CUT_HELD);
+	return false;
+}
+
 static sl_apart int
 retransmit(struct lcore *lc, struct tcp_conn *tc)
 {
@@ -58,8 +76,12 @@ retransmit(struct lcore *lc, struct tcp_conn *tc)
 			continue;
 		if (!(tc->flags & TF_RTX_FORCE) && (!cwnd_allows(tc, p->pay_len) || paced(lc, tc)))
 			break;
-		if (p->pay_len > tc->mss && tcp_sndq_split(lc, tc, m, tc->mss) < 0)
-			return -ENOMEM;
+		if (p->pay_len > tc->mss) {
+			if (!may_cut(lc, tc, m))
+				break;
+			if (tcp_sndq_split(lc, tc, m, tc->mss) < 0)
+				return -ENOMEM;
+		}
 		if ((tc->flags & TF_FIN_SENT) && p->next == NULL)
 			flags |= RTE_TCP_FIN_FLAG;
 		if (tcp_sndq_emit(lc, tc, m, flags) < 0)
@@ -140,16 +162,21 @@ tcp_send_one(struct lcore *lc, struct tcp_conn *tc)
 {
 	uint32_t len = tc->sndq_next != NULL ? usable(tc, pkt_of(tc->sndq_next)) : 0;
 
-	return len > 0 && send_next(lc, tc, len) == 0;
+	if (len == 0 || (len < pkt_of(tc->sndq_next)->pay_len && !may_cut(lc, tc, tc->sndq_next)))
+		return false;
+	return send_next(lc, tc, len) == 0;
 }
 
 static inline int
 send_each(struct lcore *lc, struct tcp_conn *tc)
 {
 	while (tc->sndq_next != NULL) {
-		uint32_t len = usable(tc, pkt_of(tc->sndq_next));
+		const struct pkt *p = pkt_of(tc->sndq_next);
+		uint32_t len = usable(tc, p);
 
 		if (len == 0 || !cwnd_allows(tc, len) || paced(lc, tc))
+			break;
+		if (unlikely(len < p->pay_len) && !may_cut(lc, tc, tc->sndq_next))
 			break;
 		if (send_next(lc, tc, len) < 0)
 			return -ENOMEM;

@@ -252,8 +252,9 @@ tcp_transmit(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, struct t
 	stat_inc(lc, STAT_TCP_OUT);
 }
 
-int
-tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n)
+/* What lies behind the first n bytes of m moves to a buffer of its own. */
+static int
+cut_behind(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n)
 {
 	struct pkt *p = pkt_of(m), *q;
 	struct rte_mbuf *rest;
@@ -283,6 +284,18 @@ tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32
 	lc->retained += CHAIN_TRUESIZE;
 	stat_inc(lc, STAT_TCP_REPACK);
 	return 0;
+}
+
+/* By halves, each a multiple of n: a buffer of many segments is not copied once for each of them. */
+int
+tcp_sndq_split(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, uint32_t n)
+{
+	const struct pkt *p = pkt_of(m);
+	int rc = 0;
+
+	while (rc == 0 && p->pay_len > 3 * n && n == tc->mss)
+		rc = cut_behind(lc, tc, m, (p->pay_len / n + 1) / 2 * n);
+	return rc == 0 ? cut_behind(lc, tc, m, n) : rc;
 }
 
 /* What a connection with a block remembers of a segment that leaves. */

@@ -159,6 +159,93 @@ test_idle(void **state)
 	case_close(&sim);
 }
 
+static uint8_t
+byte_at(uint32_t at)
+{
+	return (uint8_t)(at * 7 + (at >> 8));
+}
+
+/* In buffers as a server's segments fill them, whatever this peer's MSS is. */
+static void
+send_full_buffers(struct ep *e, uint32_t n)
+{
+	struct lcore *lc = sim.host[0].lc;
+	uint8_t b[1448];
+	struct chain c;
+
+	chain_init(&c);
+	for (uint32_t at = 0; at < n; at += sizeof(b)) {
+		for (uint32_t i = 0; i < sizeof(b); i++)
+			b[i] = byte_at(at + i);
+		assert_int_equal(chain_copy_in_mss(lc, &c, b, sl_min(n - at, (uint32_t)sizeof(b)), 1448),
+			0);
+	}
+	assert_int_equal(tcp_send(lc, e->tc, &c), 0);
+}
+
+/* Takes what came next, which is what follows byte *got; false: nothing came. */
+static bool
+take_bytes(struct pup *p, uint32_t *got, uint64_t us)
+{
+	if (!pup_next(p, us))
+		return false;
+	if (p->in.s.seq == p->ack) {
+		for (uint32_t i = 0; i < p->in.s.len; i++)
+			assert_int_equal(p->in.payload[i], byte_at(*got + i));
+		*got += p->in.s.len;
+		p->ack += p->in.s.len;
+	}
+	return true;
+}
+
+/*
+ * The least MSS, a large window, and then silence: full buffers are cut at 88 bytes, and each piece takes one
+ * of the pool. What the connection and the worker may hold bounds that, and the bytes arrive all the same.
+ */
+static void
+test_tiny_segments(void **state)
+{
+	const uint32_t total = 45 * 1448;
+
+	(void)state;
+	for (int worker = 0; worker < 2; worker++) {
+		struct ep s = { 0 };
+		struct pup p;
+		struct lcore *lc;
+		uint32_t most, got = 0;
+
+		case_open(&sim, &conf);
+		ep_listen(&sim, 0, 80, false, &s);
+		pup_connect(&p, &sim, 80, 4000, 0, 88);
+		lc = sim.host[0].lc;
+		s.tc->cwnd = 1 << 20; // it grew, before the peer fell silent
+		send_full_buffers(&s, total);
+		most = 3 * conf.snd_buf;
+		if (worker) // of which others hold all but nothing
+			lc->retain_max = most = lc->retained;
+		most += 5 * CHAIN_TRUESIZE; // the front is cut by halves
+		for (int i = 0; i < 40; i++) {
+			run(&sim, 50 * MS);
+			sim.nstolen = 0;
+			assert_in_range(lc->retained, CHAIN_TRUESIZE, most);
+		}
+		assert_true(sim_stat(&sim, 0, STAT_TCP_CUT_HELD) > 0);
+		assert_true(tcp_send_queued(s.tc) == total);
+		// it speaks again
+		for (uint32_t i = 0; i < 5000 && got < total; i++) {
+			if (!take_bytes(&p, &got, 2 * SEC))
+				fail_msg("nothing came behind %u bytes", got);
+			assert_in_range(lc->retained, 0, most);
+			if (sim.nstolen == 0)
+				pup_send(&p, F_ACK, 0);
+		}
+		assert_int_equal(got, total);
+		run(&sim, 10 * MS);
+		assert_int_equal(tcp_send_queued(s.tc), 0);
+		case_close(&sim);
+	}
+}
+
 int
 main(void)
 {
@@ -168,6 +255,7 @@ main(void)
 		T(test_window_update),
 		T(test_initial_window),
 		T(test_idle),
+		T(test_tiny_segments),
 	};
 
 	return cmocka_run_group_tests(tests, group_start, group_stop);
