@@ -90,22 +90,52 @@ clean_queue(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 	return sent;
 }
 
+static inline bool
+is_overtaken(const struct tcp_conn *tc, const struct tcp_seg *s)
+{
+	return (tc->flags & TF_TS) && seq_lt(s->tsval, tc->ts_recent) && !(tc->flags & TF_TS_OLD);
+}
+
 static void
 window_update(struct tcp_conn *tc, const struct tcp_seg *s, uint32_t acked)
 {
 	uint32_t wnd = (uint32_t)s->wnd << tc->snd_scale;
 
-	// RFC 9293 keeps SND.WL1/WL2 so that old segments do not win. Whatever advances
-	// SND.UNA is newer; with the same numbers only a larger window can be.
-	if (acked == 0 && !seq_gt(s->seq, tc->snd_wl1) &&
-		!(s->seq == tc->snd_wl1 && wnd > tc->snd_wnd))
+	// RFC 9293 3.10.7.4 keeps SND.WL1/WL2 so that old segments do not win. Whatever advances
+	// SND.UNA is newer; with the same numbers the last to come counts, be its window larger or
+	// smaller, unless its timestamp says that a later one overtook it.
+	if (acked == 0 && (seq_lt(s->seq, tc->snd_wl1) || unlikely(is_overtaken(tc, s))))
 		return;
-	if (seq_lt(s->ack + wnd, tc->snd_una + tc->snd_wnd))
+	if (unlikely(seq_lt(s->ack + wnd, tc->snd_nxt)))
 		tc->flags |= TF_SHRUNK;
+	else
+		tc->flags &= ~TF_SHRUNK;
 	tc->snd_wl1 = s->seq;
 	tc->snd_wnd = wnd;
 	if (s->wnd > tc->max_wnd)
 		tc->max_wnd = s->wnd;
+}
+
+/*
+ * The window was taken back to nothing while something is on its way, or it opens again after that. What
+ * lies behind its edge is no reason to give up, as long as the peer answers (RFC 9293 3.8.6, SHLD-15); but
+ * a connection that nobody owns any more waits no longer than others. When there is room again the rest does
+ * not wait for a timer that was backed off.
+ */
+static sl_cold void
+shrunk_to_nothing(struct lcore *lc, struct tcp_conn *tc)
+{
+	if (tc->snd_wnd == 0) {
+		if (!(tc->flags & TF_ORPHAN))
+			tc->retries = 0;
+		return;
+	}
+	if (tc->backoff == 0)
+		return;
+	tc->backoff = 0;
+	tcp_mark_all_lost(tc);
+	tc->flags |= TF_RTX_FORCE;
+	tcp_timer_update(lc, tc, true);
 }
 
 /* RFC 5681 2: what counts as a duplicate. */
@@ -416,6 +446,8 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		acked = 0;
 	} else {
 		window_update(tc, s, acked);
+		if (unlikely(wnd_before == 0 || tc->snd_wnd == 0) && acked == 0 && tc->tmode == TM_RTX)
+			shrunk_to_nothing(lc, tc);
 	}
 	if (tc->tmode > TM_RTX)
 		tc->dupacks = 0; // the peer lives: probes never give up (RFC 9293 3.8.6.1)

@@ -92,7 +92,7 @@ struct tcp_key {
 #define TF_RTX_FORCE  0x8000u   // the next retransmission ignores cwnd (RFC 6675 5 (4.3))
 #define TF_SHORT      0x10000u  // send space ran short: WRITABLE when it is back
 #define TF_DONE       0x20000u  // orderly end; CLOSED when the received bytes are read
-#define TF_SHRUNK     0x40000u  // the peer took window back
+#define TF_SHRUNK     0x40000u  // the peer took window back: its edge lies before SND.NXT
 #define TF_WND_FORCE  0x80000u  // persist timer: send what the window takes, however little
 #define TF_SYN_DUE    0x100000u // SYN or SYN-ACK to be sent (TCBs only)
 #define TF_BLOCKED    0x200000u // output stopped at the peer's window

@@ -66,6 +66,7 @@ static sl_apart int
 retransmit(struct lcore *lc, struct tcp_conn *tc)
 {
 	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
+	uint32_t edge = tc->snd_una + tc->snd_wnd;
 
 	for (struct rte_mbuf *m = tc->sndq; tc->lost > 0 && m != NULL && m != tc->sndq_next;
 		m = pkt_of(m)->next) {
@@ -74,7 +75,10 @@ retransmit(struct lcore *lc, struct tcp_conn *tc)
 
 		if ((p->tx_flags & (TXF_LOST | TXF_RETX | TXF_SACKED)) != TXF_LOST)
 			continue;
-		if (!(tc->flags & TF_RTX_FORCE) && (!cwnd_allows(tc, p->pay_len) || paced(lc, tc)))
+		// behind the edge of a window that was taken back only the timer's own segment goes, as a
+		// probe (RFC 9293 3.8.6)
+		if (!(tc->flags & TF_RTX_FORCE) &&
+			(!cwnd_allows(tc, p->pay_len) || seq_geq(p->seq, edge) || paced(lc, tc)))
 			break;
 		if (p->pay_len > tc->mss) {
 			if (!may_cut(lc, tc, m))

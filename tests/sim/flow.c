@@ -159,6 +159,95 @@ test_idle(void **state)
 	case_close(&sim);
 }
 
+/*
+ * A peer that takes window back, by ACKs with the numbers of the last one (RFC 9293 3.10.7.4, 3.8.6): nothing
+ * new goes beyond it, what is behind it is tried by the timer alone, and that for as long as the peer answers.
+ */
+static void
+test_shrunk_window(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	uint32_t base;
+
+	(void)state;
+	case_active(&sim, &conf, &c, &p, 0);
+	base = p.ack;
+	ep_send(&c, 20 * 1460);
+	for (int i = 0; i < 10; i++)
+		pup_expect(&p, F_ACK, 1460, 10 * MS);
+	p.wnd = 16000;
+	pup_send(&p, F_ACK, 0);
+	assert_int_equal(c.tc->snd_wnd, 16000);
+	p.wnd = 1000;
+	pup_send(&p, F_ACK, 0);
+	assert_int_equal(c.tc->snd_wnd, 1000);
+	p.wnd = 0;
+	pup_send(&p, F_ACK, 0);
+	assert_int_equal(c.tc->snd_wnd, 0);
+	// one segment a timeout, ever later; more of them than tries for a peer that is silent
+	for (uint32_t i = 0; i < 2 * sim_tcp(&sim, 0)->conf.data_retries; i++) {
+		if (!pup_next(&p, 130 * SEC))
+			fail_msg("given up after %u answers", i);
+		assert_int_equal(p.in.s.seq, base);
+		pup_send(&p, F_ACK, 0);
+		pup_silence(&p, 150 * MS);
+	}
+	assert_non_null(c.tc);
+	// room again: at once, not when the timer comes
+	p.wnd = 65535;
+	pup_send(&p, F_ACK, 0);
+	for (uint32_t sent = 0; sent < 20; sent++) {
+		pup_expect(&p, F_ACK, 1460, 10 * MS);
+		assert_int_equal(p.in.s.seq, base + sent * 1460);
+		p.ack += 1460;
+		pup_send(&p, F_ACK, 0);
+	}
+	assert_int_equal(tcp_send_queued(c.tc), 0);
+	assert_false(c.tc->flags & TF_SHRUNK);
+	// nobody waits with it when its user is gone
+	ep_send(&c, 5 * 1460);
+	ep_close(&c);
+	for (int i = 0; i < 5; i++)
+		assert_true(pup_next(&p, 10 * MS));
+	p.wnd = 0;
+	for (int i = 0; i < 50 && sim_tcp(&sim, 0)->conns.used > 0; i++) {
+		pup_send(&p, F_ACK, 0);
+		pup_next(&p, 130 * SEC);
+	}
+	assert_int_equal(sim_tcp(&sim, 0)->conns.used, 0);
+	case_close(&sim);
+}
+
+/* The same numbers in another order: a timestamp tells which window is the older. */
+static void
+test_overtaken_window(void **state)
+{
+	struct ep c = { 0 };
+	struct pup p;
+	uint32_t base;
+
+	(void)state;
+	case_active(&sim, &conf, &c, &p, TCP_OPT_TS | TCP_OPT_SACK_OK);
+	base = p.ack;
+	ep_send(&c, 4 * 1448);
+	for (int i = 0; i < 4; i++)
+		pup_expect(&p, F_ACK, 1448, 10 * MS);
+	p.tsval += 20;
+	p.wnd = 40000;
+	p.out.s.sack[0] = (struct tcp_sack){ base + 1448, base + 3 * 1448 };
+	p.out.s.nsack = 1;
+	pup_send(&p, F_ACK, 0);
+	assert_int_equal(c.tc->snd_wnd, 40000);
+	p.tsval -= 10;
+	p.wnd = 100;
+	p.out.s.sack[0] = (struct tcp_sack){ base + 1448, base + 2 * 1448 };
+	p.out.s.nsack = 1;
+	pup_send(&p, F_ACK, 0);
+	assert_int_equal(c.tc->snd_wnd, 40000);
+	case_close(&sim);
+}
+
 static uint8_t
 byte_at(uint32_t at)
 {
@@ -255,6 +344,8 @@ main(void)
 		T(test_window_update),
 		T(test_initial_window),
 		T(test_idle),
+		T(test_shrunk_window),
+		T(test_overtaken_window),
 		T(test_tiny_segments),
 	};
 
