@@ -359,6 +359,9 @@ test_timewait_reuse(void **state)
 		{ __LINE__, TCP_OPT_TS, -1000, 0, false },
 		{ __LINE__, TCP_OPT_TS, -1000, -5, false },
 		{ __LINE__, TCP_OPT_TS, 1000, 0, true },
+		{ __LINE__, TCP_OPT_TS, 1000, 1, true },
+		{ __LINE__, TCP_OPT_TS, 1000, -5, false },
+		{ __LINE__, TCP_OPT_TS, INT32_MAX, -1, false },
 	};
 
 	(void)state;
