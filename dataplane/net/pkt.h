@@ -40,13 +40,18 @@ struct pkt {
 			uint16_t pay_len;
 			uint8_t tx_flags;  // private to tcp
 			uint8_t tx_count;
-			uint64_t tx_us; // last transmission
+			union {
+				uint64_t tx_us; // last transmission
+				// out of order: the last of those that follow without a gap; valid in
+				// the first of them
+				struct rte_mbuf *last;
+			};
 			// send queue: never through m->next, which drivers free along
 			struct rte_mbuf *next;
 			// when it was sent, for rates: what had arrived, when the last of that had, and
 			// when the segment was sent from which sending is counted (us)
 			uint32_t dlv, dlv_us, first_us;
-			uint32_t came; // out of order: the larger, the later
+			uint32_t came; // out of order: the larger, the later; in the first of a run
 		};
 	};
 };

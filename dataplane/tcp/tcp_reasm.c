@@ -4,8 +4,10 @@
  *
  * Runs on: the worker that owns the connection.
  * The out-of-order queue is a list of disjoint pieces in sequence order, linked through struct pkt
- * (seq, pay_off, pay_len, TXF_FIN). Bounds: pieces lie in the advertised window, and all buffers of
- * a connection cost at most twice rcv_buf. The worker's budget (lc->retain_max) refuses payload;
+ * (seq, pay_off, pay_len, TXF_FIN). Those that follow each other without a gap are a run, whose first one
+ * knows its last one and when the newest came, so that the work per segment is by gaps, not by pieces.
+ * Bounds: pieces lie in the advertised window, all buffers of a connection cost at most twice rcv_buf, and
+ * there are at most runs_most() runs. The worker's budget (lc->retain_max) refuses payload;
  * nothing is lost then, the peer sends it again.
  * Follows: RFC 9293 3.10.7.4 seventh and eighth, RFC 2018 4 (which blocks are reported), RFC 9293
  * 3.8.6.3 (when an acknowledgement waits).
@@ -13,6 +15,29 @@
 #include "dataplane/tcp/tcp_priv.h"
 
 #include "dataplane/base/hot.h"
+
+#define RUNS      256u
+#define RUN_SHIFT 13 // a run for each 8 KiB of a large buffer: what a sixth of lost segments makes of it
+
+static inline uint32_t
+runs_most(const struct tcp_lcore *tl)
+{
+	return sl_max(RUNS, tl->conf.rcv_buf >> RUN_SHIFT);
+}
+
+static inline uint32_t
+run_end(struct rte_mbuf *first)
+{
+	const struct pkt *p = pkt_of(pkt_of(first)->last);
+
+	return p->seq + p->pay_len;
+}
+
+static inline struct rte_mbuf *
+run_next(struct rte_mbuf *first)
+{
+	return pkt_of(pkt_of(first)->last)->next;
+}
 
 void
 tcp_ooo_free(struct lcore *lc, struct tcp_conn *tc)
@@ -56,24 +81,14 @@ insert_block(struct tcp_sack *out, uint32_t *came, uint32_t n, uint32_t max, str
 uint32_t
 tcp_ooo_blocks(const struct tcp_conn *tc, struct tcp_sack *out, uint32_t max)
 {
-	uint32_t n = 0, came[TCP_SACK_BLOCKS], when;
+	uint32_t n = 0, came[TCP_SACK_BLOCKS];
 
 	if (max == 0)
 		return 0;
-	for (struct rte_mbuf *m = tc->ooo; m != NULL;) {
-		const struct pkt *p = pkt_of(m);
-		struct tcp_sack b = { p->seq, p->seq + p->pay_len };
+	for (struct rte_mbuf *m = tc->ooo; m != NULL; m = run_next(m)) {
+		struct tcp_sack b = { pkt_of(m)->seq, run_end(m) };
 
-		when = p->came;
-		for (m = p->next; m != NULL; m = p->next) {
-			p = pkt_of(m);
-			if (p->seq != b.to)
-				break;
-			b.to += p->pay_len;
-			if ((int32_t)(p->came - when) > 0)
-				when = p->came;
-		}
-		n = insert_block(out, came, n, max, b, when);
+		n = insert_block(out, came, n, max, b, pkt_of(m)->came);
 	}
 	return n;
 }
@@ -134,7 +149,7 @@ cut_front(struct rte_mbuf *m, uint32_t n)
 	p->pay_len -= (uint16_t)n;
 }
 
-/* Moves what became contiguous to the receive queue. */
+/* Moves what became contiguous to the receive queue: runs, each as a whole. */
 static sl_apart void
 pull_ooo(struct lcore *lc, struct tcp_conn *tc)
 {
@@ -176,8 +191,53 @@ goes_on(const struct tcp_conn *tc, struct rte_mbuf *before, uint32_t from)
 
 	if (before == NULL)
 		return false;
-	q = pkt_of(before);
+	q = pkt_of(pkt_of(before)->last);
 	return q->seq == tc->ooo_last && q->seq + q->pay_len == from;
+}
+
+/* The run at which ours ends or in which it lies, frees those that it covers wholly. */
+static struct rte_mbuf *
+drop_covered(struct lcore *lc, struct tcp_conn *tc, struct pkt *p, struct rte_mbuf *at, uint32_t end)
+{
+	while (at != NULL && seq_leq(run_end(at), end)) {
+		struct rte_mbuf *behind = run_next(at);
+
+		if (run_end(at) == end)
+			p->tx_flags |= pkt_of(pkt_of(at)->last)->tx_flags & TXF_FIN;
+		while (at != behind) {
+			struct rte_mbuf *next = pkt_of(at)->next;
+			rte_pktmbuf_free(at);
+			tc->ooo_segs--;
+			lc->retained -= CHAIN_TRUESIZE;
+			at = next;
+		}
+	}
+	return at;
+}
+
+/* m, which is p, between two runs: of which it becomes a part, where it touches them. */
+static void
+link_piece(struct tcp_conn *tc, struct rte_mbuf *before, struct rte_mbuf *m, struct rte_mbuf *at)
+{
+	struct pkt *p = pkt_of(m);
+	struct rte_mbuf *first = m;
+	uint32_t came = p->came;
+
+	p->next = at;
+	p->last = m;
+	if (before == NULL) {
+		tc->ooo = m;
+	} else {
+		struct rte_mbuf *last = pkt_of(before)->last;
+
+		if (run_end(before) == p->seq)
+			first = before;
+		pkt_of(last)->next = m;
+	}
+	if (at != NULL && pkt_of(at)->seq == p->seq + p->pay_len)
+		p->last = pkt_of(at)->last;
+	pkt_of(first)->last = p->last;
+	pkt_of(first)->came = came;
 }
 
 /* Puts the piece where it belongs; what others hold already is cut away. Takes m. */
@@ -185,12 +245,23 @@ static sl_apart void
 insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const struct tcp_seg *s)
 {
 	struct rte_mbuf *before = NULL, *at = tc->ooo;
-	struct pkt *p = pkt_of(m), *q;
-	uint32_t end = s->seq + s->len;
+	struct pkt *p = pkt_of(m);
+	uint32_t end = s->seq + s->len, runs = 0;
 
 	while (at != NULL && seq_leq(pkt_of(at)->seq, s->seq)) {
 		before = at;
-		at = pkt_of(at)->next;
+		at = run_next(at);
+		runs++;
+	}
+	if ((before == NULL || seq_lt(run_end(before), s->seq)) &&
+		(at == NULL || seq_lt(end, pkt_of(at)->seq))) {
+		for (struct rte_mbuf *more = at; more != NULL; more = run_next(more))
+			runs++;
+		if (unlikely(runs >= runs_most(lc->tcp))) {
+			tc->flags |= TF_ACK_NOW;
+			pkt_drop(lc, m, DROP_TCP_OOO_FULL);
+			return;
+		}
 	}
 	*p = (struct pkt){ 0 };
 	p->seq = s->seq;
@@ -205,38 +276,25 @@ insert_ooo(struct lcore *lc, struct tcp_conn *tc, struct rte_mbuf *m, const stru
 	tc->flags |= TF_ACK_NOW;
 	tc->ooo_last = s->seq;
 	if (before != NULL) {
-		q = pkt_of(before);
-		uint32_t q_end = q->seq + q->pay_len;
-		if (seq_geq(q_end, end)) { // nothing new but perhaps a FIN
-			if (q_end == end)
-				q->tx_flags |= p->tx_flags;
+		uint32_t run = run_end(before);
+		if (seq_geq(run, end)) { // nothing new but perhaps a FIN
+			if (run == end)
+				pkt_of(pkt_of(before)->last)->tx_flags |= p->tx_flags;
 			tcp_came_twice(lc, tc, s->seq, end);
 			stat_inc(lc, STAT_TCP_DUP);
 			pkt_drop(lc, m, DROP_TCP_DUP);
 			return;
 		}
-		if (seq_gt(q_end, p->seq))
-			cut_front(m, q_end - p->seq);
+		if (seq_gt(run, p->seq))
+			cut_front(m, run - p->seq);
 	}
-	// successors that the new piece covers wholly are replaced, the last one may cut it
-	while (at != NULL && seq_leq(pkt_of(at)->seq + pkt_of(at)->pay_len, end)) {
-		struct rte_mbuf *next = pkt_of(at)->next;
-		if (pkt_of(at)->seq + pkt_of(at)->pay_len == end)
-			p->tx_flags |= pkt_of(at)->tx_flags & TXF_FIN;
-		rte_pktmbuf_free(at);
-		tc->ooo_segs--;
-		lc->retained -= CHAIN_TRUESIZE;
-		at = next;
-	}
+	// runs that the new piece covers wholly are replaced, the last one may cut it
+	at = drop_covered(lc, tc, p, at, end);
 	if (at != NULL && seq_lt(pkt_of(at)->seq, end)) {
 		p->pay_len = (uint16_t)(pkt_of(at)->seq - p->seq);
 		p->tx_flags = 0;
 	}
-	p->next = at;
-	if (before != NULL)
-		pkt_of(before)->next = m;
-	else
-		tc->ooo = m;
+	link_piece(tc, before, m, at);
 	tc->ooo_segs++;
 	lc->retained += CHAIN_TRUESIZE;
 	stat_inc(lc, STAT_TCP_OOO);

@@ -56,6 +56,7 @@ static int
 check_rcv(const struct tcp_conn *tc, uint32_t i, char *why, uint32_t size)
 {
 	uint32_t len = 0, segs = 0, end = tc->rcv_nxt;
+	const struct rte_mbuf *last = NULL, *was = NULL;
 
 	for (const struct rte_mbuf *m = tc->rxq.head; m != NULL; m = m->next) {
 		len += m->data_len;
@@ -66,10 +67,15 @@ check_rcv(const struct tcp_conn *tc, uint32_t i, char *why, uint32_t size)
 	for (struct rte_mbuf *m = tc->ooo; m != NULL; m = pkt_of(m)->next) {
 		const struct pkt *p = pkt_of(m);
 		CHECK(segs == 0 ? seq_gt(p->seq, end) : seq_geq(p->seq, end));
+		if (segs == 0 || p->seq != end) { // a run begins, and the one before it has ended
+			CHECK(was == last);
+			last = p->last;
+		}
+		was = m;
 		end = p->seq + p->pay_len;
 		segs++;
 	}
-	CHECK(segs == tc->ooo_segs);
+	CHECK(segs == tc->ooo_segs && was == last);
 	CHECK(segs == 0 || seq_leq(end, tc->rcv_adv));
 	CHECK(seq_leq(tc->rcv_nxt, tc->rcv_adv) || tc->state < TCP_ESTABLISHED);
 	return 0;

@@ -192,6 +192,54 @@ test_ooo_bound(void **state)
 	case_close(&sim);
 }
 
+/* Gaps are bounded, for each costs work with each segment; pieces that follow each other are not. */
+static void
+test_ooo_runs(void **state)
+{
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	conf.rcv_buf = 2 << 20;
+	case_passive(&sim, &conf, &s, &p, TCP_OPT_SACK_OK);
+	for (uint32_t i = 0; i < 600; i++) {
+		pup_send_at(&p, p.seq + 4 + i * 4, F_ACK, 1);
+		sim.nstolen = 0;
+	}
+	assert_int_equal(s.tc->ooo_segs, 256);
+	assert_int_equal(sim_drop(&sim, 0, DROP_TCP_OOO_FULL), 344);
+	// what fills a gap, or goes on, is no new one; the first block is the newest
+	pup_send_at(&p, p.seq + 5, F_ACK, 3);
+	assert_true(pup_next(&p, 1 * MS));
+	assert_int_equal(p.in.s.sack[0].from, p.seq + 4);
+	assert_int_equal(p.in.s.sack[0].to, p.seq + 9);
+	assert_int_equal(s.tc->ooo_segs, 257);
+	pup_send_at(&p, p.seq + 4 + 599 * 4, F_ACK, 1); // and so there is room for one
+	assert_int_equal(s.tc->ooo_segs, 258);
+	sim.nstolen = 0;
+	for (uint32_t i = 0; i < 2; i++)
+		pup_send(&p, F_ACK, 2 + 300 * 4);
+	sim.nstolen = 0;
+	assert_int_equal(s.tc->ooo_segs, 0);
+	assert_int_equal(s.got, 4 + 600 * 4);
+	// a whole flight behind one hole
+	for (uint32_t i = 1; i < 600; i++) {
+		pup_send_at(&p, p.seq + i * 100, F_ACK, 100);
+		sim.nstolen = 0;
+	}
+	assert_int_equal(s.tc->ooo_segs, 599);
+	pup_send_at(&p, p.seq + 100, F_ACK, 100); // twice, within the run
+	while (sim.nstolen > 1)
+		assert_true(pup_next(&p, 0));
+	assert_true(pup_next(&p, 1 * MS));
+	assert_int_equal(p.in.s.sack[p.in.s.nsack - 1].from, p.seq + 100);
+	assert_int_equal(p.in.s.sack[p.in.s.nsack - 1].to, p.seq + 60000);
+	pup_send(&p, F_ACK, 100);
+	assert_int_equal(s.got, 4 + 600 * 4 + 60000);
+	assert_false(s.wrong);
+	case_close(&sim);
+}
+
 /* A FIN ahead of its data holds a buffer too, though it has no byte. */
 static void
 test_ooo_fin_bound(void **state)
@@ -269,6 +317,7 @@ main(void)
 		T(test_send_queue),
 		T(test_small_pieces),
 		T(test_ooo_bound),
+		T(test_ooo_runs),
 		T(test_ooo_fin_bound),
 		T(test_moved),
 		T(test_shared_retransmit),
