@@ -6,7 +6,7 @@
  * Follows: RFC 5681 3.1 with bytes counted (RFC 3465; after a timeout one segment per ACK), and
  * RFC 9406 (HyStart++) before the first loss: when a round's least RTT has grown by an eighth of
  * the round's before, growth goes on at a quarter (conservative slow start); after five such
- * rounds it ends, or goes on in full if the RTT came down again.
+ * rounds, of which the first is the rest of one, it ends, or goes on in full if the RTT came down again.
  */
 #include "dataplane/tcp/tcp_priv.h"
 
@@ -38,7 +38,8 @@ next_round(struct tcp_conn *tc, struct tcp_hystart *h)
 	h->last = h->cur;
 	h->cur = UINT32_MAX;
 	h->samples = 0;
-	if (h->base != 0 && ++h->rounds > CSS_ROUNDS) {
+	// 4.2: the round in the middle of which it began counts
+	if (h->base != 0 && ++h->rounds >= CSS_ROUNDS) {
 		tc->ssthresh = tc->cwnd; // congestion avoidance
 		h->base = 0;
 	}

@@ -170,6 +170,38 @@ test_hystart(void **state)
 	case_close(&sim);
 }
 
+/* A round of eight samples: what was sent until the one before it ended is acknowledged. */
+static void
+hystart_round(struct tcp_conn *tc, struct tcp_rec *r, uint32_t rtt_us)
+{
+	tc->snd_una = r->hy.end;
+	tc->snd_nxt += 20 * MSS;
+	for (int i = 0; i < 8; i++)
+		tcp_hystart_sample(tc, r, rtt_us);
+}
+
+/* RFC 9406 4.2: five rounds, of which the first is what was left of the one in which it began. */
+static void
+test_hystart_rounds(void **state)
+{
+	struct tcp_conn tc = { .ssthresh = TCP_SSTHRESH_NONE, .cwnd = 40 * MSS };
+	struct tcp_rec r = { 0 };
+	uint32_t ended = 0;
+
+	(void)state;
+	tcp_hystart_init(&tc, &r);
+	hystart_round(&tc, &r, 40000);
+	assert_int_equal(r.hy.base, 0);
+	hystart_round(&tc, &r, 60000); // its eighth sample says so
+	assert_int_equal(r.hy.base, 60000);
+	while (tc.ssthresh == TCP_SSTHRESH_NONE && ended < 10) {
+		hystart_round(&tc, &r, 60000); // with its first sample the one before it has ended
+		ended++;
+	}
+	assert_int_equal(ended, 5);
+	assert_int_equal(tc.ssthresh, tc.cwnd);
+}
+
 /* ... and goes on in full if the round trip came down again. */
 static void
 test_hystart_jitter(void **state)
@@ -630,6 +662,7 @@ main(void)
 		T(test_slow_start),
 		T(test_app_limited),
 		T(test_hystart),
+		T(test_hystart_rounds),
 		T(test_hystart_jitter),
 		T(test_loss),
 		T(test_prr),
