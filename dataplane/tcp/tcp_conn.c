@@ -253,8 +253,10 @@ tcp_conn_start(struct lcore *lc, struct tcp_conn *tc, uint16_t peer_mss)
 	if (!(tc->flags & TF_WSCALE))
 		tc->snd_scale = tc->rcv_scale = 0;
 	tcp_cc_algos[tc->cc]->init(lc, tc);
-	// RFC 6298 5.7: the SYN was lost, nothing was measured: the RTO begins above 3 s
-	tc->backoff = tc->retries > 0 && tc->srtt == 0 ? 2 : 0;
+	// RFC 6298 5.7: the SYN was lost, nothing was measured: the RTO begins with 3 s
+	if (tc->retries > 0 && tc->srtt == 0)
+		tc->flags |= TF_SYN_LOST;
+	tc->backoff = 0;
 	tc->retries = 0;
 }
 

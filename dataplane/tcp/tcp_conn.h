@@ -102,6 +102,7 @@ struct tcp_key {
 #define TF_PACED      0x4000000u // tcp_pace.c has a say in when something is sent
 #define TF_TS_OLD     0x1000000u // RFC 7323 5.5: after 24 days ts_recent says nothing
 #define TF_ANSWERED   0x8000000u // `answered` is valid
+#define TF_SYN_LOST   0x10000000u // a SYN of ours timed out: the RTO is 3 s at least until a sample
 
 /* What the state timer (rtx_at) stands for. */
 enum tcp_tmode { TM_NONE, TM_RTX, TM_PERSIST, TM_FIN, TM_KEEP };

@@ -11,7 +11,8 @@
 
 #include "dataplane/base/hot.h"
 
-#define RTT_MAX_US 60000000u
+#define RTT_MAX_US            60000000u
+#define RTO_AFTER_LOST_SYN_MS 3000u
 
 void
 tcp_rtt_sample(struct tcp_conn *tc, uint32_t us)
@@ -42,6 +43,8 @@ tcp_rto_ms(const struct tcp_lcore *tl, const struct tcp_conn *tc)
 	// (2.3) RTO = SRTT + max(G, 4 RTTVAR); G is our millisecond
 	if (tc->srtt != 0)
 		ms = ((tc->srtt >> 3) + sl_max(1000u, tc->rttvar) + 999) / 1000;
+	else if (unlikely(tc->flags & TF_SYN_LOST)) // (5.7)
+		ms = sl_max(ms, (uint64_t)RTO_AFTER_LOST_SYN_MS);
 	ms = sl_max(ms, (uint64_t)tl->conf.rto_min_ms);
 	ms <<= tc->backoff > 16 ? 16u : tc->backoff;
 	return (uint32_t)sl_min(ms, (uint64_t)tl->conf.rto_max_ms);
