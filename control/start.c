@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
-#include <rte_random.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include "control/io/sock.h"
 #include "control/priv.h"
 #include "control/script/script.h"
+#include "control/secret.h"
 #include "control/stats/stats.h"
 #include "control/tap.h"
 
@@ -104,18 +104,24 @@ workers_up(struct daemon *d)
 {
 	const struct model *m = d->model;
 	struct worker_spec *s = &d->wspec;
+	uint64_t seed[LCORE_MAX];
+	int rc;
 
 	s->net = d->net;
 	s->bal = d->bal;
-	s->secret[0] = rte_rand();
-	s->secret[1] = rte_rand();
+	rc = secret_draw(s->secret, sizeof(s->secret));
+	for (uint16_t w = 0; rc == 0 && w < d->plan.nworkers; w++)
+		rc = secret_draw(&seed[w], sizeof(seed[w]));
+	if (rc < 0)
+		return daemon_fail(d, rc,
+			"the kernel gives no random numbers (getrandom): allow it to this process");
 	for (uint16_t w = 0; w < d->plan.nworkers; w++) {
 		s->lcore = (struct lcore_spec){ .id = w,
 			.nlcores = d->plan.nworkers,
 			.nscripts = (uint16_t)m->global.script_threads,
 			.nspare = SCRIPT_SPARE,
 			.socket = d->plan.worker_node[w],
-			.seed = rte_rand(),
+			.seed = seed[w],
 			.pool = d->pool[w],
 			.pool_size = d->mbufs,
 			.ports = d->ports,
