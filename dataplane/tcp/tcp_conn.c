@@ -415,7 +415,7 @@ tcp_close(struct lcore *lc, struct tcp_conn *tc)
 	if (tc->flags & (TF_ORPHAN | TF_DEAD))
 		return;
 	tc->flags |= TF_ORPHAN;
-	rxq_free(lc, tc);
+	rxq_free(lc, tc); // a loss that RFC 9293 3.10.4 tells by RST; docs/tcp.md says why it is not
 	tcp_ooo_free(lc, tc); // nobody will read what the hole keeps back
 	switch ((enum tcp_state)tc->state) {
 	case TCP_CLOSED:

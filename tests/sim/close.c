@@ -149,6 +149,35 @@ test_orphan(void **state)
 	case_close(&sim);
 }
 
+/*
+ * Closing with bytes unread ends orderly, where RFC 9293 3.10.4 would reset (SHLD-3): what is queued is often
+ * the answer to just those bytes, and a reset would take it along. Who goes on sending learns of it.
+ */
+static void
+test_close_unread(void **state)
+{
+	struct ep c = { 0 }, s = { .hold = true };
+
+	(void)state;
+	case_open(&sim, NULL);
+	pair(&sim, false, &c, &s);
+	ep_send(&c, 5000);
+	run(&sim, 100 * MS);
+	assert_int_equal(tcp_rx(s.tc)->len, 5000);
+	ep_send(&s, 30000);
+	ep_close(&s);
+	run(&sim, 100 * MS);
+	assert_int_equal(c.got, 30000);
+	assert_false(c.wrong);
+	assert_int_equal(c.events & (TCP_EV_EOF | TCP_EV_CLOSED), TCP_EV_EOF);
+	assert_int_equal(sim.host[1].lc->retained, 0);
+	ep_send(&c, 10);
+	run(&sim, 100 * MS);
+	assert_null(c.tc);
+	assert_int_equal(c.err, ECONNRESET);
+	case_close(&sim);
+}
+
 /* Nobody waits for ever for the peer's FIN, nor for one that never reads. */
 static void
 test_orphan_timeouts(void **state)
@@ -609,6 +638,7 @@ main(void)
 		cmocka_unit_test(test_simultaneous_close),
 		cmocka_unit_test(test_fin_lost),
 		cmocka_unit_test(test_orphan),
+		cmocka_unit_test(test_close_unread),
 		cmocka_unit_test(test_orphan_timeouts),
 		cmocka_unit_test(test_orphan_pressure),
 		cmocka_unit_test(test_orphan_slow),
