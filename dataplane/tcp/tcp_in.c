@@ -553,8 +553,8 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 	if (r.idx == TCP_NONE || r.kind != TK_CONN)
 		return;
 	tc = conn_at(tl, r.idx);
-	// RFC 5927 4.1: the quoted number must be one that is in flight
-	if (e->seq - tc->snd_una >= sl_max(tc->snd_nxt - tc->snd_una, 1u))
+	// RFC 5927 4.1: SND.UNA =< SEG.SEQ < SND.NXT, so that nothing fits while nothing is in flight
+	if (e->seq - tc->snd_una >= tc->snd_nxt - tc->snd_una)
 		return;
 	switch ((enum net_icmp_kind)e->kind) {
 	case NET_ICMP_TOO_BIG: {

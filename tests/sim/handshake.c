@@ -459,7 +459,9 @@ test_icmp(void **state)
 	pair(&sim, false, &d, &s);
 	sim.down = true;
 	assert_int_equal(ep_connect(&sim, 0, 90, false, &c), 0);
+	ep_send(&d, 100);
 	run(&sim, 1 * MS);
+	assert_int_equal(d.tc->snd_nxt - d.tc->snd_una, 100);
 	for (int i = 0; i < 2; i++) {
 		struct ep *e = i ? &c : &d;
 		struct net_icmp_error icmp = { .kind = NET_ICMP_UNREACH };

@@ -203,7 +203,10 @@ test_grows_after_timeout(void **state)
 	case_close(&sim);
 }
 
-/* Forged: smaller than any path (RFC 5927 7), of bytes not in flight, or larger than what is used. */
+/*
+ * Forged: smaller than any path (RFC 5927 7), of bytes not in flight (4.1), or larger than what is used. While
+ * nothing is in flight nothing fits, not even the number that comes next.
+ */
 static void
 test_forged(void **state)
 {
@@ -213,21 +216,29 @@ test_forged(void **state)
 
 	(void)state;
 	mss = begin(false, &c, &s);
-	e = too_big(&c, c.tc->snd_una - 1, 68);
+	assert_int_equal(c.tc->snd_una, c.tc->snd_nxt);
+	e = too_big(&c, c.tc->snd_una, 68);
 	tcp_icmp(sim.host[0].lc, &e);
 	assert_int_equal(c.tc->mss, mss);
-	e.seq = c.tc->snd_una + 100000;
+	sim.down = true;
+	ep_send(&c, 3000);
+	run(&sim, 1 * MS);
+	assert_int_equal(c.tc->snd_nxt - c.tc->snd_una, 3000);
+	e.seq = c.tc->snd_una - 1;
 	tcp_icmp(sim.host[0].lc, &e);
 	assert_int_equal(c.tc->mss, mss);
-	e.seq = c.tc->snd_una;
+	e.seq = c.tc->snd_nxt;
+	tcp_icmp(sim.host[0].lc, &e);
+	assert_int_equal(c.tc->mss, mss);
+	e.seq = c.tc->snd_nxt - 1;
 	e.mtu = 9000;
 	tcp_icmp(sim.host[0].lc, &e);
 	assert_int_equal(c.tc->mss, mss);
 	e.mtu = 68;
 	tcp_icmp(sim.host[0].lc, &e);
 	assert_int_equal(c.tc->mss, 552 - 40 - 12);
-	ep_send(&c, 3000);
-	run(&sim, 1 * SEC);
+	sim.down = false;
+	run(&sim, 2 * SEC);
 	assert_int_equal(s.got, 3000);
 	case_close(&sim);
 }
