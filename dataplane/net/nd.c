@@ -175,10 +175,10 @@ advert_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint
 		pkt_drop(lc, m, DROP_ADDR_CONFLICT);
 		return;
 	}
-	memcpy(mac.addr_bytes, tlla != NULL ? tlla : d + 6, 6);
-	// 7.2.5: without our having asked, nothing is created
-	if (solicited || (nd[4] & NA_OVERRIDE))
-		neigh_learn(lc, rx->p, &target, &mac, solicited, false);
+	if (tlla != NULL)
+		memcpy(mac.addr_bytes, tlla, 6);
+	neigh_advert(lc, rx->p, &target, tlla != NULL ? &mac : NULL, solicited,
+		nd[4] & NA_OVERRIDE);
 	rte_pktmbuf_free(m);
 }
 

@@ -14,6 +14,7 @@
 #define RETRY_MS     1000 // RFC 4861 RETRANS_TIMER
 #define TRIES        3
 #define REACHABLE_MS 30000  // RFC 4861 REACHABLE_TIME
+#define DELAY_MS     5000   // RFC 4861 DELAY_FIRST_PROBE_TIME
 #define UNUSED_MS    600000 // a neighbour nobody talks to is forgotten
 #define FAILED_MS    1000   // packets are refused so long before the next attempt
 #define USED_STEP_MS 1000   // `used` is no more precise
@@ -237,6 +238,44 @@ neigh_learn(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
 	atomic_store_explicit(&n->word,
 		word_make(mac, word_gen(w), confirmed ? NEIGH_REACHABLE : NEIGH_STALE),
 		memory_order_release);
+}
+
+void
+neigh_advert(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
+	const struct rte_ether_addr *mac, bool solicited, bool override)
+{
+	struct net_port *np = net_port(lc, p->id);
+	struct rte_ether_addr was;
+	enum neigh_state state;
+	struct neigh *n;
+	uint64_t w;
+	int i = neigh_lookup(np, ip, &w);
+	bool other;
+
+	// 1. unasked nothing is created; what is configured stays
+	if (i < 0 || i >= NEIGH_MAX || (mac != NULL && !rte_is_valid_assigned_ether_addr(mac)))
+		return;
+	n = &np->neigh[i];
+	state = word_state(w);
+	word_mac(w, &was);
+	// 2. no address is known: this one is it, Override or not
+	if (state == NEIGH_INCOMPLETE || state == NEIGH_FAILED) {
+		if (mac != NULL)
+			neigh_learn(lc, p, ip, mac, solicited, false);
+		return;
+	}
+	// 3. another one without Override: the known one is doubted and asked, and stays
+	other = mac != NULL && !rte_is_same_ether_addr(mac, &was);
+	if (other && !override) {
+		if (state == NEIGH_REACHABLE) {
+			set_state(n, NEIGH_STALE);
+			n->next = tick_add(lc->now, DELAY_MS);
+		}
+		return;
+	}
+	// 4. confirmed, or replaced; else it says nothing new
+	if (other || solicited)
+		neigh_learn(lc, p, ip, other ? mac : &was, solicited, false);
 }
 
 static void

@@ -270,6 +270,9 @@ void neigh_touch(struct neigh *n, sl_tick now);
 /* Owner: an answer or a request told us; `create`: also if the address is new. */
 void neigh_learn(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
 	const struct rte_ether_addr *mac, bool confirmed, bool create);
+/* Owner: an advertisement, by RFC 4861 7.2.5; mac: of its option, or NULL. */
+void neigh_advert(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
+	const struct rte_ether_addr *mac, bool solicited, bool override);
 /* Asks for an address, here or at the owner. */
 void neigh_want(struct lcore *lc, const struct port *p, const struct ip_addr *ip);
 /* All entries are to be confirmed, because the link was down. */

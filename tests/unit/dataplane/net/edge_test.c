@@ -426,6 +426,117 @@ no_station(void **state)
 	}
 }
 
+/* What is known of an address; NEIGH_FREE: nothing. */
+static enum neigh_state
+known(const char *ip, uint8_t *last)
+{
+	static struct net_neigh_view v[64];
+	uint32_t n = net_neigh_dump(host.net, v, 64);
+	struct ip_addr a;
+
+	assert_int_equal(addr_parse(sl_str_c(ip), &a), 0);
+	for (uint32_t i = 0; i < n; i++) {
+		if (addr_eq(&v[i].ip, &a)) {
+			*last = v[i].mac.addr_bytes[5];
+			return v[i].state;
+		}
+	}
+	return NEIGH_FREE;
+}
+
+enum { NONE = 256 };
+
+/* An advertisement to us alone; its option says a MAC that ends in mac. */
+static void
+advertise(const char *ip, uint8_t flags, uint32_t mac)
+{
+	uint32_t len = mac == NONE ? 24 : 32, n;
+	uint8_t f[128];
+
+	advert(f, ip);
+	n = ip6_to(f, 58, (uint16_t)len, "fd00::2", "fd00::1");
+	f[58] = flags;
+	f[85] = (uint8_t)mac;
+	icmp6_sum(f, len);
+	ask(f, n);
+}
+
+/* RFC 4861 7.2.5, its table in appendix C: state, what the advertisement says; then. */
+static void
+adverts(void **state)
+{
+	enum { O = 0x20, S = 0x40 };
+	static const struct {
+		int line;
+		uint8_t before, flags;
+		uint16_t mac; // known: 9
+		uint8_t after, last;
+	} row[] = {
+		{ __LINE__, NEIGH_FREE, S | O, 5, NEIGH_FREE, 0 },
+		{ __LINE__, NEIGH_INCOMPLETE, S | O, NONE, NEIGH_INCOMPLETE, 0 },
+		{ __LINE__, NEIGH_INCOMPLETE, S, 5, NEIGH_REACHABLE, 5 },
+		{ __LINE__, NEIGH_INCOMPLETE, 0, 5, NEIGH_STALE, 5 },
+		{ __LINE__, NEIGH_INCOMPLETE, O, 5, NEIGH_STALE, 5 },
+		{ __LINE__, NEIGH_REACHABLE, S, 5, NEIGH_STALE, 9 },
+		{ __LINE__, NEIGH_REACHABLE, 0, 5, NEIGH_STALE, 9 },
+		{ __LINE__, NEIGH_REACHABLE, O, 5, NEIGH_STALE, 5 },
+		{ __LINE__, NEIGH_REACHABLE, S | O, 5, NEIGH_REACHABLE, 5 },
+		{ __LINE__, NEIGH_REACHABLE, O, 9, NEIGH_REACHABLE, 9 },
+		{ __LINE__, NEIGH_REACHABLE, S | O, NONE, NEIGH_REACHABLE, 9 },
+		{ __LINE__, NEIGH_STALE, S, 5, NEIGH_STALE, 9 },
+		{ __LINE__, NEIGH_STALE, 0, 9, NEIGH_STALE, 9 },
+		{ __LINE__, NEIGH_STALE, O, 5, NEIGH_STALE, 5 },
+		{ __LINE__, NEIGH_STALE, S, 9, NEIGH_REACHABLE, 9 },
+		{ __LINE__, NEIGH_STALE, S | O, NONE, NEIGH_REACHABLE, 9 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(row); i++) {
+		enum neigh_state s;
+		uint8_t last = 0;
+		char ip[16];
+
+		snprintf(ip, sizeof(ip), "fd00::1:%zu", i + 1);
+		if (row[i].before != NEIGH_FREE) {
+			struct net_flow fl = flow_to(ip);
+
+			net_output(host.lc[0], &fl, segment(1), 0);
+			assert_int_equal(known(ip, &last), NEIGH_INCOMPLETE);
+		}
+		if (row[i].before == NEIGH_REACHABLE)
+			advertise(ip, S | O, 9);
+		else if (row[i].before == NEIGH_STALE)
+			advertise(ip, O, 9);
+		assert_int_equal(known(ip, &last), row[i].before);
+		advertise(ip, row[i].flags, row[i].mac);
+		s = known(ip, &last);
+		if (s != row[i].after || (s > NEIGH_INCOMPLETE && last != row[i].last))
+			fail_msg("row of line %d: state %d, MAC %u", row[i].line, s, last);
+	}
+	run_ms(5000); // packets that waited are gone
+}
+
+/* An advertisement that was not believed: who is known is asked, by the address that is known. */
+static void
+doubted(void **state)
+{
+	struct net_flow fl = flow_to("fd00::1:1");
+	uint32_t asked = 0;
+
+	(void)state;
+	net_output(host.lc[0], &fl, segment(1), 0);
+	advertise("fd00::1:1", 0x60, 9);
+	advertise("fd00::1:1", 0x40, 5);
+	net_output(host.lc[0], &fl, segment(1), 0);
+	for (int i = 0; i < 700; i++) {
+		test_host_poll(&host, now += STEP_US);
+		while (wire_recv(wire, 'b', 0, out, sizeof(out)) > 0)
+			asked += out[12] == 0x86 && out[54] == 135 && out[0] == peer_mac[0] && out[5] == 9;
+	}
+	assert_in_range(asked, 1, 3);
+	run_ms(5000);
+}
+
 /* The question at start whether an address is taken (RFC 4862 5.4.2): from ::, without an option. */
 static void
 probes(void **state)
@@ -509,6 +620,8 @@ main(void)
 		T(options6),
 		T(conflicts),
 		T(no_station),
+		T(adverts),
+		T(doubted),
 		cmocka_unit_test_setup_teardown(probes, setup_fresh, teardown),
 		T(link_flaps),
 	};
