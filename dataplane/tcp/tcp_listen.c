@@ -217,6 +217,8 @@ tcp_syn_input(
 		pkt_drop(lc, m, DROP_TCP_PORT_ZERO);
 		return;
 	}
+	if (unlikely((s->opts & TCP_OPT_MSS) && s->mss < TCP_MSS_MIN))
+		stat_inc(lc, STAT_TCP_MSS_SMALL);
 	// the sequence numbers of a tuple that was in TIME_WAIT must go on: no cookie
 	if (unlikely(tcp_cookie_due(lc)) && min_iss == NULL) {
 		tcp_cookie_synack(lc, s);

@@ -35,6 +35,8 @@ tcp_sack_update(
 		if (seq_gt(b.from, s->ack) && seq_lt(b.from, b.to) && seq_leq(b.to, tc->snd_nxt)) {
 			ok[n++] = b;
 			top = seq_max(top, b.to);
+		} else if (!seq_lt(b.from, b.to) || seq_gt(b.to, tc->snd_nxt)) { // no receiver's
+			stat_inc(lc, STAT_TCP_SACK_BAD);
 		}
 	}
 	if (n == 0)

@@ -386,6 +386,7 @@ test_mss(void **state)
 		ep_send(&s, 3000);
 		assert_true(pup_next(&p, 10 * MS));
 		assert_int_equal(p.in.s.len, row[i].mss);
+		assert_int_equal(sim_stat(&sim, 0, STAT_TCP_MSS_SMALL), row[i].option == 40);
 		case_close(&sim);
 	}
 }

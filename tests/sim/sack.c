@@ -70,6 +70,7 @@ test_sack_attack(void **state)
 	p.out.s.nsack = 4;
 	pup_send(&p, F_ACK, 0);
 	assert_int_equal(c.tc->sacked, 0);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_SACK_BAD), 2); // no receiver says the first and the third
 	// reneging: what was reported is taken back, the timeout sends everything again
 	p.out.s.sack[0] = (struct tcp_sack){ base + 1460, base + 10 * 1460 };
 	p.out.s.nsack = 1;
