@@ -66,8 +66,12 @@ error(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint16_t
 
 	if (d[0] == TOO_BIG) {
 		mtu = (uint32_t)d[4] << 24 | (uint32_t)d[5] << 16 | (uint32_t)d[6] << 8 | d[7];
+		if (mtu < MTU_MIN6) { // RFC 8201 4: to be discarded
+			pkt_drop(lc, m, DROP_ICMP_MTU);
+			return;
+		}
 		e.kind = NET_ICMP_TOO_BIG;
-		e.mtu = (uint16_t)sl_min(mtu < MTU_MIN6 ? MTU_MIN6 : mtu, (uint32_t)UINT16_MAX);
+		e.mtu = (uint16_t)sl_min(mtu, (uint32_t)UINT16_MAX);
 	} else {
 		e.kind = d[1] == 4 ? NET_ICMP_REFUSED : NET_ICMP_UNREACH;
 	}

@@ -45,7 +45,7 @@ static void
 on_icmp(struct lcore *lc, const struct net_icmp_error *e)
 {
 	MUST(net_local(lc, &e->laddr) >= 0);
-	MUST(e->kind != NET_ICMP_TOO_BIG || e->mtu >= 68 || e->laddr.family == ADDR_V4);
+	MUST(e->kind != NET_ICMP_TOO_BIG || e->mtu >= 1280 || e->laddr.family == ADDR_V4);
 }
 
 void

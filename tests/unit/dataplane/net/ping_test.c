@@ -576,6 +576,48 @@ icmp_errors(void **state)
 	assert_int_equal(drops(DROP_ICMP_BAD), SL_ARRAY_SIZE(rows));
 }
 
+/* RFC 8201 4: what says less than 1280 is discarded. */
+static void
+too_big6(void **state)
+{
+	static const struct {
+		int line;
+		uint32_t mtu;
+		uint16_t want; // 0: dropped
+	} rows[] = {
+		{ __LINE__, 0, 0 },
+		{ __LINE__, 68, 0 },
+		{ __LINE__, 1279, 0 },
+		{ __LINE__, 1280, 1280 },
+		{ __LINE__, 1400, 1400 },
+		{ __LINE__, 0x10500, 65535 },
+	};
+	uint8_t f[256];
+	uint32_t dropped = 0;
+
+	(void)state;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		uint32_t before = icmp_got, n = ip6_to(f, 58, 8 + 60, "fd00::2", "fd00::1");
+
+		memset(f + 54, 0, 8 + 60);
+		f[54] = 2;
+		put16(f + 58, (uint16_t)(rows[i].mtu >> 16));
+		put16(f + 60, (uint16_t)rows[i].mtu);
+		f[62] = 0x60;
+		f[68] = 6;
+		memcpy(f + 70, f + 38, 16);
+		memcpy(f + 86, f + 22, 16);
+		icmp6_sum(f, 8 + 60);
+		ask(f, n);
+		dropped += rows[i].want == 0;
+		if (icmp_got != before + (rows[i].want != 0) || drops(DROP_ICMP_MTU) != dropped ||
+			(rows[i].want != 0 && icmp_last.mtu != rows[i].want))
+			fail_msg("row of line %d: %u %u", rows[i].line, icmp_got - before,
+				icmp_last.mtu);
+	}
+	assert_int_equal(drops(DROP_ICMP_BAD), 0);
+}
+
 static void
 tx_full(void **state)
 {
@@ -639,6 +681,7 @@ main(void)
 		T(neighbour_bounds),
 		T(tcp_up),
 		T(icmp_errors),
+		T(too_big6),
 		T(tx_full),
 		T(no_buffers),
 	};
