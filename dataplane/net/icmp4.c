@@ -66,27 +66,21 @@ echo(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint16_t l4)
 	stat_inc(lc, STAT_ECHO_IN);
 }
 
-void
-icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, uint16_t len,
-	struct net_icmp_error *e)
+bool
+icmp_quote_read(const uint8_t *d, uint16_t len, struct net_icmp_error *e)
 {
-	const uint8_t *d = rte_pktmbuf_mtod(m, const uint8_t *) + q;
 	uint32_t at, proto;
 	bool v6;
 
 	// the quoted header, then 8 bytes of TCP: ports and sequence number
-	if (len < 28) {
-		pkt_drop(lc, m, DROP_ICMP_BAD);
-		return;
-	}
+	if (len < 28)
+		return false;
 	v6 = d[0] >> 4 == 6;
 	at = v6 ? 40 : (d[0] & 0x0fu) * 4;
 	proto = v6 ? d[6] : d[9];
 	if ((!v6 && d[0] >> 4 != 4) || at < 20 || at + 8 > len || proto != IPPROTO_TCP ||
-		(!v6 && ((d[6] & 0x1f) != 0 || d[7] != 0))) {
-		pkt_drop(lc, m, DROP_ICMP_BAD);
-		return;
-	}
+		(!v6 && ((d[6] & 0x1f) != 0 || d[7] != 0)))
+		return false;
 	if (v6) {
 		addr_set6(&e->laddr, d + 8);
 		addr_set6(&e->raddr, d + 24);
@@ -98,7 +92,15 @@ icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, u
 	e->rport = (uint16_t)(d[at + 2] << 8 | d[at + 3]);
 	e->seq = (uint32_t)d[at + 4] << 24 | (uint32_t)d[at + 5] << 16 | (uint32_t)d[at + 6] << 8 |
 		d[at + 7];
-	if (!port_has_addr(lc, rx->p, &e->laddr)) {
+	return true;
+}
+
+void
+icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, uint16_t len,
+	struct net_icmp_error *e)
+{
+	if (!icmp_quote_read(rte_pktmbuf_mtod_offset(m, const uint8_t *, q), len, e) ||
+		!port_has_addr(lc, rx->p, &e->laddr)) {
 		pkt_drop(lc, m, DROP_ICMP_BAD);
 		return;
 	}
@@ -108,8 +110,12 @@ icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, u
 		if (mesh_forward(lc, rx, m, port_owner(rx->p, rx->hash)))
 			return;
 	}
+	if (!lc->net->icmp(lc, e)) {
+		pkt_drop(lc, m, DROP_ICMP_STALE);
+		return;
+	}
+	stat_inc(lc, STAT_ICMP_ERR_IN);
 	rte_pktmbuf_free(m);
-	lc->net->icmp(lc, e);
 }
 
 static void

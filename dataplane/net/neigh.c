@@ -496,19 +496,20 @@ wait_send(struct lcore *lc, struct wait *w, uint64_t word)
 static void
 wait_fail(struct lcore *lc, struct wait *w)
 {
-	const struct port *p = &lc->ports->port[w->port];
 	uint8_t n = w->n;
 
 	w->n = 0;
 	lc->net->nwait--;
 	for (uint8_t i = 0; i < n; i++) {
-		struct rx rx = { .p = p, .np = net_port(lc, p->id), .foreign = true };
 		struct net_icmp_error e = { .kind = NET_ICMP_UNREACH };
 		struct rte_mbuf *m = w->m[i];
 		uint16_t l2 = (uint16_t)m->l2_len;
+		bool segment = icmp_quote_read(rte_pktmbuf_mtod_offset(m, const uint8_t *, l2),
+			(uint16_t)(m->data_len - l2), &e);
 
-		drop_count(lc, DROP_NEIGH_DEAD);
-		icmp_quote_in(lc, &rx, m, l2, m->data_len - l2, &e);
+		pkt_drop(lc, m, DROP_NEIGH_DEAD);
+		if (segment)
+			(void)lc->net->icmp(lc, &e);
 	}
 }
 

@@ -48,7 +48,8 @@ struct net_icmp_error {
 	uint16_t mtu; // for NET_ICMP_TOO_BIG
 };
 enum net_icmp_kind { NET_ICMP_UNREACH, NET_ICMP_REFUSED, NET_ICMP_TOO_BIG };
-typedef void (*net_icmp_fn)(struct lcore *lc, const struct net_icmp_error *e);
+/* False: no segment in flight is meant, and nothing was done. */
+typedef bool (*net_icmp_fn)(struct lcore *lc, const struct net_icmp_error *e);
 
 /* Shared by all workers: neighbour tables (one owner worker per port, seqlock readers). */
 struct net_shared *net_shared_new(const struct ports *ps);

@@ -108,7 +108,7 @@ void tcp_detach(struct lcore *lc);
 
 /* For net_attach(). */
 void tcp_input(struct lcore *lc, struct rte_mbuf **m, uint16_t n);
-void tcp_icmp(struct lcore *lc, const struct net_icmp_error *e);
+bool tcp_icmp(struct lcore *lc, const struct net_icmp_error *e);
 
 /* Runs handlers of connections that have events; after each input burst and after timers. */
 void tcp_run_events(struct lcore *lc);

@@ -540,7 +540,7 @@ tcp_input(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 	}
 }
 
-void
+bool
 tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 {
 	struct tcp_lcore *tl = lc->tcp;
@@ -551,11 +551,11 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 	tcp_key_set(&k, &e->laddr, e->lport, &e->raddr, e->rport);
 	r = tcp_lookup(tl, &k, tcp_key_hash(&tl->table, &k));
 	if (r.idx == TCP_NONE || r.kind != TK_CONN)
-		return;
+		return false;
 	tc = conn_at(tl, r.idx);
 	// RFC 5927 4.1: SND.UNA =< SEG.SEQ < SND.NXT, so that nothing fits while nothing is in flight
 	if (e->seq - tc->snd_una >= tc->snd_nxt - tc->snd_una)
-		return;
+		return false;
 	switch ((enum net_icmp_kind)e->kind) {
 	case NET_ICMP_TOO_BIG: {
 		bool v4 = tcp_key_is_v4(&k);
@@ -565,12 +565,12 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 		uint32_t most = mtu > head ? mtu - head : 0;
 		most = sl_max(most, (uint32_t)TCP_MSS_MIN);
 		if (tc->state == TCP_SYN_SENT || most >= tc->mss)
-			return;
+			return true;
 		tcp_pmtu_reduce(lc, tc, (uint16_t)most);
 		tcp_mark_all_lost(tc); // sent again in the new size; not a sign of congestion
 		tc->flags |= TF_RTX_FORCE;
 		tcp_touch(tl, tc);
-		return;
+		return true;
 	}
 	case NET_ICMP_REFUSED:
 	case NET_ICMP_UNREACH:
@@ -578,6 +578,7 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 		if (tc->state == TCP_SYN_SENT)
 			tcp_conn_end(
 				lc, tc, e->kind == NET_ICMP_REFUSED ? ECONNREFUSED : EHOSTUNREACH);
-		return;
+		return true;
 	}
+	return true;
 }

@@ -41,11 +41,12 @@ on_tcp(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 	}
 }
 
-static void
+static bool
 on_icmp(struct lcore *lc, const struct net_icmp_error *e)
 {
 	MUST(net_local(lc, &e->laddr) >= 0);
 	MUST(e->kind != NET_ICMP_TOO_BIG || e->mtu >= 1280 || e->laddr.family == ADDR_V4);
+	return e->seq & 1;
 }
 
 void

@@ -22,6 +22,7 @@ static uint64_t now;
 static uint32_t tcp_got, icmp_got;
 static uint16_t tcp_len;
 static struct net_icmp_error icmp_last;
+static bool icmp_stale; // what is said of them
 static uint8_t out[2048];
 
 static const uint8_t peer_mac[6] = { 2, 0xaa, 0, 0, 0, 9 };
@@ -37,12 +38,13 @@ on_tcp(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 	tcp_got += n;
 }
 
-static sl_unused void
+static sl_unused bool
 on_icmp(struct lcore *lc, const struct net_icmp_error *e)
 {
 	(void)lc;
 	icmp_got++;
 	icmp_last = *e;
+	return !icmp_stale;
 }
 
 /* Naive, on purpose: 16 bits at a time. */

@@ -21,9 +21,10 @@ static struct wire *wire[PAIR_WIRES];
 static struct test_host a, b;
 static uint64_t now;
 
-static void
+static bool
 no_icmp(struct lcore *lc sl_unused, const struct net_icmp_error *e sl_unused)
 {
+	return false;
 }
 
 static void

@@ -133,12 +133,6 @@ set_clock(struct sim *sim)
 		lcore_set_clock(sim->host[i].lc, sim->now_us, sim->now_us + 1600000000000000ull);
 }
 
-static void
-on_icmp(struct lcore *lc, const struct net_icmp_error *e)
-{
-	tcp_icmp(lc, e);
-}
-
 int
 sim_open(struct sim *sim, uint64_t seed, const struct tcp_conf *conf)
 {
@@ -172,7 +166,7 @@ sim_open(struct sim *sim, uint64_t seed, const struct tcp_conf *conf)
 		if (h->lc == NULL)
 			return -ENOMEM;
 		h->net = net_shared_new(&h->ports);
-		if (h->net == NULL || net_attach(h->lc, h->net, tcp_input, on_icmp) < 0 ||
+		if (h->net == NULL || net_attach(h->lc, h->net, tcp_input, tcp_icmp) < 0 ||
 			tcp_attach(h->lc, &conf[i], secret) < 0)
 			return -ENOMEM;
 		sim->link[i].delay_us = 5000;

@@ -3,6 +3,7 @@
  * What a host owes its link: tags, routes, static neighbours, errors to who asks for what is not
  * there, address conflicts, a link that goes and comes.
  */
+#include "dataplane/net/net_priv.h"
 #include "tests/harness/net_env.h"
 
 static const struct test_port tagged = {

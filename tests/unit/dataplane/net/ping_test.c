@@ -442,6 +442,7 @@ dead_neighbour(void **state)
 	assert_int_equal(icmp_last.kind, NET_ICMP_UNREACH);
 	assert_int_equal(icmp_last.lport, 1000);
 	assert_int_equal(icmp_last.rport, 80);
+	assert_int_equal(drops(DROP_ICMP_BAD) + drops(DROP_ICMP_STALE), 0); // it is no message
 	// refused at once for a moment, then asked again
 	run_ms(10);
 	net_output(host.lc[0], &fl, segment(100), 0);
@@ -574,6 +575,16 @@ icmp_errors(void **state)
 		assert_int_equal(icmp_got, before + 1);
 	}
 	assert_int_equal(drops(DROP_ICMP_BAD), SL_ARRAY_SIZE(rows));
+	assert_int_equal(counter_get(&host.lc[0]->stat[STAT_ICMP_ERR_IN]), SL_ARRAY_SIZE(rows));
+	assert_int_equal(drops(DROP_ICMP_STALE), 0);
+	// of nothing that tcp knows
+	icmp_stale = true;
+	put16(f + 36, 0);
+	put16(f + 36, naive_sum(f + 34, 36, 0));
+	ask(f, ip4(f, 1, 36));
+	icmp_stale = false;
+	assert_int_equal(drops(DROP_ICMP_STALE), 1);
+	assert_int_equal(counter_get(&host.lc[0]->stat[STAT_ICMP_ERR_IN]), SL_ARRAY_SIZE(rows));
 }
 
 /* RFC 8201 4: what says less than 1280 is discarded. */
