@@ -574,7 +574,9 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 	}
 	case NET_ICMP_REFUSED:
 	case NET_ICMP_UNREACH:
-		// RFC 5927 5.2, RFC 1122 4.2.3.9: hard errors count only while opening
+		// RFC 5927 5.2: even hard errors count only while opening. There soft ones do, too, which
+		// RFC 9293 3.9.2.2 (MUST-56) denies and RFC 5461 describes: who is to choose another
+		// server is to know at once
 		if (tc->state == TCP_SYN_SENT)
 			tcp_conn_end(
 				lc, tc, e->kind == NET_ICMP_REFUSED ? ECONNREFUSED : EHOSTUNREACH);
