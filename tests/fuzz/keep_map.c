@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * Memory of tcp's that the next input takes again: linked into fuzz_tcp alone, in front of lcore_map() (--wrap).
+ *
+ * Two stacks begin and end with each input. To map and unmap their tables cost more than what most inputs do,
+ * and all jobs of a process waited for one another in the kernel.
+ */
+#include "dataplane/lcore/lcore.h"
+
+#include <string.h>
+
+#define KEPT 64
+
+void *__real_lcore_map(size_t bytes, int socket);
+void __real_lcore_unmap(void *p, size_t bytes);
+void *__wrap_lcore_map(size_t bytes, int socket);
+void __wrap_lcore_unmap(void *p, size_t bytes);
+
+static struct {
+	void *p;
+	size_t bytes;
+} kept[KEPT];
+
+void *
+__wrap_lcore_map(size_t bytes, int socket)
+{
+	for (int i = 0; i < KEPT; i++) {
+		void *p = kept[i].p;
+
+		if (p == NULL || kept[i].bytes != bytes)
+			continue;
+		kept[i].p = NULL;
+		return memset(p, 0, bytes);
+	}
+	return __real_lcore_map(bytes, socket);
+}
+
+void
+__wrap_lcore_unmap(void *p, size_t bytes)
+{
+	for (int i = 0; p != NULL && i < KEPT; i++) {
+		if (kept[i].p == NULL) {
+			kept[i].p = p;
+			kept[i].bytes = bytes;
+			return;
+		}
+	}
+	__real_lcore_unmap(p, bytes);
+}
