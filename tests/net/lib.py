@@ -40,6 +40,10 @@ class Failure(Exception):
     """An expectation that did not hold."""
 
 
+class Skip(Exception):
+    """What this machine lacks for a case. It is counted, and as root a failure (scripts/test)."""
+
+
 def check(cond, text):
     if not cond:
         raise Failure(text)

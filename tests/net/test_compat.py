@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from lib import ROOT, SRV4, SRV6, VIP4, VIP6, check, log, sh, wait_for
+from lib import ROOT, Skip, SRV4, SRV6, VIP4, VIP6, check, log, sh, wait_for
 
 FILE = os.path.join(ROOT, "tests/compat/http_answers.py")
 spec = importlib.util.spec_from_file_location("http_answers", FILE)
@@ -29,6 +29,8 @@ def test_http_answers(net):
                                pages=os.path.join(ROOT, "tests/compat/pages"))
     net.kernel_dp(offloads=False)
     haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/bin:" + os.environ["PATH"])
+    if not haproxy:
+        raise Skip("there is no haproxy")
     p = net.start([haproxy, "-db", "-f", net.write("haproxy.cfg", conf)], ns=net.d, log=net.file("haproxy.log"))
     wait_for("haproxy", lambda: "LISTEN" in sh(["ss", "-Hltn", "sport", "=", ":86"], ns=net.d)[1])
     ha = ask(net, "haproxy")
