@@ -8,7 +8,8 @@
  * Closed loop (default): each connection sends its next request when the answer of the last one is
  * complete. Open loop (-r): requests are due at fixed intervals whatever the answers do; one that
  * finds no free connection waits, and its latency counts from the moment when it was due, so that
- * a stall is seen by all requests that it delayed. -C opens a new connection for each request.
+ * a stall is seen by all requests that it delayed; one that was never sent counts as unfinished. -C opens
+ * a new connection for each request.
  * A %u in the path becomes the request's number. Every answer is checked: status 2xx, complete
  * body, and its length if -e is given; anything else is an error.
  *
@@ -63,7 +64,7 @@ static struct {
 static struct conn *conns;
 static uint32_t *idle, nidle;
 static int ep;
-static uint64_t sent, done, errors, err_connect, err_status, err_short, bytes;
+static uint64_t sent, unsent, done, errors, err_connect, err_status, err_short, bytes;
 static uint64_t hist[HIST_BUCKETS], max_us;
 static uint64_t start_us, end_us;
 
@@ -342,28 +343,37 @@ event(struct conn *c, uint32_t ev)
 		input(c);
 }
 
+/* When the n-th request of the open loop is due. */
+static uint64_t
+due_at(uint64_t n)
+{
+	return start_us + (uint64_t)((double)n * (1e6 / opt.rate));
+}
+
 static void
 loop(void)
 {
 	struct epoll_event ev[256];
-	double interval = opt.rate > 0 ? 1e6 / opt.rate : 0;
-	uint64_t due = 0; // number of requests that became due
+	uint64_t due = 0; // number of requests that became due and were sent
 
 	for (;;) {
 		uint64_t now = now_us();
 		struct timespec ts = { .tv_nsec = 100000000 };
 		int n;
 
-		if (now >= end_us && nidle == opt.conns)
+		if (now >= end_us && nidle == opt.conns && (opt.rate <= 0 || due_at(due) >= end_us))
 			return;
-		if (now >= end_us + 2000000)
-			return; // what is still missing counts as unfinished
+		if (now >= end_us + 2000000) { // what is still missing counts as unfinished
+			while (opt.rate > 0 && due_at(due + unsent) < end_us)
+				unsent++;
+			return;
+		}
 		if (now < end_us && opt.rate <= 0) {
 			while (nidle > 0)
 				request(&conns[idle[--nidle]], now_us());
 		} else if (opt.rate > 0) {
 			while (nidle > 0) {
-				uint64_t at = start_us + (uint64_t)((double)due * interval);
+				uint64_t at = due_at(due);
 				if (at >= end_us)
 					break;
 				if (at > now) { // microseconds matter: latency counts from `at`
@@ -438,7 +448,7 @@ usage(void)
 static void
 report(double took)
 {
-	uint64_t lost = sent - done - errors;
+	uint64_t lost = sent + unsent - done - errors;
 
 	if (!opt.machine)
 		printf("%llu requests in %.2f s over %u connections, %s loop%s\n"
