@@ -15,7 +15,9 @@
  *       are the same in every run (valgrind --tool=callgrind --toggle-collect=worker_turn)
  *   -C  a new connection on both sides for each request
  *   -f  a file with more lines for the frontend
- *   -m  fail (exit code 1) if the median is above this many cycles
+ *   -m  fail (exit code 1) if the median is above this many cycles; with -i, if the throughput beside hostile
+ *       scripts is below this part of the plain one, or a second passes in which no script gets on; with -l, if
+ *       fewer actions than this come back in a second
  *   -l  so many Lua actions for each request; the script thread has the other CPUs
  *   -i  isolation: so many seconds of plain traffic, then as many beside hostile scripts (lua.c)
  *   -g  latency: one request at a time, that many milliseconds apart
@@ -341,9 +343,9 @@ struct window {
 	double rps, cycles, instr_min; // instr_min: of the poorest second
 };
 
-/* Seconds of traffic in steps of one. */
+/* Seconds of traffic in steps of one; each but the first begins with the requests from number `again` on. */
 static int
-window(struct lcore *lc, struct wire *wire, struct gen *g, struct window *w)
+window(struct lcore *lc, struct wire *wire, struct gen *g, uint32_t again, struct window *w)
 {
 	uint64_t hz = rte_get_tsc_hz(), start = rte_rdtsc(), done = gen_stats(g)->done;
 	uint64_t instr = bench_lua_instructions(), next = start + hz;
@@ -356,6 +358,8 @@ window(struct lcore *lc, struct wire *wire, struct gen *g, struct window *w)
 		if (rte_rdtsc() < next)
 			continue;
 		next += hz;
+		if (again != 0)
+			gen_number(g, again);
 		w->instr_min = sl_min(w->instr_min, (double)(bench_lua_instructions() - instr));
 		instr = bench_lua_instructions();
 	}
@@ -373,9 +377,9 @@ isolation(struct lcore *lc, struct wire *wire, struct gen *g)
 	int rc = run(lc, wire, g, opt.conns * 2, &t);
 
 	gen_number(g, 1000000000);
-	rc = rc == 0 ? window(lc, wire, g, &plain) : rc;
+	rc = rc == 0 ? window(lc, wire, g, 0, &plain) : rc;
 	gen_number(g, 2000000000);
-	rc = rc == 0 ? window(lc, wire, g, &bad) : rc;
+	rc = rc == 0 ? window(lc, wire, g, 2000000020, &bad) : rc;
 	printf("isolation plain_rps=%.0f hostile_rps=%.0f ratio=%.3f cycles=%.0f/%.0f "
 	       "instructions_in_poorest_second=%.0f\n",
 		plain.rps, bad.rps, bad.rps / plain.rps, plain.cycles, bad.cycles, bad.instr_min);
@@ -383,17 +387,24 @@ isolation(struct lcore *lc, struct wire *wire, struct gen *g)
 		printf("FAILED: %d, wrong %s\n", rc, gen_stats(g)->first_wrong);
 		return -EIO;
 	}
+	if (opt.limit > 0 && (bad.rps < opt.limit * plain.rps || bad.instr_min <= 0)) {
+		printf("FAILED: below %.2f of plain traffic, or a second without instructions\n", opt.limit);
+		return -ERANGE;
+	}
 	return 0;
 }
 
-/* Actions that came back, per second of wall time. */
-static void
-print_actions(struct lcore *lc, uint64_t tsc)
+/* Actions that came back, per second of wall time; false: too few. */
+static bool
+enough_actions(struct lcore *lc, uint64_t tsc)
 {
-	printf("lua_actions_per_s=%.0f actions_per_request=%u\n",
-		(double)counter_get(&lc->stat[STAT_LUA_REPLIES]) * (double)rte_get_tsc_hz() /
-			(double)tsc,
-		opt.actions);
+	double rate = (double)counter_get(&lc->stat[STAT_LUA_REPLIES]) * (double)rte_get_tsc_hz() / (double)tsc;
+
+	printf("lua_actions_per_s=%.0f actions_per_request=%u\n", rate, opt.actions);
+	if (rate >= opt.limit || opt.isolate_s > 0 || opt.gap_ms >= 0)
+		return true;
+	printf("FAILED: fewer than %.0f actions per second\n", opt.limit);
+	return false;
 }
 
 static void
@@ -517,8 +528,8 @@ main(int argc, char **argv)
 	rc = opt.isolate_s > 0    ? isolation(lc, w, g)
 		: opt.gap_ms >= 0 ? latency(lc, w, g)
 				  : measure(lc, w, g, cycles, wire);
-	if (opt.actions > 0)
-		print_actions(lc, rte_rdtsc() - tsc);
+	if (opt.actions > 0 && !enough_actions(lc, rte_rdtsc() - tsc))
+		rc = -ERANGE;
 	print_counters(lc);
 	if (has_lua() && !opt.quiet)
 		bench_lua_print();
@@ -531,7 +542,7 @@ main(int argc, char **argv)
 		cycles[opt.runs / 2], cycles[0], cycles[opt.runs - 1], wire[opt.runs / 2], opt.runs,
 		(unsigned long long)opt.requests);
 	gen_free(g);
-	if (opt.limit > 0 && cycles[opt.runs / 2] > opt.limit) {
+	if (opt.limit > 0 && opt.actions == 0 && cycles[opt.runs / 2] > opt.limit) {
 		printf("FAILED: above the limit of %.0f cycles\n", opt.limit);
 		return 1;
 	}

@@ -3,8 +3,9 @@
  * Scripts of sluice-bench.
  *
  * The hostile set, by the number in the request's path: 1 to 8 loop for ever, 9 allocates without bound
- * (again and again, as its call fails at the state's cap), 10 sleeps a minute in a C function. From then
- * on every fourth request calls a hook of some 40 us: more than one thread can run. What is plain calls
+ * (again and again, as its call fails at the state's cap), 10 sleeps a minute in a C function. Loops end with
+ * the thread that the sleeper costs: 21 to 28, which bench.c asks for in each second, loop anew, for a second.
+ * Every fifth request calls a hook of some 40 us: more than one thread can run. What is plain calls
  * nothing. The worker's requests wait for no hostile one: they have deadlines and go on.
  */
 #include "tests/bench/lua.h"
@@ -58,6 +59,9 @@ bench_lua_conf(uint32_t n, bool hostile, char *global, size_t gsize, char *fe, s
 		"    http-request lua.loop deadline 60s on-overload continue if { path_beg"
 		" /bench/2000000001 /bench/2000000002 /bench/2000000003 /bench/2000000004"
 		" /bench/2000000005 /bench/2000000006 /bench/2000000007 /bench/2000000008 }\n"
+		"    http-request lua.loop deadline 1s on-overload continue if { path_beg"
+		" /bench/2000000021 /bench/2000000022 /bench/2000000023 /bench/2000000024"
+		" /bench/2000000025 /bench/2000000026 /bench/2000000027 /bench/2000000028 }\n"
 		"    http-request lua.eat on-overload continue if { path_beg /bench/2000000009 }\n"
 		"    http-request lua.stuck deadline 60s on-overload continue if { path_beg"
 		" /bench/2000000010 }\n"
