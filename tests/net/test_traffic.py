@@ -90,15 +90,16 @@ test_wrk.cases = EACH
 test_wrk.net = queues
 
 
-def test_wrk_close(net, pmd):
+def test_wrk_close(net, pmd, nbthread):
     """A new connection for each request, on both sides."""
-    p = start(net, pmd, 1, BODY.replace("mode http", "mode http\n    option httpclose"))
+    p = start(net, pmd, nbthread, BODY.replace("mode http", "mode http\n    option httpclose"))
     r = net.wrk("http://%s/name" % VIP4, seconds=3, extra=["-H", "Connection: close"])
     check(r["requests"] > 200 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
     net.stop_sluice(p)
 
 
-test_wrk_close.cases = [{"pmd": p} for p in PMDS]
+test_wrk_close.cases = [x for x in EACH if x != {"pmd": "af_packet", "nbthread": 2}]
+test_wrk_close.net = queues
 
 
 def transfer(net, url, path_in_server, upload):
@@ -121,34 +122,36 @@ def transfer(net, url, path_in_server, upload):
 ONE = BODY.replace("    server b2 %s:8002\n" % SRV4, "")
 
 
-def test_transfer(net, pmd, family):
+def test_transfer(net, pmd, nbthread, family):
     """100 MB down and up, exact (10 under the sanitizers without --long)."""
     random_file(net.file("big"), (100 if FULL else 10) << 20)
-    p = start(net, pmd, 1, ONE)
+    p = start(net, pmd, nbthread, ONE)
     transfer(net, "http://" + (VIP4 if family == 4 else "[%s]" % VIP6), "up%d" % family, True)
     net.stop_sluice(p)
 
 
-test_transfer.cases = [{"pmd": p, "family": f} for p in PMDS for f in (4, 6)]
+test_transfer.cases = [dict(x, family=f) for x in EACH for f in (4, 6)]
+test_transfer.net = queues
 
 
-def test_transfer_tcp(net, pmd):
+def test_transfer_tcp(net, pmd, nbthread):
     """mode tcp: both directions, half-closed by the client."""
     random_file(net.file("big"), 20 << 20)
-    p = start(net, pmd, 1, ONE.replace("mode http", "mode tcp").replace(
+    p = start(net, pmd, nbthread, ONE.replace("mode http", "mode tcp").replace(
         "    use_backend six if { path_beg /six/ }\n", "").replace(
             "    http-request set-header x-six 1\n", ""))
     transfer(net, "http://" + VIP4, "tcp", True)
     net.stop_sluice(p)
 
 
-test_transfer_tcp.cases = [{"pmd": p} for p in PMDS]
+test_transfer_tcp.cases = EACH
+test_transfer_tcp.net = queues
 
 
-def test_chunked(net):
+def test_chunked(net, nbthread):
     """A body without length in either direction."""
     random_file(net.file("big"), 3 << 20)
-    p = start(net, "af_xdp", 1, ONE)
+    p = start(net, "af_xdp", nbthread, ONE)
     os.makedirs(net.file("put"), exist_ok=True)
     os.chmod(net.file("put"), 0o777)
     sh(["sh", "-c", "cat %s | curl -sS -f -m 60 -H 'Transfer-Encoding: chunked' -H 'Expect:' "
@@ -157,10 +160,14 @@ def test_chunked(net):
     net.stop_sluice(p)
 
 
-def test_impaired(net, family):
+test_chunked.cases = [{"nbthread": n} for n in (1, 2)]
+test_chunked.net = queues
+
+
+def test_impaired(net, nbthread, family):
     """1 % loss, 10 ms, 5 % reordered: 20 MB each way, exact; the box and our counters agree."""
     random_file(net.file("big"), 20 << 20)
-    p = start(net, "af_xdp", 1, ONE)
+    p = start(net, "af_xdp", nbthread, ONE)
     transfer(net, "http://" + (VIP4 if family == 4 else "[%s]" % VIP6), "imp", True)
     retrans, ooo = net.stat("tcp_retrans"), net.stat("tcp_ooo")
     check(retrans > 0 and ooo > 0, "retransmitted %d, out of order %d" % (retrans, ooo))
@@ -171,8 +178,8 @@ def test_impaired(net, family):
     net.stop_sluice(p)
 
 
-test_impaired.cases = [{"family": f} for f in (4, 6)]
-test_impaired.net = {"impair": ["-s", "7", "-l", "1", "-d", "10", "-r", "5"]}
+test_impaired.cases = [{"nbthread": n, "family": f} for n in (1, 2) for f in (4, 6)]
+test_impaired.net = lambda case: dict(queues(case), impair=["-s", "7", "-l", "1", "-d", "10", "-r", "5"])
 
 
 def test_lua(net, nbthread):
@@ -318,7 +325,8 @@ end
 
 test_proc_vars.net = {"queues": 2}
 
-def test_small_writes(net):
+
+def test_small_writes(net, nbthread):
     """A server that sends head and body apart must not wait for a delayed acknowledgement."""
     server = net.write("two.py", """
 import socket, sys, threading
@@ -340,7 +348,7 @@ while True:
 """)
     net.start(["/usr/bin/python3", server], ns=net.s)
     net.wait_port(net.s, "0.0.0.0", 8001)
-    p = net.sluice(net.sluice_head("af_xdp") + ONE)
+    p = net.sluice(net.sluice_head("af_xdp", nbthread) + ONE)
     n = 50
     _, out = net.curl("-o", "/dev/null", "-w", "%{http_code} %{time_total}\\n",
                       "http://%s/[1-%d]" % (VIP4, n))
@@ -349,3 +357,7 @@ while True:
     slow = [float(r[1]) for r in rows if float(r[1]) > 0.035]
     check(len(slow) < n // 2, "%d of %d answers took 35 ms or more" % (len(slow), n))
     net.stop_sluice(p)
+
+
+test_small_writes.cases = [{"nbthread": n} for n in (1, 2)]
+test_small_writes.net = queues
