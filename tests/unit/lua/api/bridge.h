@@ -46,12 +46,16 @@ static inline void
 br_log(void *ctx, enum sl_level level, struct sl_str text)
 {
 	struct bridge *b = ctx;
-	size_t at = atomic_load(&b->nlogged);
-	int n = snprintf(
-		b->logged + at, sizeof(b->logged) - at, "%d:%.*s\n", (int)level, SL_STR_ARG(text));
+	uint32_t at = atomic_load(&b->nlogged);
+	char line[2048];
+	int n = snprintf(line, sizeof(line), "%d:%.*s\n", (int)level, SL_STR_ARG(text));
 
-	if (n > 0 && at + (size_t)n < sizeof(b->logged))
-		atomic_store(&b->nlogged, (uint32_t)(at + (size_t)n));
+	// several threads write
+	do {
+		if (n <= 0 || n >= (int)sizeof(line) || at + (uint32_t)n >= sizeof(b->logged))
+			return;
+	} while (!atomic_compare_exchange_weak(&b->nlogged, &at, at + (uint32_t)n));
+	memcpy(b->logged + at, line, (size_t)n);
 }
 
 /* conf may be NULL. Script threads run afterwards; br_free() ends them. */
