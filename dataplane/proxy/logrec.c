@@ -131,8 +131,11 @@ count_end(struct stream *s)
 void
 logrec_count_answer(const struct stream *s)
 {
-	struct px_counters *c = &s->lc->srv_cnt[s->srv->slot];
+	struct px_counters *c;
 
+	if (s->srv == NULL) // a service of a script
+		return;
+	c = &s->lc->srv_cnt[s->srv->slot];
 	counter_inc(&c->cum_req);
 	count_class(c, class_of(s->res.status));
 }
