@@ -205,7 +205,7 @@ bool mesh_forward(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uin
 bool mesh_to_neigh(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m);
 /* Answers an echo request in place: m begins at the ICMP header (checksum still to be set). */
 bool echo_allowed(struct lcore *lc);
-/* Which segment of tcp's stands in the len bytes from the IP header at q; false: none, or not enough of it. */
+/* Which segment of tcp's the len bytes from the IP header at q are; false: none, or not enough. */
 bool icmp_quote_read(const uint8_t *q, uint16_t len, struct net_icmp_error *e);
 /* Quoted segment of an ICMP error: q, len bytes from the quoted IP header. Consumes m. */
 void icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, uint16_t len,

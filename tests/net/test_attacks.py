@@ -4,11 +4,13 @@
 tests/harness/attack.py makes the frames, in the clients' namespace. Its connections come from
 addresses that nobody has, whose MAC sluice knows by 'neighbour' lines.
 """
+import contextlib
 import os
 import re
+import signal
 import subprocess
 
-from lib import ASAN, SLOW, SRV4, VIP4, VIP6, check, parse_wrk, random_file, sh, wait_for
+from lib import ASAN, SLOW, SRV4, VIP4, VIP6, Failure, check, parse_wrk, random_file, sh, wait_for
 
 HARNESS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "harness")
 CONF = """
@@ -27,22 +29,23 @@ backend be
     server b1 %s:8001
 """ % (VIP4, VIP6, SRV4)
 
-# kind: (counters of which one must move, wrk opens a connection for each request)
+# kind: ({counter that the attack alone moves: by how much at least, "a|b": either}, wrk opens a connection for
+# each request)
 KINDS = {
-    "syn": (("tcp_cookies", "tcp_accepts"), True),
-    "rst": (("tcp_bad_rst", "tcp_challenge"), False),
-    "blindsyn": (("tcp_bad_syn", "tcp_challenge"), False),
-    "data": (("tcp_window", "tcp_bad_ack", "tcp_paws"), False),
-    "sack": (("tcp_in",), False),
-    "reverse": (("tcp_ooo",), False),
-    "mss": (("tcp_accepts",), False),
-    "window": (("tcp_probes", "tcp_retrans"), False),
-    "land": (("ip_source",), True),
-    "options": (("tcp_option",), True),
-    "fragments": (("ip_fragment",), True),
-    "icmp": (("icmp_bad", "icmp_type"), False),
-    "arp": (("arp_in",), True),
-    "nd": (("nd_in",), True),
+    "syn": ({"tcp_cookies": 1}, True),
+    "rst": ({"tcp_bad_rst|tcp_challenge": 1}, False),
+    "blindsyn": ({"tcp_bad_syn|tcp_challenge": 1}, False),
+    "data": ({"tcp_window|tcp_bad_ack|tcp_paws": 1}, False),
+    "sack": ({"tcp_sack_bad": 100}, False),
+    "reverse": ({"tcp_ooo": 100}, False),
+    "mss": ({"tcp_mss_small": 9}, False),  # of the ten SYNs one asks for 88
+    "window": ({"tcp_probes": 1}, False),
+    "land": ({"ip_source": 1, "tcp_port_zero": 1}, True),
+    "options": ({"tcp_option": 1}, True),
+    "fragments": ({"ip_fragment": 1}, True),
+    "icmp": ({"icmp_stale": 100, "icmp_mtu": 10, "icmp_type": 1}, False),
+    "arp": ({"arp_in": 1000}, True),  # wrk's kernel asks a few times
+    "nd": ({"nd_in": 1000}, True),
 }
 
 
@@ -55,22 +58,27 @@ def counters(net):
     return out
 
 
-def start(net, pmd="af_xdp", extra="", more="", client="4s"):
+def start(net, pmd="af_xdp", extra="", more="", client="4s", nbthread=1):
     random_file(net.file("big"), 300 << 10)
     net.nginx([("b1", 8001)])
     _, out = sh(["cat", "/sys/class/net/c0/address"], ns=net.c)
-    lines = ["gateway 10.61.1.1"] + ["neighbour %s %s" % (a, out.strip())
-                                     for a in ("10.61.1.66", "fd61:1::66")]
-    head = net.sluice_head(pmd, extra=extra).replace(
+    lines = ["gateway 10.61.1.1", "gateway fd61:1::1"] + [
+        "neighbour %s %s" % (a, out.strip()) for a in ("10.61.1.66", "fd61:1::66")]
+    head = net.sluice_head(pmd, nbthread=nbthread, extra=extra).replace(
         "port lan\n", "port lan\n    %s\n" % "\n    ".join(lines))
     return net.sluice(head + CONF.replace("client 4s", "client " + client) + more)
 
 
-def attack(net, kind, seconds, rate=0):
+def attack(net, kind, seconds, rate=0, family=4):
     _, mac = sh(["cat", "/sys/class/net/lan/address"], ns=net.d)
     return net.start(["/usr/bin/python3", os.path.join(HARNESS, "attack.py"), kind, "c0",
-                      mac.strip(), VIP4, VIP6, "80", str(seconds)] + ([str(rate)] if rate else []),
-                     ns=net.c, log=net.file("attack.log"))
+                      mac.strip(), VIP4, VIP6, "80", str(seconds), str(rate), str(family)],
+                     ns=net.c, log=net.file("attack-%s-%d.log" % (kind, family)))
+
+
+def begun(a):
+    wait_for("the attack", lambda: "ready" in a.log() or not a.alive(), 60)
+    check(a.alive(), a.log())
 
 
 def rss_kb(p):
@@ -79,21 +87,60 @@ def rss_kb(p):
         return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
 
 
-def begin_wrk(net, seconds, close, conns=16):
+def begin_wrk(net, seconds, close, conns=16, host=VIP4):
     head = ["-H", "Connection: close"] if close else []
     return subprocess.Popen(["ip", "netns", "exec", net.c, "wrk", "-t1", "-c%d" % conns,
                              "-d%ds" % seconds, "--timeout", "%ds" % (10 * SLOW), *head,
-                             "http://%s/name" % VIP4], stdout=subprocess.PIPE,
+                             "http://%s/name" % host], stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT)
 
 
+def served(r, log=""):
+    """At least 999 of 1,000 requests of a run of wrk were answered."""
+    check(r["requests"] > 50 and (r["bad"] + r["non2xx"]) * 1000 <= r["requests"], r["text"] + log)
+
+
+@contextlib.contextmanager
+def beside(net, close=False, host=VIP4):
+    """wrk asks as long as this lasts, and is served."""
+    w = begin_wrk(net, 7200, close, host=host)
+    try:
+        yield
+        w.send_signal(signal.SIGINT)  # it tells what it has done
+        served(parse_wrk(w.communicate(timeout=60 * SLOW)[0].decode()))
+    finally:
+        w.kill()
+
+
+def grown(net, before):
+    return {k: v - before.get(k, 0) for k, v in counters(net).items() if v != before.get(k, 0)}
+
+
+def missing(kind, grew):
+    """Which of a kind's counters have not moved enough."""
+    return [k for k, n in KINDS[kind][0].items() if sum(grew.get(x, 0) for x in k.split("|")) < n]
+
+
+def wait_seen(net, kinds, before):
+    """Until the counters of all these kinds have moved."""
+    grew = {}
+
+    def seen():
+        grew.update(grown(net, before))
+        return not any(missing(k, grew) for k in kinds)
+    try:
+        wait_for("counters", seen, 30)
+    except Failure as e:
+        raise Failure("%s: %s\n%s" % (e, [missing(k, grew) for k in kinds], grew)) from None
+
+
 def test_attack(net, kind, seconds=3):
-    expect, close = KINDS[kind]
+    close = KINDS[kind][1]
     p = start(net)
     net.wrk("http://%s/name" % VIP4, seconds=1, conns=16)
     before, rss = counters(net), rss_kb(p)
     a = attack(net, kind, 600)
-    wait_for("the attack", lambda: "ready" in a.log() or not a.alive(), 60)
+    begun(a)
     # all that wrk does is done beside the attack
     r = parse_wrk(begin_wrk(net, seconds, close).communicate(timeout=120)[0].decode())
     a.stop(timeout=60 * SLOW)
@@ -101,16 +148,14 @@ def test_attack(net, kind, seconds=3):
     check(m, a.log())
     sent = int(m.group(1))
     check(p.alive(), p.log()[-3000:])
-    now = counters(net)
-    grew = {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}
+    grew = grown(net, before)
     log = "%d frames\n%s\n%s" % (sent, r["text"], grew)
-    check(r["requests"] > 50 and (r["bad"] + r["non2xx"]) * 1000 <= r["requests"], log)
-    check(any(grew.get(k, 0) > 0 for k in expect if k in now), log)
+    served(r, log)
+    check(not missing(kind, grew), "%s\n%s" % (missing(kind, grew), log))
     if kind == "syn":
         check(sent >= 5 * r["requests"], "%d SYNs against %d" % (sent, r["requests"]))
-        check("tcp_cookies" not in now or grew.get("tcp_cookies", 0) > 0, log)
-    grown = rss_kb(p) - rss
-    check(grown < (200000 if ASAN else 2048), "RSS grew by %d kB\n%s" % (grown, log))
+    more = rss_kb(p) - rss
+    check(more < (200000 if ASAN else 2048), "RSS grew by %d kB\n%s" % (more, log))
     # a connection that nobody owns any more, and whose peer is silent, goes by its first timeout after
     # a minute
     wait_for("nothing retained", lambda: net.stat("retained_bytes") == 0 and
@@ -122,7 +167,7 @@ def test_attack(net, kind, seconds=3):
 
 
 # Connections of the attackers' own, whose answers nobody reads: what they hold goes by timeouts, a minute
-# after the attack. Too long for every run.
+# after the attack. With the timeouts that users have: too long for every run.
 OWN = ("sack", "reverse", "mss", "window")
 test_attack.cases = [{"kind": k} for k in KINDS if k not in OWN]
 
@@ -135,16 +180,46 @@ test_own.cases = [{"kind": k} for k in OWN]
 test_own.long = True
 
 
+def test_spread(net, nbthread):
+    """Over IPv6 as over IPv4, on one worker as on two: each attack until it is seen, wrk beside."""
+    p = start(net, nbthread=nbthread)
+    for family, host in ((4, VIP4), (6, "[%s]" % VIP6))[2 - nbthread:]:  # test_attack has (4, 1)
+        for close in (True, False):
+            with beside(net, close, host):
+                for kind in [k for k in ("syn", "options", "rst", "data") if KINDS[k][1] == close]:
+                    before = counters(net)
+                    own = net.telemetry("/sluice/workers")
+                    a = attack(net, kind, 600, family=family)
+                    begun(a)
+                    wait_seen(net, [kind], before)
+                    if kind == "syn":
+                        wait_for("cookies of each worker", lambda: all(
+                            int(w["tcp_cookies"]) > int(own[k]["tcp_cookies"])
+                            for k, w in net.telemetry("/sluice/workers").items()), 30)
+                    a.stop(timeout=60 * SLOW)
+                    check(p.alive(), p.log()[-3000:])
+    wait_for("nothing retained", lambda: net.stat("retained_bytes") == 0 and
+             net.stat("streams") == 0, 60)
+    net.stop_sluice(p)
+
+
+test_spread.cases = [{"nbthread": 1}, {"nbthread": 2}]
+test_spread.net = lambda case: {"queues": case["nbthread"]}
+
+
 def test_scans(net):
-    """nmap's scans and its guess of the system: answered, and nobody is hurt."""
+    """nmap's scans and its guess of the system, over both families: answered, and nobody is hurt."""
     p = start(net)
-    for args in (["-sS"], ["-sN"], ["-sX"], ["-sF"], ["-sU"], ["-sO"], ["-O", "--osscan-guess"]):
-        ports = [] if args == ["-sO"] else ["-p", "1-200"] if args != ["-sU"] else ["-p", "50-60"]
-        _, out = sh(["nmap", "-n", "-Pn", "--max-retries", "1", "--host-timeout", "60s", *args,
-                     *ports, VIP4], ns=net.c, ok=False, timeout=150)
-        check("Nmap done" in out, out)
-        if args == ["-sS"]:
-            check(re.search(r"80/tcp +open", out), out)
+    with beside(net), beside(net, True, "[%s]" % VIP6):
+        for args in (["-sS"], ["-sN"], ["-sX"], ["-sF"], ["-sU"], ["-sO"], ["-O", "--osscan-guess"]):
+            ports = [] if args == ["-sO"] else ["-p", "1-200"] if args != ["-sU"] else ["-p", "50-60"]
+            for host in (VIP4, VIP6):
+                _, out = sh(["nmap", "-n", "-Pn", "--max-retries", "1", "--host-timeout", "60s", *args,
+                             *ports, *(["-6"] if ":" in host else []), host], ns=net.c, ok=False,
+                            timeout=150)
+                check("Nmap done" in out, out)
+                if args == ["-sS"]:
+                    check(re.search(r"80/tcp +open", out), out)
     _, out = net.curl("-o", "/dev/null", "-w", "%{http_code}", "http://%s/name" % VIP4)
     check(out == "200" and p.alive(), out)
     wait_for("nothing retained", lambda: net.stat("retained_bytes") == 0 and
