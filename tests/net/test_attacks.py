@@ -178,6 +178,29 @@ def test_own(net, kind):
 
 test_own.cases = [{"kind": k} for k in OWN]
 test_own.long = True
+SHORT = """
+    tune.tcp.fin-timeout 1s
+    tune.tcp.rto-max 1s
+    tune.tcp.retries 4
+"""
+
+
+def test_own_short(net):
+    """Over IPv4 or IPv6, until the counters move; with timeouts so short that what they hold goes at once."""
+    p = start(net, extra=SHORT, client="2s")
+    with beside(net):
+        for kind, family in zip(OWN, (4, 6, 6, 4)):
+            before = counters(net)
+            a = attack(net, kind, 600, 2000, family)
+            begun(a)
+            wait_seen(net, [kind], before)
+            a.stop(timeout=60 * SLOW)
+            check(p.alive(), p.log()[-3000:])
+            # wrk's own is some ten kB; megabytes of two kinds at once may make sluice refuse requests
+            wait_for("what the attacker holds to go", lambda: net.stat("retained_bytes") < 512 << 10, 60)
+    wait_for("nothing retained", lambda: net.stat("retained_bytes") == 0 and
+             net.stat("streams") == 0, 60)
+    net.stop_sluice(p)
 
 
 def test_spread(net, nbthread):
