@@ -28,6 +28,14 @@ backend six
 PLAIN = BODY % (VIP4, VIP6, SRV4, SRV6)
 
 
+# each device and each number of workers once
+CROSSED = [{"pmd": "af_xdp", "nbthread": 2}, {"pmd": "af_packet", "nbthread": 1}]
+
+
+def queues(case):
+    return {"queues": case["nbthread"]}
+
+
 def mac_of(net, ns, dev):
     _, out = sh(["cat", "/sys/class/net/%s/address" % dev], ns=ns)
     return out.strip()
@@ -45,11 +53,11 @@ def in_port(head, port, lines):
     return head.replace("port %s\n" % port, "port %s\n    %s\n" % (port, "\n    ".join(lines)))
 
 
-def test_vlan(net, pmd):
+def test_vlan(net, pmd, nbthread):
     """The port tags and untags by itself; a network that is not tagged does not reach it."""
     random_file(net.file("big"), 5 << 20)
     net.nginx([("b1", 8001)])
-    p = net.sluice(in_port(net.sluice_head(pmd), "lan", ["vlan 100"]) + PLAIN)
+    p = net.sluice(in_port(net.sluice_head(pmd, nbthread), "lan", ["vlan 100"]) + PLAIN)
     both(net)
     net.curl("-o", net.file("got"), "http://%s/big" % VIP4)
     check(sha256(net.file("got")) == sha256(net.file("big")), "download differs")
@@ -67,8 +75,8 @@ def test_vlan(net, pmd):
     net.stop_sluice(p)
 
 
-test_vlan.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
-test_vlan.net = {"impair": ["-V", "100"]}
+test_vlan.cases = CROSSED
+test_vlan.net = lambda case: dict(queues(case), impair=["-V", "100"])
 
 
 def socket_in(ns, dev):
@@ -87,7 +95,7 @@ def socket_in(ns, dev):
         os.close(there)
 
 
-def test_routes(net):
+def test_routes(net, nbthread):
     """Servers behind a router, by both families; the router is a static neighbour that is mute."""
     net.nginx([("b1", 8001)])
     sh(["ip", "-n", net.s, "addr", "add", "10.99.1.1/32", "dev", "lo"])
@@ -100,12 +108,16 @@ def test_routes(net):
     body = BODY % (VIP4, VIP6, "10.99.1.1", "fd99::1")
     lines = ["route 10.99.0.0/16 via 10.61.2.1", "route fd99::/32 via fd61:2::1",
              "neighbour 10.61.2.1 " + mac, "neighbour fd61:2::1 " + mac]
-    p = net.sluice(in_port(net.sluice_head("af_xdp"), "srv", lines) + body)
+    p = net.sluice(in_port(net.sluice_head("af_xdp", nbthread), "srv", lines) + body)
     both(net)
     rows = [r for r in net.telemetry("/sluice/neigh").values() if r["port"] == "srv"]
     check(sorted(r["address"] for r in rows) == ["10.61.2.1", "fd61:2::1"] and
           all(r["mac"].lower() == mac for r in rows), str(rows))
     net.stop_sluice(p)
+
+
+test_routes.cases = [{"nbthread": n} for n in (1, 2)]
+test_routes.net = queues
 
 
 def neigh(net, ns, ip):
@@ -120,10 +132,10 @@ def wrong_neighbours(net):
             "nud", "stale"])
 
 
-def test_announce(net):
+def test_announce(net, nbthread):
     """At start, and when the link comes back, who has a stale entry hears the right one unasked."""
     wrong_neighbours(net)
-    p = net.sluice(net.sluice_head("af_xdp") + PLAIN)
+    p = net.sluice(net.sluice_head("af_xdp", nbthread) + PLAIN)
     mac = mac_of(net, net.d, "lan")
     for a in (VIP4, VIP6):
         wait_for("announcement of " + a, lambda a=a: neigh(net, net.c, a) == mac, 5)
@@ -142,11 +154,15 @@ def test_announce(net):
     net.stop_sluice(p)
 
 
-def test_carrier(net, pmd):
+test_announce.cases = [{"nbthread": n} for n in (1, 2)]
+test_announce.net = queues
+
+
+def test_carrier(net, pmd, nbthread):
     """The other end loses carrier in the middle of a transfer and comes back: it goes on."""
     random_file(net.file("big"), 60 << 20)
     net.nginx([("b1", 8001)])
-    p = net.sluice(net.sluice_head(pmd) + PLAIN)
+    p = net.sluice(net.sluice_head(pmd, nbthread) + PLAIN)
     c = net.start(["curl", "-sS", "-m", "60", "--limit-rate", "12M", "-o", net.file("got"),
                    "http://%s/big" % VIP4], ns=net.c, log=net.file("curl.log"))
     wait_for("bytes", lambda: os.path.exists(net.file("got")) and
@@ -164,12 +180,13 @@ def test_carrier(net, pmd):
     net.stop_sluice(p)
 
 
-test_carrier.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
+test_carrier.cases = CROSSED
+test_carrier.net = queues
 
 
-def test_conflict(net):
+def test_conflict(net, nbthread):
     """Somebody else claims our addresses: main says who, and clients keep the right one."""
-    p = net.sluice(net.sluice_head("af_xdp") + PLAIN)
+    p = net.sluice(net.sluice_head("af_xdp", nbthread) + PLAIN)
     mac, evil = mac_of(net, net.d, "lan"), "02:66:00:00:00:01"
     e = bytes.fromhex(evil.replace(":", ""))
     vip = socket.inet_aton(VIP4)
@@ -185,6 +202,10 @@ def test_conflict(net):
     check(" 0% packet loss" in out and neigh(net, net.c, VIP4) == mac, out)
     check(len(re.findall("is also used by", p.log())) == 1, "not said once")
     net.stop_sluice(p)
+
+
+test_conflict.cases = [{"nbthread": n} for n in (1, 2)]
+test_conflict.net = queues
 
 
 def test_closed(net):
@@ -224,18 +245,19 @@ print("refused")
     net.stop_sluice(p)
 
 
-def test_offload(net, offload):
+def test_offload(net, offload, nbthread):
     """TAP computes checksums in its driver, or we do: the same bytes, and the port says which."""
     random_file(net.file("big"), 10 << 20)
     conf = net.nginx([("b1", 8001)], ns=net.d)
     p = net.sluice("""global
+    nbthread %d
     dpdk-eal "--file-prefix=%s"
 port tap
     device net_tap0,iface=slt0
     address 10.61.3.10/24
     address fd61:3::10/64
     offload %s
-""" % (net.prefix, offload) + BODY % ("10.61.3.10", "fd61:3::10", "10.61.3.1", "fd61:3::1"))
+""" % (nbthread, net.prefix, offload) + BODY % ("10.61.3.10", "fd61:3::10", "10.61.3.1", "fd61:3::1"))
     sh(["ip", "-n", net.d, "addr", "add", "10.61.3.1/24", "dev", "slt0"])
     sh(["ip", "-n", net.d, "-6", "addr", "add", "fd61:3::1/64", "dev", "slt0", "nodad"])
     for host in ("10.61.3.10", "[fd61:3::10]"):
@@ -247,19 +269,22 @@ port tap
     check((bits & 0x0f) == (0x0f if offload == "on" else 0), "offloads are 0x%x" % bits)
     drops = net.telemetry("/sluice/drops")
     check(int(drops["tcp_csum"]) == 0 and int(drops["ip_csum"]) == 0, str(drops))
+    # flows of other ports, until each worker has had one
+    wait_for("both workers serve", lambda: sh(["curl", "-sS", "http://10.61.3.10/name"], ns=net.d)[0] == 0 and
+             all(int(w["h1_requests"]) > 0 for w in net.telemetry("/sluice/workers").values()))
     check(conf.alive(), "nginx ended")
     net.stop_sluice(p)
 
 
-test_offload.cases = [{"offload": o} for o in ("on", "off")]
+test_offload.cases = [{"offload": "on", "nbthread": 1}, {"offload": "on", "nbthread": 2}, {"offload": "off", "nbthread": 2}]
 
 
-def test_vanish(net, pmd):
+def test_vanish(net, pmd, nbthread):
     """An interface is deleted in the middle of traffic: that port is in error, everything else goes on, even when
     another one comes under its name; the end is an ordinary one."""
     net.nginx([("b1", 8001)])
     soon = PLAIN.replace("timeout connect 2s", "timeout connect 300ms\n    retries 1")
-    p = net.sluice(net.sluice_head(pmd) + soon + """
+    p = net.sluice(net.sluice_head(pmd, nbthread) + soon + """
 frontend own
     bind %s:81
     http-request return status 200 content-type text/plain string "own"
@@ -274,7 +299,7 @@ frontend own
     _, out = net.curl("-i", "http://%s/name" % VIP4)
     check(re.match(r"HTTP/1.1 50[34] ", out), out)
     w.wait(10 * SLOW)
-    net._veth(net.s, "s0", net.d, "srv", [])
+    net._veth(net.s, "s0", net.d, "srv", ["numtxqueues", str(net.queues), "numrxqueues", str(net.queues)])
     for ns, i in ((net.s, "s0"), (net.d, "srv")):
         sh(["ip", "-n", ns, "link", "set", i, "up"])
     time.sleep(0.6)  # main looks twice a second
@@ -284,7 +309,8 @@ frontend own
     net.stop_sluice(p, 5)
 
 
-test_vanish.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
+test_vanish.cases = CROSSED
+test_vanish.net = queues
 
 
 def test_vanish_tap(net):

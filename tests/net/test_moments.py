@@ -45,6 +45,10 @@ http { access_log off; keepalive_requests 1000000000; %(more)s
 """
 
 
+def queues(case):
+    return {"queues": case["nbthread"]}
+
+
 def conf(checks=CHECK):
     return CONF % {"vip": VIP4, "b1": ALONE, "b2": SRV4, "check": checks}
 
@@ -77,11 +81,11 @@ def two(net, more=""):
     return b1, b2
 
 
-def under_load(net, breaks, mends):
+def under_load(net, nbthread, breaks, mends):
     """b1 breaks under wrk -c64, is taken out, is mended and serves again; how many requests were hurt."""
     # of tens of thousands of lines some are dropped where the log finds no CPU; those that count are few
     body = conf().replace("option httplog", "option httplog\n    option dontlog-normal")
-    p = net.sluice(net.sluice_head("af_xdp", extra="    log stdout format raw local0\n") + body)
+    p = net.sluice(net.sluice_head("af_xdp", nbthread, extra="    log stdout format raw local0\n") + body)
     up(net)
     w = begin_wrk(net, 600)
     wait_for("load", lambda: net.stat("h1_requests") > 1000)
@@ -115,21 +119,27 @@ def under_load(net, breaks, mends):
     return r["bad"] + r["non2xx"], text
 
 
-def test_stop_load(net):
+def test_stop_load(net, nbthread):
     """SIGSTOP under load: what waits for the server gets 504, the others go to the other one."""
     b1, _ = two(net)
-    hurt, text = under_load(net, lambda: b1.send(signal.SIGSTOP), lambda: b1.send(signal.SIGCONT))
+    hurt, text = under_load(net, nbthread, lambda: b1.send(signal.SIGSTOP), lambda: b1.send(signal.SIGCONT))
     lines = len(re.findall(HURT, text))
     check(lines == hurt > 0, "%d were hurt, %d lines say so" % (hurt, lines))
 
 
-def test_link_load(net):
+def test_link_load(net, nbthread):
     """The link of one server goes down under load and comes back; the other server's stays."""
     two(net)
-    hurt, text = under_load(net, lambda: sh(["ip", "-n", net.s, "link", "set", "b1i", "down"]),
+    hurt, text = under_load(net, nbthread, lambda: sh(["ip", "-n", net.s, "link", "set", "b1i", "down"]),
                             lambda: sh(["ip", "-n", net.s, "link", "set", "b1i", "up"]))
     lines = len(re.findall(HURT, text))
     check(lines == hurt > 0, "%d were hurt, %d lines say so" % (hurt, lines))
+
+
+# one worker or two: each way once
+test_stop_load.cases = [{"nbthread": 1}]
+test_link_load.cases = [{"nbthread": 2}]
+test_stop_load.net = test_link_load.net = queues
 
 
 def begin_slow(net):
@@ -142,13 +152,13 @@ def begin_slow(net):
     return c
 
 
-def test_in_body(net, how):
+def test_in_body(net, how, nbthread):
     """The server is stopped, or its link goes down, inside of an answer: it goes on when that is over soon, and is
     cut off, told as such, when it lasts longer than timeout server."""
     b1, _ = two(net)
     # b1 alone
     body = conf("").replace("    server b2", "#").replace("timeout server 1s", "timeout server %dms" % (4000 * SLOW))
-    p = net.sluice(net.sluice_head("af_xdp", extra="    log stdout format raw local0\n") + body)
+    p = net.sluice(net.sluice_head("af_xdp", nbthread, extra="    log stdout format raw local0\n") + body)
     wait_for("b1", lambda: head(net) == (200, "b1"))
 
     def stop(on):
@@ -172,19 +182,22 @@ def test_in_body(net, how):
     net.stop_sluice(p)
 
 
-test_in_body.cases = [{"how": h} for h in ("stop", "link")]
+test_in_body.cases = [{"how": "stop", "nbthread": 2}, {"how": "link", "nbthread": 1}]
+test_in_body.net = queues
 
 
-def test_idle_race(net, pmd):
+def test_idle_race(net, pmd, nbthread):
     """Servers that close kept connections just when they are used again: requests that were not taken go to another
     connection, no client hears of it."""
     two(net, more="keepalive_timeout 1ms;")
     # the race is it, no limit of time
-    p = net.sluice(net.sluice_head(pmd) + conf("").replace("server 1s", "server 10s").replace("300ms", "5s"))
+    p = net.sluice(net.sluice_head(pmd, nbthread) + conf("").replace("server 1s", "server 10s").replace("300ms", "5s"))
     up(net)
     r = net.wrk("http://%s/" % VIP4, seconds=3, conns=8)
     check(r["requests"] > 200 and r["bad"] == 0 and r["non2xx"] == 0, r["text"])
     net.stop_sluice(p)
 
 
-test_idle_race.cases = [{"pmd": p} for p in ("af_xdp", "af_packet")]
+test_idle_race.cases = [{"pmd": "af_xdp", "nbthread": 1}, {"pmd": "af_xdp", "nbthread": 2},
+                        {"pmd": "af_packet", "nbthread": 1}]
+test_idle_race.net = queues
