@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * What scripts must not do: take over the hook that bounds them, end the process, or run binary
- * chunks (Lua does not verify bytecode: a crafted chunk writes anywhere).
+ * chunks (Lua does not verify bytecode: a crafted chunk writes anywhere). The originals are upvalues of
+ * their replacements, where debug.c lets no script look.
  *
  * Runs on: the loader when a state is made; the replacements wherever scripts run.
  * Functions that block (io, files, os.execute …) work: they cost only their script thread. Once traffic
@@ -29,7 +30,8 @@ replace(lua_State *L, const char *table, const char *name, const char *full)
 /*
  * load(chunk, name, mode, env) and loadfile(file, mode, env): the originals with mode "t". Upvalues:
  * the original, the position of the mode. The number of arguments is kept: an env of nil differs
- * from none.
+ * from none. The original runs in this frame, so that what it calls (a chunk's reader, a finalizer)
+ * cannot find it on the stack.
  */
 static int
 text_only(lua_State *L)
@@ -40,10 +42,7 @@ text_only(lua_State *L)
 		lua_settop(L, mode);
 	lua_pushliteral(L, "t");
 	lua_replace(L, mode);
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-	return lua_gettop(L);
+	return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 static void
@@ -108,9 +107,7 @@ blocking(lua_State *L)
 	if (live && st->gen->conf.lua_blocking_error)
 		return luaL_error(L, "%s blocks, and 'tune.lua.blocking error' is set", name);
 	uint64_t from = live ? script_now_us() : 0;
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	int n = lua_tocfunction(L, lua_upvalueindex(1))(L); // in this frame, as text_only()
 	if (live && !named) {
 		sl_buf_init(&b, text, sizeof(text));
 		sl_buf_printf(&b,
@@ -120,7 +117,7 @@ blocking(lua_State *L)
 		lua_pushboolean(L, true);
 		lua_replace(L, lua_upvalueindex(3));
 	}
-	return lua_gettop(L);
+	return n;
 }
 
 /* The table is on the top. */
@@ -162,6 +159,9 @@ void
 sandbox_open(lua_State *L)
 {
 	wrap_all(L);
+	debug_open(L);
+	replace(L, "debug", "debug", "debug.debug"); // reads and runs what stdin says
+	replace(L, "debug", "getregistry", "debug.getregistry");
 	replace(L, "debug", "sethook", "debug.sethook");
 	replace(L, "os", "exit", "os.exit");
 	wrap_loader(L, "load", 3);

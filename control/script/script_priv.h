@@ -262,8 +262,9 @@ void *mem_alloc(void *ctx, void *ptr, size_t osize, size_t nsize);
 /* After lua_close(). */
 void mem_fini(struct script_mem *m);
 
-/* ---- sandbox.c, coro.c: replace functions of the standard libraries ---- */
+/* ---- sandbox.c, debug.c, coro.c: replace functions of the standard libraries ---- */
 void sandbox_open(lua_State *L);
+void debug_open(lua_State *L);
 void coro_open(lua_State *L);
 
 /* ---- budget.c ---- */

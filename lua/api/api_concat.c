@@ -34,7 +34,7 @@ check_concat(lua_State *L)
 static int
 concat_gc(lua_State *L)
 {
-	struct concat *c = lua_touserdata(L, 1);
+	struct concat *c = luaL_checkudata(L, 1, CONCAT);
 	void *ud;
 	lua_Alloc alloc = lua_getallocf(L, &ud);
 

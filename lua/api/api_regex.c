@@ -15,7 +15,7 @@
 static int
 regex_gc(lua_State *L)
 {
-	struct regex **r = lua_touserdata(L, 1);
+	struct regex **r = luaL_checkudata(L, 1, REGEX);
 
 	regex_free(*r);
 	*r = NULL;

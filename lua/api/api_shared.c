@@ -56,7 +56,7 @@ struct owned {
 static int
 owned_gc(lua_State *L)
 {
-	struct owned *o = lua_touserdata(L, 1);
+	struct owned *o = luaL_checkudata(L, 1, "sl.owned");
 
 	free(o->p);
 	o->p = NULL;

@@ -214,7 +214,7 @@ on_scope_end(struct script_scoped *s, bool clean)
 static int
 l_socket_gc(lua_State *L)
 {
-	sock_close(lua_touserdata(L, 1), false);
+	sock_close(luaL_checkudata(L, 1, API_SOCKET ".ud"), false);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
 -- What rows call, and where: with ROWS_COVER=FILE every function and constant of the API is wrapped, and
 -- the row "cover" writes a line for each: "class member letters-with-a-value letters-with-an-error".
 -- The surface is what the state itself has: the tables `core`, `act`, `Map`, `Regex`, and all classes.
--- Under sluice only; loaded before the rows.
+-- Under sluice only; loaded before the rows. Scripts see neither the registry nor upvalues of C functions:
+-- a module in C, which the test builds, gives them.
 
 local path = os.getenv("ROWS_COVER")
 if path == nil then
@@ -98,14 +99,15 @@ end
 
 -- Classes: "sl.NAME" in the registry, with their methods in __index or behind it. The methods of f, sf,
 -- c and sc are keywords of the configuration, which have tests of their own.
-local registry = debug.getregistry()
+local native = require("cover_native")
+local registry = native.registry()
 for key, meta in pairs(registry) do
 	local class = type(key) == "string" and key:match("^sl%.([%u]%w+)$") or key == "sl.txn" and "TXN"
 		or key == "sl.http" and "HTTP" or key == "sl.socket" and "Socket"
 	if class and type(meta) == "table" and meta.__index then
 		local t = meta.__index
 		if type(t) == "function" then
-			_, t = debug.getupvalue(t, 1)
+			t = native.upvalue(t, 1)
 		end
 		wrap_all(class, t)
 	end

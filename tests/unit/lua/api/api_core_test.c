@@ -106,6 +106,52 @@ static const struct {
 		"  assert(string.find(s, \"binary chunk (mode is 't')\", 1, true), s) end"
 		" print('all', 3)",
 		NULL, "all\t3" },
+	/* the library debug is no way around it */
+	{ __LINE__, "print('n', select('#', debug.getupvalue(load, 1)))", NULL, "5:n\t0\n" },
+	{ __LINE__, "print('n', select('#', debug.getupvalue(os.execute, 1)))", NULL, "5:n\t0\n" },
+	{ __LINE__, "debug.setupvalue(load, 2, 99)",
+		"debug.setupvalue is not allowed for a function of C", NULL },
+	{ __LINE__, "debug.getregistry()", "debug.getregistry is not allowed", NULL },
+	{ __LINE__, "debug.debug()", "debug.debug is not allowed", NULL },
+	{ __LINE__, "debug.setmetatable(io.stdout, {})",
+		"debug.setmetatable is not allowed for userdata", NULL },
+	{ __LINE__,
+		"local real load(function() real = debug.getinfo(2, 'f').func end)"
+		" print('found', real, debug.getinfo(1, 'f').func ~= nil,"
+		" debug.getinfo(print, 'f').func == print)",
+		NULL, "5:found\tnil\ttrue\ttrue\n" },
+	{ __LINE__,
+		"table.sort({2, 1}, function(a, b) print('c', debug.getlocal(2, 1)) return a < b end)",
+		NULL, "5:c\tnil\n" },
+	{ __LINE__, "table.sort({2, 1}, function(a, b) debug.setlocal(2, 1, 7) end)",
+		"debug.setlocal sets the named variables of Lua functions only", NULL },
+	{ __LINE__,
+		"local function f() for i = 1, 9 do debug.setlocal(2, i, 7) end end"
+		" local t = {1, f()}",
+		"debug.setlocal sets the named variables of Lua functions only", NULL },
+	{ __LINE__, "getmetatable(Regex.new and select(2, Regex.new('a', true))[0]).__gc(io.stdout)",
+		"(sl.regex expected, got FILE*)", NULL },
+	{ __LINE__, "getmetatable(core.concat()[0]).__gc(io.stdout)", "expected, got", NULL },
+	{ __LINE__, "getmetatable(core.tcp()[0]).__gc(io.stdout)", "expected, got", NULL },
+	/* and what loggers and tracers use works */
+	{ __LINE__,
+		"local a, b = 1, 2 local function f(x) local y = x"
+		" local n, v = debug.getlocal(2, 1) debug.setlocal(2, 1, 5)"
+		" return n, v, debug.getinfo(2, 'l').currentline,"
+		" debug.getupvalue(function() return y end, 1) end"
+		" print('have', f(3)) print('set', a)",
+		NULL, "5:have\ta\t1\t1\ty\t3\n5:set\t5\n" },
+	{ __LINE__,
+		"local x = 1 local function f() return x end debug.setupvalue(f, 1, 8)"
+		" local t = debug.setmetatable({}, {__index = {q = 9}})"
+		" print(f(), t.q, debug.getmetatable(io.stdout) ~= nil,"
+		" debug.traceback('where'):match('main chunk'))",
+		NULL, "5:8\t9\ttrue\tmain chunk\n" },
+	{ __LINE__,
+		"local co = coroutine.create(function(v) local w = v coroutine.yield() end)"
+		" coroutine.resume(co, 4) print('co', debug.getlocal(co, 1, 2))"
+		" print('none', pcall(debug.getlocal, 99, 1))",
+		NULL, "5:co\tw\t4\n5:none\tfalse\tbad argument #1 to '" },
 	{ __LINE__, "os.exit = nil print(os.exit)", NULL, "5:nil\n" },
 	/* coroutines behave as ever */
 	{ __LINE__,
