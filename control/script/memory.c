@@ -14,7 +14,8 @@
 
 #include "control/script/script_priv.h"
 
-#define KEEP (2u << 20)
+#define KEEP      (2u << 20)
+#define HELD_PART 4u // of the cap is for what scripts hold outside of Lua's memory
 
 #ifdef __SANITIZE_ADDRESS__
 #define KEEPS false // a block that is used after it was freed shall be seen
@@ -39,7 +40,7 @@ class_of(size_t n, uint32_t *class, size_t *size)
 
 	if (n <= SMALL) {
 		*class = (uint32_t)((n + 15) / 16);
-		*size = (size_t)*class * 16;
+		*size = (size_t) * class * 16;
 		return true;
 	}
 	if (n > LARGEST)
@@ -124,6 +125,33 @@ mem_alloc(void *ctx, void *ptr, size_t osize, size_t nsize)
 	if (p != NULL)
 		st->used = st->used - old + nsize;
 	return p;
+}
+
+/*
+ * Its own share of the cap, beside Lua's: when Lua's is full a collection frees what needs no __gc, so that
+ * garbage of this kind would keep a state full for ever. Lua does not see this memory, and is told of it.
+ */
+bool
+script_hold(lua_State *L, size_t bytes)
+{
+	struct script_state *st = script_state_of(L);
+	size_t max = st->max != 0 ? st->max / HELD_PART : SIZE_MAX;
+
+	lua_gc(L, LUA_GCSTEP, (int)sl_min(bytes >> 10, (size_t)INT32_MAX / 1024) + 1);
+	if (bytes > max)
+		return false;
+	if (st->held > max - bytes)
+		lua_gc(L, LUA_GCCOLLECT, 0);
+	if (st->held > max - bytes)
+		return false;
+	st->held += bytes;
+	return true;
+}
+
+void
+script_let_go(lua_State *L, size_t bytes)
+{
+	script_state_of(L)->held -= bytes;
 }
 
 void

@@ -295,7 +295,7 @@ run_one(struct script_thread *t, struct sl_list *from)
 		answer(t, s);
 	}
 	atomic_store_explicit(&t->cnt->tasks, st->ntasks, memory_order_relaxed);
-	atomic_store_explicit(&t->cnt->memory_kb, st->used >> 10, memory_order_relaxed);
+	atomic_store_explicit(&t->cnt->memory_kb, (st->used + st->held) >> 10, memory_order_relaxed);
 	if (ended)
 		sched_reap(st);
 }

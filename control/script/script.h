@@ -287,6 +287,12 @@ void script_post(struct script_thread *t, struct script_note *n);
  */
 #define SCRIPT_TASKS 4096
 int script_task(struct lua_State *L, int nargs);
+/*
+ * What a script holds outside of Lua's memory counts for its state as well. false: it would be over its part
+ * of tune.lua.maxmem, even after what is garbage was collected. May raise (an error of a __gc).
+ */
+bool script_hold(struct lua_State *L, size_t bytes);
+void script_let_go(struct lua_State *L, size_t bytes);
 /* The global section as the state's generation has it. */
 const struct global_conf *script_conf(struct lua_State *L);
 /* What script_start() got; NULL before. */

@@ -36,6 +36,7 @@ struct script_state {
 	bool loading;     // a body runs: core.register_* is legal
 	uint64_t load_us; // CPU clock when a body or an init function began; 0: none runs
 	size_t used, max; // bytes; max 0: no cap
+	size_t held;      // of script_hold()
 	struct script_mem mem;
 	int *ref;         // registry reference by function number
 	uint8_t *quick;   // calls in a row that ended within a slice, by function number

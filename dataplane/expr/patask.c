@@ -67,6 +67,7 @@ static struct pat_edit
 edit_of(const struct pat_ask *a)
 {
 	return (struct pat_edit){ .op = (enum pat_op)a->op,
+		.bounded = true,
 		.key = sl_str_make(a->text, a->nkey),
 		.value = sl_str_make(a->text + a->nkey, a->nvalue) };
 }

@@ -411,6 +411,22 @@ named(const struct pat_entry *e, const struct pat_edit *d)
 	return d->key.p == NULL ? e->id == d->id : sl_str_eq(e->key, d->key);
 }
 
+/* What an entry counts for PAT_GROWN_MAX. */
+static size_t
+grown(const struct pat_entry *e)
+{
+	return e->bounded ? sizeof(*e) + e->key.len + e->value.len : 0;
+}
+
+/* The entry that a change makes, behind the others. */
+static int
+put(struct pat_array *a, const struct pat_edit *d, struct pat_entry *e)
+{
+	if (e != NULL)
+		e->bounded = d->bounded;
+	return array_push(a, e);
+}
+
 /* a becomes what it is behind one change. */
 static int
 apply(struct pat_file *f, struct pat_array *a, const struct pat_edit *d)
@@ -418,6 +434,7 @@ apply(struct pat_file *f, struct pat_array *a, const struct pat_edit *d)
 	uint32_t ver = d->ver != 0 ? d->ver : f->ver;
 	struct pat_array out = { 0 };
 	bool any = false;
+	size_t sum = 0;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < a->n && rc == 0; i++) {
@@ -428,12 +445,16 @@ apply(struct pat_file *f, struct pat_array *a, const struct pat_edit *d)
 		if (!is)
 			rc = array_share(&out, e);
 		else if (d->op == PAT_SET || d->op == PAT_PUT)
-			rc = array_push(&out, entry_new(ver, e->id, e->key, d->value));
+			rc = put(&out, d, entry_new(ver, e->id, e->key, d->value));
 	}
 	if (rc == 0 && (d->op == PAT_ADD || (d->op == PAT_PUT && !any)))
-		rc = array_push(&out, entry_new(ver, ++f->set->ids, d->key, d->value));
+		rc = put(&out, d, entry_new(ver, ++f->set->ids, d->key, d->value));
 	else if (rc == 0 && !any && d->op != PAT_CLEAR)
 		rc = -ENOENT;
+	for (uint32_t i = 0; d->bounded && i < out.n; i++)
+		sum += grown(out.e[i]);
+	if (rc == 0 && sum > PAT_GROWN_MAX && d->op != PAT_DEL && d->op != PAT_CLEAR)
+		rc = -ENOSPC;
 	if (rc < 0) {
 		array_drop(&out);
 		return rc;

@@ -34,6 +34,8 @@ enum pat_method {
 /* Lists that wait for their grace hold at most so many items; then edits are refused. */
 #define PAT_RETIRED_MAX  (1u << 22)
 #define PAT_RETIRED_LIST 1024u // counted for a list, beside its items: it has pages of its own
+/* What scripts and rules have put into a file holds at most so many bytes; then they are refused more. */
+#define PAT_GROWN_MAX (32u << 20)
 
 struct pat_set;
 struct pat_file;
@@ -87,11 +89,14 @@ bool pat_view_text(const struct pat_view *v, struct sl_str key, struct sl_buf *o
 struct pat_file *pat_set_find(struct pat_set *s, struct sl_str name, bool map);
 /*
  * One change. ver 0: of what is in force, else of a prepared version. By key, or (key.p NULL) by the id
- * of an entry. 0; -ENOENT; -ENOMEM; -EAGAIN: too much waits for its grace; -EINVAL with a text.
+ * of an entry. `bounded`: of a script or a rule, as what it puts there counts for PAT_GROWN_MAX (an operator's
+ * does not). 0; -ENOENT; -ENOMEM; -EAGAIN: too much waits for its grace; -ENOSPC: over that bound; -EINVAL
+ * with a text.
  */
 enum pat_op { PAT_ADD, PAT_SET, PAT_PUT, PAT_DEL, PAT_CLEAR }; // PUT: set, or else add
 struct pat_edit {
 	enum pat_op op;
+	bool bounded;
 	uint32_t ver;
 	uint64_t id;
 	struct sl_str key, value;

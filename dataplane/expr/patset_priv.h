@@ -11,6 +11,7 @@ struct pat_entry {
 	uint32_t refs;
 	uint32_t ver;
 	uint32_t line; // 0: of run time
+	bool bounded;  // counts for PAT_GROWN_MAX
 	uint64_t id;
 	struct sl_str key, value; // in the same allocation
 };

@@ -68,6 +68,16 @@ regex_free(struct regex *r)
 	free(r);
 }
 
+size_t
+regex_bytes(const struct regex *r)
+{
+	size_t code = 0, jit = 0;
+
+	(void)pcre2_pattern_info(r->code, PCRE2_INFO_SIZE, &code);
+	(void)pcre2_pattern_info(r->code, PCRE2_INFO_JITSIZE, &jit);
+	return sizeof(*r) + code + jit;
+}
+
 static void
 free_one(void *p)
 {

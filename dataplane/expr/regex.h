@@ -23,6 +23,8 @@ struct regex;
  */
 int regex_new(struct sl_str text, bool icase, struct regex **out, struct sl_buf *why);
 void regex_free(struct regex *r);
+/* Bytes that it holds: whoever must not take more than a share counts them. */
+size_t regex_bytes(const struct regex *r);
 /* Freed with the source of `mem`; -ENOTSUP where that cannot be. */
 int regex_new_in(struct arena *mem, struct sl_str text, bool icase, const struct regex **out,
 	struct sl_buf *why);

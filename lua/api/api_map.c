@@ -124,7 +124,7 @@ static int
 change(lua_State *L, const char *fn, bool map, enum pat_op op)
 {
 	bool has_value = op == PAT_PUT;
-	struct pat_edit e = { .op = op, .value = SL_STR("") };
+	struct pat_edit e = { .op = op, .bounded = true, .value = SL_STR("") };
 	struct pat_file *f = NULL;
 	char text[400];
 	struct sl_buf why;
@@ -144,6 +144,10 @@ change(lua_State *L, const char *fn, bool map, enum pat_op op)
 		return luaL_error(L, "'%s': out of memory", fn);
 	if (rc == -EAGAIN)
 		return luaL_error(L, "'%s': too many changes at once", fn);
+	if (rc == -ENOSPC)
+		return luaL_error(L,
+			"'%s': scripts and rules have put %d MiB into '%s' already, the most", fn,
+			(int)(PAT_GROWN_MAX >> 20), name.p);
 	return 0;
 }
 

@@ -12,46 +12,74 @@
 
 #define REGEX "sl.regex"
 
+/* A compiled expression, and what the state was charged for it. */
+struct re {
+	struct regex *re;
+	size_t bytes;
+};
+
 static int
 regex_gc(lua_State *L)
 {
-	struct regex **r = luaL_checkudata(L, 1, REGEX);
+	struct re *r = luaL_checkudata(L, 1, REGEX);
 
-	regex_free(*r);
-	*r = NULL;
+	script_let_go(L, r->bytes);
+	regex_free(r->re);
+	*r = (struct re){ .re = NULL };
 	return 0;
 }
 
 const struct regex *
 api_regex(lua_State *L, int idx)
 {
-	struct regex **r;
+	const struct re *r;
 
 	luaL_checktype(L, idx, LUA_TTABLE);
 	lua_rawgeti(L, idx, 0);
 	r = luaL_testudata(L, -1, REGEX);
 	lua_pop(L, 1);
-	if (r == NULL || *r == NULL)
+	if (r == NULL || r->re == NULL)
 		luaL_argerror(L, idx, "Regex expected");
-	return *r;
+	return r->re;
+}
+
+/* Leaves it on the stack; -ENOMEM also for the state's own limit, -EINVAL with a text. */
+static int
+make(lua_State *L, struct sl_str text, bool icase, const struct regex **out, struct sl_buf *why)
+{
+	struct re *r = lua_newuserdata(L, sizeof(*r));
+	size_t bytes;
+
+	*r = (struct re){ .re = NULL };
+	luaL_setmetatable(L, REGEX);
+	int rc = regex_new(text, icase, &r->re, why);
+	if (rc < 0)
+		return rc;
+	bytes = regex_bytes(r->re);
+	if (!script_hold(L, bytes)) {
+		regex_free(r->re);
+		r->re = NULL;
+		return -ENOMEM;
+	}
+	r->bytes = bytes;
+	*out = r->re;
+	return 0;
 }
 
 const struct regex *
 api_push_regex(lua_State *L, struct sl_str text, bool icase)
 {
-	struct regex **r = lua_newuserdata(L, sizeof(*r));
+	const struct regex *re = NULL;
 	char words[512];
 	struct sl_buf why;
 
-	*r = NULL;
-	luaL_setmetatable(L, REGEX);
 	sl_buf_init(&why, words, sizeof(words));
-	int rc = regex_new(text, icase, r, &why);
+	int rc = make(L, text, icase, &re, &why);
 	if (rc == -ENOMEM)
 		luaL_error(L, "out of memory");
 	if (rc < 0)
 		luaL_error(L, "%s", words);
-	return *r;
+	return re;
 }
 
 static int
@@ -59,14 +87,12 @@ l_regex_new(lua_State *L)
 {
 	struct sl_str text = api_check_str(L, 1);
 	bool cs = lua_toboolean(L, 2);
+	const struct regex *re;
 	char words[512];
 	struct sl_buf why;
 
-	struct regex **r = lua_newuserdata(L, sizeof(*r));
-	*r = NULL;
-	luaL_setmetatable(L, REGEX);
 	sl_buf_init(&why, words, sizeof(words));
-	int rc = regex_new(text, !cs, r, &why);
+	int rc = make(L, text, !cs, &re, &why);
 	if (rc < 0) {
 		struct sl_str s = sl_buf_str(&why);
 		lua_pushboolean(L, false);

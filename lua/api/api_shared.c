@@ -304,17 +304,29 @@ l_shared_ttl(lua_State *L)
 	return 1;
 }
 
+static size_t
+check_bound(lua_State *L, int idx)
+{
+	lua_Integer max = luaL_optinteger(L, idx, 0);
+
+	luaL_argcheck(L, max >= 0, idx, "bytes expected");
+	if (max > (lua_Integer)SHARED_SUM)
+		luaL_argerror(L, idx,
+			lua_pushfstring(L, "more than the %d bytes that all tables have together",
+				(int)SHARED_SUM));
+	return (size_t)max;
+}
+
 /* shared:bound([bytes]): {items, bytes, max, refused, expired}; with an argument sets the limit. */
 static int
 l_shared_bound(lua_State *L)
 {
 	struct shared_table *t = check_table(L);
-	lua_Integer max = luaL_optinteger(L, 2, 0);
+	size_t max = check_bound(L, 2);
 
-	luaL_argcheck(L, max >= 0, 2, "bytes expected");
 	shared_lock();
 	if (max > 0)
-		t->max = (size_t)max;
+		t->max = max;
 	struct {
 		const char *name;
 		lua_Integer v;
@@ -335,14 +347,13 @@ static int
 l_core_shared(lua_State *L)
 {
 	const char *name = luaL_checkstring(L, 1);
-	lua_Integer max = luaL_optinteger(L, 2, 0);
+	size_t max = check_bound(L, 2);
 	struct shared_table **ud;
 
 	luaL_argcheck(L, strlen(name) < sizeof((*ud)->name), 1, "name is too long");
-	luaL_argcheck(L, max >= 0, 2, "bytes expected");
 	ud = lua_newuserdata(L, sizeof(*ud));
 	shared_lock();
-	*ud = shared_open(name, (size_t)max);
+	*ud = shared_open(name, max);
 	shared_unlock();
 	if (*ud == NULL)
 		return luaL_error(L, "shared: more than %d tables, or no memory", SHARED_TABLES);
@@ -357,7 +368,7 @@ l_core_shared(lua_State *L)
 
 /* ---- once ---- */
 
-#define ONCE      "core.once"
+#define ONCE          "core.once"
 #define ONCE_LEASE_US 60000000u // who began and never ended (its call was cancelled) is forgotten
 
 /* Stack: 1 key, 2 fn, 3 the table of results, then fn's outcome. */

@@ -4,9 +4,9 @@
  *
  * Runs on: script threads, and the loader. One lock for all tables: sections are a hash lookup long, or a
  * look at all items where a table is full, and no worker ever takes it.
- * Bounds: a table holds SHARED_BYTES of keys and values unless its first user asks for another limit; what
- * does not fit is refused and counted, after what has expired was dropped. At most SHARED_TABLES tables.
- * They live as long as the process.
+ * Bounds: a table holds SHARED_BYTES of keys and values unless its first user asks for another limit, and
+ * all together SHARED_SUM, whatever scripts ask for; what does not fit is refused and counted, after what has
+ * expired was dropped. At most SHARED_TABLES tables. They live as long as the process.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -22,7 +22,14 @@
 static struct {
 	pthread_mutex_t lock;
 	struct shared_table *table[SHARED_TABLES];
-} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	size_t bytes, max; // in all of them
+} shared = { .lock = PTHREAD_MUTEX_INITIALIZER, .max = SHARED_SUM };
+
+void
+shared_limit(size_t bytes)
+{
+	shared.max = bytes;
+}
 
 void
 shared_lock(void)
@@ -58,6 +65,7 @@ shared_drop(struct shared_table *t, struct shared_item **at)
 
 	*at = it->next;
 	t->bytes -= size_of(it);
+	shared.bytes -= size_of(it);
 	t->items--;
 	if (it->v.type == VAL_STR)
 		free((void *)(uintptr_t)it->v.s.p);
@@ -104,11 +112,14 @@ drop_expired(struct shared_table *t)
 	}
 }
 
-/* Would the table hold `need` bytes in place of what is at `at`? */
+/* Would the table, and all together, hold `need` bytes in place of what is at `at`? */
 static bool
 fits(const struct shared_table *t, struct shared_item *const *at, size_t need)
 {
-	return t->bytes - (*at != NULL ? size_of(*at) : 0) + need <= t->max;
+	size_t old = *at != NULL ? size_of(*at) : 0;
+
+	return t->bytes - old + need <= t->max &&
+		(need <= old || shared.bytes - old + need <= shared.max);
 }
 
 bool
@@ -149,6 +160,7 @@ shared_put(struct shared_table *t, struct sl_str key, const struct shared_val *v
 	}
 	*at = it;
 	t->bytes += size_of(it);
+	shared.bytes += size_of(it);
 	t->items++;
 	return true;
 }

@@ -10,7 +10,8 @@
 #include "dataplane/base/str.h"
 
 #define SHARED_TABLES  64
-#define SHARED_BUCKETS 4096u // of a table
+#define SHARED_SUM     (256u << 20) // bytes in all tables together: the most that one may ask for, too
+#define SHARED_BUCKETS 4096u        // of a table
 
 enum shared_type { VAL_NONE, VAL_INT, VAL_NUM, VAL_BOOL, VAL_STR };
 struct shared_val {
@@ -38,6 +39,8 @@ struct shared_table {
 	struct shared_item *bucket[SHARED_BUCKETS];
 };
 
+/* Tests: another sum than SHARED_SUM, before there are threads. */
+void shared_limit(size_t bytes);
 /* Around all that follows but shared_now_us() and shared_same(). */
 void shared_lock(void);
 void shared_unlock(void);

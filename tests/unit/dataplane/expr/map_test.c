@@ -277,6 +277,45 @@ changes_refused(void **state sl_unused)
 	env_close(&e);
 }
 
+/* What scripts and rules put into a file is bounded; what the operator does is not. */
+static void
+changes_bounded(void **state sl_unused)
+{
+	char name[] = "/tmp/map_test_XXXXXX";
+	char *big = malloc(PAT_GROWN_MAX / 2);
+	struct pat_edit d = { .op = PAT_PUT, .bounded = true, .key = SL_STR("one") };
+	char text[200];
+	struct sl_buf why;
+	struct env e;
+
+	assert_non_null(big);
+	memset(big, 'x', PAT_GROWN_MAX / 2);
+	big[PAT_GROWN_MAX / 2 - 1] = '\0';
+	d.value = sl_str_make(big, PAT_GROWN_MAX / 2 - 500);
+	sl_buf_init(&why, text, sizeof(text));
+	env_open(&e);
+	write_file(name, lines);
+	assert_string_equal(value(&e, "str(/new),map(%s)", name), "-");
+	struct pat_file *f = pat_set_find(e.comp.pats, sl_str_c(name), true);
+	assert_int_equal(pat_file_edit(f, &d, 1, &why), 0);
+	assert_int_equal(pat_file_edit(f, &d, 1, &why), 0); // in its place
+	d.key = SL_STR("two");
+	assert_int_equal(pat_file_edit(f, &d, 1, &why), 0);
+	d.key = SL_STR("/a"); // two lines of the file
+	assert_int_equal(pat_file_edit(f, &d, 1, &why), -ENOSPC);
+	assert_string_equal(value(&e, "str(/a),map(%s)", name), "first value");
+	assert_int_equal(change(f, PAT_ADD, "three", big, 0), 0);
+	d.key = SL_STR("two");
+	d.op = PAT_DEL;
+	assert_int_equal(pat_file_edit(f, &d, 1, &why), 0);
+	d.key = SL_STR("three");
+	d.op = PAT_PUT;
+	assert_int_equal(pat_file_edit(f, &d, 1, &why), 0);
+	unlink(name);
+	env_close(&e);
+	free(big);
+}
+
 /* What rules ask for: in order, bounded; one that cannot be made takes no other with it. */
 static void
 changes_asked(void **state sl_unused)
@@ -442,6 +481,7 @@ main(void)
 		cmocka_unit_test(longest_prefix),
 		cmocka_unit_test(changes_are_seen),
 		cmocka_unit_test(changes_refused),
+		cmocka_unit_test(changes_bounded),
 		cmocka_unit_test(changes_asked),
 		cmocka_unit_test(changes_wait),
 		cmocka_unit_test(changes_of_threads),

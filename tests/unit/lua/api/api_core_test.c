@@ -106,6 +106,12 @@ static const struct {
 		"  assert(string.find(s, \"binary chunk (mode is 't')\", 1, true), s) end"
 		" print('all', 3)",
 		NULL, "all\t3" },
+	/* what all states share has a bound that no script lifts */
+	{ __LINE__, "core.shared('a lot', 1 << 50)",
+		"more than the 268435456 bytes that all tables have together", NULL },
+	{ __LINE__, "core.shared('bounded'):bound(1 << 50)",
+		"more than the 268435456 bytes that all tables have together", NULL },
+	{ __LINE__, "core.shared('bounded'):bound(-1)", "bytes expected", NULL },
 	/* the library debug is no way around it */
 	{ __LINE__, "print('n', select('#', debug.getupvalue(load, 1)))", NULL, "5:n\t0\n" },
 	{ __LINE__, "print('n', select('#', debug.getupvalue(os.execute, 1)))", NULL, "5:n\t0\n" },
@@ -129,7 +135,8 @@ static const struct {
 		"local function f() for i = 1, 9 do debug.setlocal(2, i, 7) end end"
 		" local t = {1, f()}",
 		"debug.setlocal sets the named variables of Lua functions only", NULL },
-	{ __LINE__, "getmetatable(Regex.new and select(2, Regex.new('a', true))[0]).__gc(io.stdout)",
+	{ __LINE__,
+		"getmetatable(Regex.new and select(2, Regex.new('a', true))[0]).__gc(io.stdout)",
 		"(sl.regex expected, got FILE*)", NULL },
 	{ __LINE__, "getmetatable(core.concat()[0]).__gc(io.stdout)", "expected, got", NULL },
 	{ __LINE__, "getmetatable(core.tcp()[0]).__gc(io.stdout)", "expected, got", NULL },
@@ -220,6 +227,11 @@ static void
 test_memory_cap(void **state)
 {
 	static const char small[] = "t = nil x = string.rep('a', 1 << 10) print(#x)";
+	static const char regexes[] = "t = {} for i = 1, 3000 do"
+				      " local ok, r = Regex.new(('(a|b)*c'):rep(40) .. i, true)"
+				      " if not ok then error(r) end t[i] = r end";
+	static const char passing[] = "t = nil for i = 1, 1000 do"
+				      " assert(Regex.new(('(a|b)*c'):rep(40) .. i, true)) end";
 	struct script_gen *g = *state;
 	struct global_conf conf = { .lua_maxmem_mb = 2 };
 	struct script_err err;
@@ -230,6 +242,10 @@ test_memory_cap(void **state)
 	assert_int_equal(
 		load_text(g, "t = {} for i = 1, 1e7 do t[i] = i end", false, &err), -EINVAL);
 	assert_string_equal(err.text, "Lua out of memory error");
+	/* what PCRE2 holds counts, too, until the object is garbage */
+	assert_int_equal(load_text(g, regexes, false, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "out of memory"));
+	assert_int_equal(load_text(g, passing, false, &err), 0);
 	/* the state lives on */
 	assert_int_equal(load_text(g, small, false, &err), 0);
 	assert_non_null(strstr(logged, "1024"));
