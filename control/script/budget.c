@@ -7,6 +7,8 @@
  * and deterministic: the same script ends at the same count whatever the machine does.
  * A limit that was hit sticks: the hook then fires at every instruction, so pcall gets nowhere
  * (HAProxy lets pcall swallow it, and its watchdog ends the process).
+ * A coroutine that a script makes pays in advance, first FRESH instructions, then as many as it has used so
+ * far: a script that only makes short ones cannot get away with what each of them has left of a slice.
  * Without such a limit, calls of functions that were quick so far are counted only if they run for long
  * (tick.c).
  * Not here: the deadline of the waiting request (dataplane/proxy/call.c).
@@ -16,7 +18,9 @@
 #include "control/script/script_priv.h"
 
 #define JOIN_PARTS 10
-#define QUICK      32 // calls in a row from which on a function counts as quick
+#define FRESH      100   // instructions that a new coroutine costs: making one takes as long
+#define QUICK      32    // calls in a row from which on a function counts as quick
+#define RUNAWAY    10000 // CPU time, us, that it has not waited as long for, from which on it has its share
 
 static uint64_t
 clock_us(clockid_t id)
@@ -66,6 +70,29 @@ budget_slice_end(struct script_run *r)
 	r->since_us += us;
 }
 
+/* A wait forgives as much as it takes: 9 ms of work and 1 ms of sleep, over and over, is work. */
+void
+budget_wait_begin(struct script_run *r, uint64_t ms)
+{
+	r->wait_us = script_now_us();
+	r->wait_max_us = sl_min(ms + 1, (uint64_t)INT32_MAX) * 1000; // not while others have the CPU
+	r->since_us = sl_min(r->since_us, (uint64_t)2 * RUNAWAY);    // all of it after so long
+}
+
+void
+budget_wait_end(struct script_run *r)
+{
+	uint64_t us = sl_min(script_now_us() - r->wait_us, r->wait_max_us);
+
+	r->since_us -= sl_min(r->since_us, us);
+}
+
+bool
+budget_is_runaway(const struct script_run *r)
+{
+	return r->since_us >= RUNAWAY && r->kill == KILL_NONE;
+}
+
 const char *
 budget_why(enum script_kill why)
 {
@@ -89,13 +116,31 @@ slice_of(const struct script_gen *g)
 	return g->max_instr != 0 && g->max_instr < g->slice ? (uint32_t)g->max_instr : g->slice;
 }
 
+/* How finely coroutines that a script makes are counted. */
+static uint32_t
+part_of(const struct script_gen *g)
+{
+	return sl_max(slice_of(g) / JOIN_PARTS, 1u);
+}
+
+static bool
+is_over(const struct script_run *r)
+{
+	const struct script_gen *g = r->call.gen;
+
+	return g->max_instr != 0 && r->instr >= g->max_instr && r->kind != 't';
+}
+
 static enum script_kill
 check(struct script_run *r)
 {
 	const struct script_gen *g = r->call.gen;
 
-	if (g->max_instr != 0 && r->instr >= g->max_instr && r->kind != 't')
+	if (is_over(r))
 		return KILL_INSTR; // of a call: a task has no end
+	if (r->instr - r->looked < part_of(g))
+		return KILL_NONE; // the clock is a system call, and young coroutines come here often
+	r->looked = r->instr;
 	uint64_t now = run_clock(r);
 	uint64_t us = now > r->start_us ? now - r->start_us : 0;
 	uint32_t all_ms = r->kind == 't'     ? g->task_ms
@@ -116,6 +161,14 @@ check(struct script_run *r)
 }
 
 static void
+charge(struct script_run *r, uint32_t n)
+{
+	r->instr += n;
+	r->slice_instr += n;
+	counter_add(&r->st->thread->cnt->instructions, n);
+}
+
+static void
 budget_hook(lua_State *L, lua_Debug *ar sl_unused)
 {
 	struct script_state *st = script_state_of(L);
@@ -125,14 +178,16 @@ budget_hook(lua_State *L, lua_Debug *ar sl_unused)
 		return; // a coroutine of a call, resumed by code outside of calls
 	bool late = !r->counted;
 	if (r->kill == KILL_NONE) {
-		uint32_t n = (uint32_t)lua_gethookcount(L);
+		uint32_t n = (uint32_t)lua_gethookcount(L), part = part_of(st->gen);
 
-		if (n == 1 && slice_of(st->gen) > 1) // budget_count()'s: in slices from now on
+		if (n == 1 && slice_of(st->gen) > 1) { // budget_count()'s: in slices from now on
 			lua_sethook(L, budget_hook, LUA_MASKCOUNT, (int)slice_of(st->gen));
+		} else if (n < part) { // a young coroutine: pays for what comes
+			n = sl_min(2 * n, part);
+			lua_sethook(L, budget_hook, LUA_MASKCOUNT, (int)n);
+		}
 		r->counted = true;
-		r->instr += n;
-		r->slice_instr += n;
-		counter_add(&st->thread->cnt->instructions, n);
+		charge(r, n);
 		counter_inc(&st->thread->beats);
 		r->kill = check(r);
 	}
@@ -176,7 +231,7 @@ void
 budget_start(struct script_run *r)
 {
 	r->kill = KILL_NONE;
-	r->instr = 0;
+	r->instr = r->looked = 0;
 	r->cpu_us = 0;
 	r->since_us = 0;
 	r->cpu = false;
@@ -194,7 +249,7 @@ budget_end(struct script_run *r)
 
 	if (quick == NULL || !r->counted)
 		return;
-	*quick = r->instr == 0 ? (uint8_t)sl_min(*quick + 1, QUICK) : 0;
+	*quick = r->instr < slice_of(r->st->gen) ? (uint8_t)sl_min(*quick + 1, QUICK) : 0;
 }
 
 void
@@ -205,16 +260,27 @@ budget_count(lua_State *L)
 }
 
 void
-budget_join(struct script_state *st, lua_State *co)
+budget_join(struct script_state *st, lua_State *L, lua_State *co)
 {
-	if (st->running != NULL && !st->running->counted) {
+	struct script_run *r = st->running;
+	uint32_t part = part_of(st->gen);
+
+	if (r == NULL)
+		return;
+	if (!r->counted) {
 		if (lua_gethook(co) != NULL)
 			lua_sethook(co, NULL, 0, 0);
 		return;
 	}
-	// an own count that runs on is kept: many short resumes add up. It is finer than a slice, so
-	// that many short coroutines count too
-	if (st->running != NULL && (lua_gethook(co) != budget_hook || lua_gethookcount(co) == 1))
-		lua_sethook(co, budget_hook, LUA_MASKCOUNT,
-			(int)sl_max(slice_of(st->gen) / JOIN_PARTS, 1u));
+	if (lua_status(co) == LUA_OK) { // its first instructions; it has its maker's hook
+		part = sl_min(part, (uint32_t)FRESH);
+		charge(r, part);
+		lua_sethook(co, budget_hook, LUA_MASKCOUNT, r->kill == KILL_NONE ? (int)part : 1);
+		if (is_over(r) || r->slice_instr >= slice_of(st->gen))
+			lua_sethook(L, budget_hook, LUA_MASKCOUNT, 1); // when it goes on
+		return;
+	}
+	// an own count that runs on is kept: many short resumes add up
+	if (lua_gethook(co) != budget_hook || lua_gethookcount(co) == 1)
+		lua_sethook(co, budget_hook, LUA_MASKCOUNT, (int)part);
 }

@@ -25,7 +25,7 @@ step(lua_State *L, lua_State *co, int narg)
 
 	if (!lua_isyieldable(L))
 		st->blocked++;
-	budget_join(st, co);
+	budget_join(st, L, co);
 	if (t != NULL)
 		t->on = co;
 	int rc = lua_resume(co, L, narg);

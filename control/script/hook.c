@@ -429,7 +429,6 @@ run_slice(struct script_run *r)
 			lua_settop(r->co, 0);
 		else if (st->wait)
 			wait_begin(r);
-		r->since_us = r->waiting ? 0 : r->since_us;
 		return false;
 	}
 	budget_end(r);

@@ -28,16 +28,15 @@
 #define YIELDS   8
 #define SPIN_US  50
 #define NAP_US   50
-#define AWAKE_US 10000 // naps instead of blocking after the last call
+#define AWAKE_US 10000  // naps instead of blocking after the last call
 #define TAKEN_US 300    // so much later than expected: others had the CPU
 #define BUSY_US  500000 // so long it counts as wanted by others
-#define ROUND    64    // new calls between two looks at the rings
-#define TIMERS   256   // and timers
-#define ROUNDS   4     // busy ones between two looks at sockets for which something is to come
-#define SELDOM   256   // and where there are only idle ones, if any
-#define STOP_MS  500   // what all threads together have to end
-#define BACK_MS  50    // of it for one that was stuck
-#define RUNAWAY  10000 // CPU time since its last wait, us, from which on a run has its share only
+#define ROUND    64     // new calls between two looks at the rings
+#define TIMERS   256    // and timers
+#define ROUNDS   4      // busy ones between two looks at sockets for which something is to come
+#define SELDOM   256    // and where there are only idle ones, if any
+#define STOP_MS  500    // what all threads together have to end
+#define BACK_MS  50     // of it for one that was stuck
 
 struct script_sched script_sched;
 #define sched script_sched
@@ -139,10 +138,21 @@ sched_ask(struct script_run *r)
 		sl_assert(0); // the ring has four entries for each slot
 }
 
+static void
+put_runaway(struct script_thread *t, struct script_run *r)
+{
+	counter_add(&t->cnt->runaways, !r->runaway);
+	r->runaway = true;
+	sl_list_add_tail(&t->runaway, &r->node);
+}
+
 void
 sched_ready(struct script_run *r)
 {
-	sl_list_add_tail(&r->st->thread->fresh, &r->node);
+	if (budget_is_runaway(r))
+		put_runaway(r->st->thread, r);
+	else
+		sl_list_add_tail(&r->st->thread->fresh, &r->node);
 }
 
 sl_tick
@@ -257,13 +267,10 @@ put_back(struct script_thread *t, struct script_run *r)
 {
 	if (r->waiting)
 		return;
-	if (r->since_us < RUNAWAY) {
+	if (budget_is_runaway(r))
+		put_runaway(t, r);
+	else
 		sl_list_add_tail(&t->used, &r->node);
-		return;
-	}
-	counter_add(&t->cnt->runaways, !r->runaway);
-	r->runaway = true;
-	sl_list_add_tail(&t->runaway, &r->node);
 }
 
 static void

@@ -38,8 +38,8 @@ struct script_state {
 	size_t used, max; // bytes; max 0: no cap
 	size_t held;      // of script_hold()
 	struct script_mem mem;
-	int *ref;         // registry reference by function number
-	uint8_t *quick;   // calls in a row that ended within a slice, by function number
+	int *ref;       // registry reference by function number
+	uint8_t *quick; // calls in a row that ended within a slice, by function number
 	uint32_t nref;
 	int *init; // registry references of core.register_init
 	uint32_t ninit;
@@ -96,7 +96,7 @@ struct script_gen {
 	uint64_t max_instr;
 	size_t max_bytes;
 	bool ready;
-	const _Atomic(bool) *cancel; // of loading; NULL: none
+	const _Atomic(bool) *cancel;               // of loading; NULL: none
 	uint32_t share;                            // per cent of a thread for what runs on and on
 	struct script_fn_count *count[SCRIPT_PAIRS]; // by pair, then by function; from ready on
 	struct call_fn_count *worker_count;        // by function; workers write
@@ -150,9 +150,12 @@ struct script_run {
 	enum script_kill kill;
 	/* budget */
 	uint64_t instr;
+	uint64_t looked;      // of these, when limits of time were judged last
 	uint64_t slice_instr; // of this slice
 	uint64_t cpu_us;      // finished slices
-	uint64_t since_us;    // of these, since it last waited
+	uint64_t since_us;    // of these, what it did not wait as long for since then
+	uint64_t wait_us;     // when the wait began
+	uint64_t wait_max_us; // what it was to take
 	uint64_t start_us;    // of this slice, in the clock that `cpu` says
 	bool cpu;             // the thread's CPU clock; before the first full slice: monotonic
 	bool burst_seen;
@@ -175,11 +178,11 @@ struct script_thread {
 	struct sl_list states;      // that are its own
 	struct script_thread *next; // abandoned ones
 	struct waker waker;
-	struct io_poll *poll; // where it sleeps, and its sockets
+	struct io_poll *poll;   // where it sleeps, and its sockets
 	lua_State *volatile on; // the coroutine that runs; on_tick() reads
 	timer_t timer;          // if `ticks`
 	bool ticks;
-	uint32_t unpolled;    // rounds since it looked there
+	uint32_t unpolled; // rounds since it looked there
 	_Atomic(bool) stop;
 	_Atomic(struct script_note *) inbox; // the latest first
 	struct sl_list fresh, used, runaway; // runs
@@ -275,11 +278,16 @@ void budget_start(struct script_run *r);
 void budget_end(struct script_run *r);
 /* In a signal handler: what runs on L is counted from now on, if it is not. */
 void budget_count(lua_State *L);
+/* Around each wait: what it has used is forgiven as fast as it waits. */
+void budget_wait_begin(struct script_run *r, uint64_t ms);
+void budget_wait_end(struct script_run *r);
+/* Did it use more CPU than others may without waiting as long? */
+bool budget_is_runaway(const struct script_run *r);
 /* Around each slice. */
 void budget_slice_begin(struct script_run *r);
 void budget_slice_end(struct script_run *r);
-/* Makes a coroutine that joins the chain subject to the same limits. */
-void budget_join(struct script_state *st, lua_State *co);
+/* Makes a coroutine that L resumes subject to the same limits. */
+void budget_join(struct script_state *st, lua_State *L, lua_State *co);
 /* Raises; does not return. pcall cannot keep it: every further instruction raises again. */
 int budget_raise(struct script_run *r, lua_State *L, enum script_kill why);
 /* Text of the reason, as HAProxy words it. */

@@ -103,6 +103,7 @@ wait_begin(struct script_run *r)
 	uint64_t ms = sl_min(st->wait_ms, (uint64_t)INT32_MAX);
 
 	r->waiting = true;
+	budget_wait_begin(r, ms);
 	r->wait = st->wait_for;
 	// at least so long; a wait for ever has no timer
 	if (st->wait_ms != SCRIPT_FOREVER)
@@ -116,6 +117,8 @@ wait_forget(struct script_run *r)
 	if (r->wait != NULL)
 		r->wait->run = NULL;
 	r->wait = NULL;
+	if (r->waiting)
+		budget_wait_end(r);
 	r->waiting = false;
 	if (r->timer.deadline != TICK_NONE)
 		wheel_cancel(&r->st->thread->wheel, &r->timer);

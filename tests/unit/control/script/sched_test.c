@@ -39,10 +39,16 @@ static const char scripts[] =
 	ACTION("eat", "local t = {} for i = 1, 1e9 do t[i] = i end")
 	ACTION("eat2", "t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t end")
 	ACTION("shortco", "while true do coroutine.wrap(function() for i = 1, 300 do end end)() end")
+	"made = 0\n"
+	ACTION("tinyco", "while true do coroutine.wrap(function() made = made + 1 end)() end")
+	FETCH("made", "local m = made made = 0 return m")
 	ACTION("free", "t = nil collectgarbage() return act.STOP")
 	FETCH("floop", "while true do end")
 	FETCH("fget", "return 'v'")
 	FETCH("fyield", "core.yield() return 1")
+	/* works for 6 ms and sleeps for one, by the CPU's clock */
+	ACTION("dozer", "while true do local till = os.clock() + 0.006"
+		" while os.clock() < till do end core.msleep(1) end")
 	ACTION("sleep", "core.sleep(3600)")
 	ACTION("cosleep", "pcall(coroutine.wrap(function() core.sleep(3600) end)) return act.STOP")
 	ACTION("nap", "core.msleep(1) core.msleep(0) return act.STOP")
@@ -77,6 +83,8 @@ open_task(lua_State *L)
 }
 
 SL_LUA_API({ "task", open_task, "of this test" });
+
+#define SLICE 10000 // tune.lua.forced-yield by default
 
 static const struct global_conf no_limits = { .lua_forced_yield = 1000 };
 
@@ -433,6 +441,29 @@ test_deterministic(void **state sl_unused)
 	br_free(b);
 }
 
+/* Making coroutines that end at once counts as well, in slices of any size. */
+static void
+test_tiny_coroutines(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_max_instructions = 505000 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+	uint64_t tiny = 0;
+
+	for (int i = 0; i < 3; i++) {
+		struct call_slot *s = br_call(b, 'a', "shortco", false);
+		assert_int_equal(s->end, CALL_EXHAUSTED);
+		assert_in_range(s->instructions, 505000, 505000 + SLICE);
+		s = br_call(b, 'a', "tinyco", false);
+		assert_int_equal(s->end, CALL_EXHAUSTED);
+		assert_in_range(s->instructions, 505000, 505000 + SLICE);
+		tiny = i == 0 ? s->instructions : tiny;
+		assert_int_equal(s->instructions, tiny);
+		s = br_call(b, 'f', "made", false);
+		assert_in_range(s->value.i, 505000 / 400, 505000 / 100 + 1);
+	}
+	br_free(b);
+}
+
 /*
  * Endless calls get their share of the thread's time and not the rest either, though nobody else wants
  * it: the CPU may be shared with the packets. In wall time, so that load does not matter.
@@ -466,6 +497,26 @@ test_runaways(void **state sl_unused)
 	b->next = 20;
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(br_call(b, 'a', "quick", false)->end, CALL_OK);
+	br_free(b);
+}
+
+/* Who sleeps a little after each piece of work is one as well; a call that mostly waits is none. */
+static void
+test_dozing_runaway(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_forced_yield = 1000, .lua_runaway_share = 10 };
+	struct timespec ms = { .tv_nsec = 1000000 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+	struct script_stats st;
+
+	push(b, 'a', "dozer");
+	for (int i = 0; i < 20000; i++) { // its CPU time as a runaway: of several rounds
+		nanosleep(&ms, NULL);
+		script_get_stats(0, &st);
+		if (st.runaway_us >= 30000)
+			break;
+	}
+	assert_true(st.runaway_us >= 30000);
 	br_free(b);
 }
 
@@ -619,8 +670,10 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_moods),
 		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_tiny_coroutines),
 		cmocka_unit_test(test_fetches_are_whole),
 		cmocka_unit_test(test_runaways),
+		cmocka_unit_test(test_dozing_runaway),
 		cmocka_unit_test(test_error_id),
 		cmocka_unit_test(test_fn_stats),
 		cmocka_unit_test(test_retire),
