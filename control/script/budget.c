@@ -20,7 +20,8 @@
 #define JOIN_PARTS 10
 #define FRESH      100   // instructions that a new coroutine costs: making one takes as long
 #define QUICK      32    // calls in a row from which on a function counts as quick
-#define RUNAWAY    10000 // CPU time, us, that it has not waited as long for, from which on it has its share
+#define FIRST_US   1000  // what a first full slice takes at most, unless others have the CPU
+#define RUNAWAY    10000 // us of CPU time more than it waited, from which on it has its share
 
 static uint64_t
 clock_us(clockid_t id)
@@ -45,7 +46,8 @@ script_cpu_us(void)
 
 /*
  * The CPU clock is a system call, the monotonic one is not. Most calls end before their first full
- * slice and never pay for it; from then on (budget_hook) the CPU clock counts.
+ * slice and never pay for it; from then on the CPU clock counts. What passed before is no reason to end a
+ * call: a thread that was kept from its CPU, or a machine that stood still, has used none.
  */
 static uint64_t
 run_clock(const struct script_run *r)
@@ -66,6 +68,11 @@ budget_slice_end(struct script_run *r)
 	uint64_t now = run_clock(r);
 
 	uint64_t us = now > r->start_us ? now - r->start_us : 0;
+	r->cost_us += us;
+	if (!r->cpu && us > FIRST_US) { // it was in C, or others had the CPU: exactly from now on
+		r->cpu = true;
+		us = FIRST_US;
+	}
 	r->cpu_us += us;
 	r->since_us += us;
 }
@@ -75,8 +82,9 @@ void
 budget_wait_begin(struct script_run *r, uint64_t ms)
 {
 	r->wait_us = script_now_us();
-	r->wait_max_us = sl_min(ms + 1, (uint64_t)INT32_MAX) * 1000; // not while others have the CPU
-	r->since_us = sl_min(r->since_us, (uint64_t)2 * RUNAWAY);    // all of it after so long
+	// not while others have the CPU, and all of it after a while
+	r->wait_max_us = sl_min(ms + 1, (uint64_t)INT32_MAX) * 1000;
+	r->since_us = sl_min(r->since_us, (uint64_t)2 * RUNAWAY);
 }
 
 void
@@ -143,6 +151,14 @@ check(struct script_run *r)
 	r->looked = r->instr;
 	uint64_t now = run_clock(r);
 	uint64_t us = now > r->start_us ? now - r->start_us : 0;
+	if (!r->cpu) { // the wall says nothing of CPU time: judged from the next look on
+		uint64_t cpu = clock_us(CLOCK_THREAD_CPUTIME_ID);
+
+		us = sl_min(us, (uint64_t)FIRST_US);
+		r->cpu = true;
+		r->start_us = cpu > us ? cpu - us : 0;
+		return KILL_NONE;
+	}
 	uint32_t all_ms = r->kind == 't'     ? g->task_ms
 		: script_is_service(r->kind) ? g->service_ms
 					     : g->session_ms;
@@ -150,13 +166,6 @@ check(struct script_run *r)
 		return KILL_TIMEOUT;
 	if (g->burst_ms != 0 && us >= (uint64_t)g->burst_ms * 1000)
 		return KILL_BURST;
-	if (!r->cpu) {
-		uint64_t cpu = clock_us(CLOCK_THREAD_CPUTIME_ID);
-
-		r->cpu = true;
-		// a young thread that was preempted has used less CPU than the wall says
-		r->start_us = cpu > us ? cpu - us : 0;
-	}
 	return KILL_NONE;
 }
 
@@ -232,7 +241,7 @@ budget_start(struct script_run *r)
 {
 	r->kill = KILL_NONE;
 	r->instr = r->looked = 0;
-	r->cpu_us = 0;
+	r->cpu_us = r->cost_us = 0;
 	r->since_us = 0;
 	r->cpu = false;
 	r->counted = !is_quick(r);

@@ -376,7 +376,7 @@ take_cost(struct script_run *r)
 
 	if (s == NULL)
 		return;
-	s->cpu_us = r->cpu_us;
+	s->cpu_us = r->cost_us;
 	s->instructions = r->instr;
 	c = r->st->gen->count[r->st->thread->pair];
 	if (c == NULL)
@@ -384,12 +384,12 @@ take_cost(struct script_run *r)
 	c += s->fn & ~CALL_FN_PER_THREAD;
 	counter_inc(&c->calls);
 	counter_add(&c->instructions, r->instr);
-	counter_add(&c->cpu_us, r->cpu_us);
-	counter_inc(r->cpu_us <= 10           ? &c->us_10
-			: r->cpu_us <= 100    ? &c->us_100
-			: r->cpu_us <= 1000   ? &c->ms_1
-			: r->cpu_us <= 10000  ? &c->ms_10
-			: r->cpu_us <= 100000 ? &c->ms_100
+	counter_add(&c->cpu_us, r->cost_us);
+	counter_inc(r->cost_us <= 10           ? &c->us_10
+			: r->cost_us <= 100    ? &c->us_100
+			: r->cost_us <= 1000   ? &c->ms_1
+			: r->cost_us <= 10000  ? &c->ms_10
+			: r->cost_us <= 100000 ? &c->ms_100
 					      : &c->longer);
 }
 

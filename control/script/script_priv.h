@@ -152,7 +152,8 @@ struct script_run {
 	uint64_t instr;
 	uint64_t looked;      // of these, when limits of time were judged last
 	uint64_t slice_instr; // of this slice
-	uint64_t cpu_us;      // finished slices
+	uint64_t cpu_us;      // finished slices, as limits see them
+	uint64_t cost_us;     // and as they are told: before the first full slice by the wall
 	uint64_t since_us;    // of these, what it did not wait as long for since then
 	uint64_t wait_us;     // when the wait began
 	uint64_t wait_max_us; // what it was to take

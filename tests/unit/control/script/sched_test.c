@@ -44,6 +44,9 @@ static const char scripts[] =
 	FETCH("made", "local m = made made = 0 return m")
 	ACTION("free", "t = nil collectgarbage() return act.STOP")
 	FETCH("floop", "while true do end")
+	/* keeps its thread for long without CPU time, before and behind the first slice */
+	FETCH("stands", "os.execute('sleep 0.2') for i = 1, 30000 do end"
+		" os.execute('sleep 0.2') for i = 1, 30000 do end return 'v'")
 	FETCH("fget", "return 'v'")
 	FETCH("fyield", "core.yield() return 1")
 	/* works for 6 ms and sleeps for one, by the CPU's clock */
@@ -414,6 +417,20 @@ test_burst(void **state sl_unused)
 	br_free(b);
 }
 
+/* A thread that is kept from its CPU has not used it. */
+static void
+test_burst_is_cpu(void **state sl_unused)
+{
+	static const struct global_conf conf = { .lua_burst_timeout_ms = 100,
+		.lua_session_timeout_ms = 100 };
+	struct bridge *b = br_new(scripts, &conf, 1);
+	struct call_slot *s = br_call(b, 'f', "stands", false);
+
+	if (s->end != CALL_OK)
+		fail_msg("%s", s->error);
+	br_free(b);
+}
+
 /* The same script ends at the same count, whatever else runs. */
 static void
 test_deterministic(void **state sl_unused)
@@ -669,6 +686,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_moods),
 		cmocka_unit_test(test_burst),
+		cmocka_unit_test(test_burst_is_cpu),
 		cmocka_unit_test(test_deterministic),
 		cmocka_unit_test(test_tiny_coroutines),
 		cmocka_unit_test(test_fetches_are_whole),
