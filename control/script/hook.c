@@ -332,8 +332,26 @@ fail(struct script_run *r, int rc)
 
 /* ---- life of a run ---- */
 
+/* A call that no coroutine takes: seen like any other that failed. */
+static struct script_run *
+refused(struct call_slot *s, uint16_t pair, const char *why)
+{
+	const struct script_gen *g = s->model->lua;
+	uint32_t fn = s->fn & ~CALL_FN_PER_THREAD;
+
+	if (fn >= g->nfn)
+		return NULL;
+	report(s, g, sl_str_c(why));
+	if (g->count[pair] != NULL) {
+		counter_inc(&g->count[pair][fn].calls);
+		counter_inc(&g->count[pair][fn].us_10);
+		counter_inc(&g->count[pair][fn].errors);
+	}
+	return NULL;
+}
+
 struct script_run *
-run_start(struct script_state *st, struct call_slot *s)
+run_start(struct script_state *st, struct call_slot *s, uint16_t pair)
 {
 	uint32_t fn = s->fn & ~CALL_FN_PER_THREAD;
 	struct script_run *r;
@@ -346,14 +364,12 @@ run_start(struct script_state *st, struct call_slot *s)
 	s->end = CALL_ERROR;
 	s->svc_started = s->svc_eof = false;
 	if (st == NULL || fn >= st->nref || st->ref[fn] == LUA_NOREF)
-		return NULL;
+		return refused(s, pair, "its script thread has no state that knows it");
 	r = run_get(st);
 	if (st->thread->gone)
 		return NULL;
-	if (r == NULL) {
-		report(s, st->gen, SL_STR("out of memory error"));
-		return NULL;
-	}
+	if (r == NULL)
+		return refused(s, pair, "out of memory error");
 	r->call.slot = s;
 	s->view.rand = &r->call.rand;
 	st->active++;

@@ -84,7 +84,7 @@ take_call(struct script_thread *t, struct call_slot *s)
 	atomic_store_explicit(&s->taken, true, memory_order_release);
 	if (st != NULL && st->thread == NULL)
 		sched_own(t, st);
-	r = run_start(st, s);
+	r = run_start(st, s, t->pair);
 	if (t->gone)
 		return;
 	counter_inc(&t->cnt->calls);

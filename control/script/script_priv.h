@@ -307,8 +307,8 @@ void gen_forget(struct script_gen *g);
 void gen_publish(struct script_gen *g);
 
 /* ---- hook.c ---- */
-/* Takes a slot; NULL: answered at once (slot->end is set). */
-struct script_run *run_start(struct script_state *st, struct call_slot *s);
+/* Takes a slot; NULL: answered at once (slot->end is set), told and counted. st NULL: the thread has none. */
+struct script_run *run_start(struct script_state *st, struct call_slot *s, uint16_t pair);
 /* Runs a slice. true: it ended, slot->end is set and the run was put away. */
 bool run_slice(struct script_run *r);
 /* Ends a run that does not run now. */

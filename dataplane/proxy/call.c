@@ -8,7 +8,8 @@
  * FIFO, bounded by their deadlines and by the number of streams.
  * A deadline that passes is decided by on-overload, also when the script has started: a flood of
  * slow calls must not switch off a script that guards something. on-error is for what the script
- * itself did.
+ * itself did. A call that cannot be made or whose writes do not fit is decided by on-overload, too: heads and
+ * variables are the client's, who must not be able to switch a script off.
  * Not here: running Lua (control/script).
  */
 #include "dataplane/proxy/call_pair.h"
@@ -138,7 +139,7 @@ send_call(struct stream *s, struct call_result *r)
 	slot = sl_list_is_empty(&p->waiting) ? call_slot_get(p) : NULL;
 	int rc = slot != NULL ? launch(lc, p, slot, s, s->call.exp) : -EAGAIN;
 	if (rc < 0 && rc != -EAGAIN) {
-		*r = call_by_policy(call_error_policy(s));
+		*r = call_overloaded(s, call_overload_policy(s));
 		return false;
 	}
 	if (rc == -EAGAIN) {
@@ -196,7 +197,7 @@ serve_first(struct lcore *lc, struct call_pair *p, struct sl_list *list)
 	if (rc == -EAGAIN) {
 		wait_in(&p->want_blocks, p, s);
 	} else if (rc < 0) {
-		struct call_result r = call_by_policy(call_error_policy(s));
+		struct call_result r = call_overloaded(s, call_overload_policy(s));
 		stream_call_done(lc, s, &r);
 	}
 	return rc;
@@ -308,10 +309,12 @@ conclude(struct lcore *lc, struct stream *s, struct call_slot *slot, struct samp
 	struct call_result r = { .verdict = CALLV_CONT };
 	int rc = call_apply(s, slot);
 
-	if (slot->end != CALL_OK || rc < 0) {
+	if (slot->end != CALL_OK || rc < 0)
 		stat_inc(lc, STAT_LUA_ERRORS);
+	if (slot->end != CALL_OK)
 		return call_by_policy(call_error_policy(s));
-	}
+	if (rc < 0) // half of what it did
+		return call_overloaded(s, call_overload_policy(s));
 	if (slot->kind == 'a' && slot->reply_status != 0)
 		return (struct call_result){ .verdict = CALLV_REPLY, .reply = slot };
 	if (slot->kind == 'a') {

@@ -572,6 +572,26 @@ test_fn_stats(void **state sl_unused)
 	br_free(b);
 }
 
+/* A call that no state of the thread can take is an error of its function, and its text names the request. */
+static void
+test_no_state(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	struct call_slot *s = br_slot(b, 'a', "quick", false);
+	struct script_fn_stats st;
+
+	s->fn |= CALL_FN_PER_THREAD;
+	br_push(b, s, 0);
+	assert_ptr_equal(br_wait(b), s);
+	assert_int_equal(s->end, CALL_ERROR);
+	assert_string_equal(s->error, "its script thread has no state that knows it");
+	for (uint32_t i = 0; script_fn_stats(b->gen, i, &st); i++) {
+		if (st.kind == 'a' && strcmp(st.name, "quick") == 0)
+			assert_true(st.calls == 1 && st.errors == 1);
+	}
+	br_free(b);
+}
+
 /* A generation ends on its threads: what runs may end, tasks are cancelled, states are closed there. */
 static void
 test_retire(void **state sl_unused)
@@ -694,6 +714,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_dozing_runaway),
 		cmocka_unit_test(test_error_id),
 		cmocka_unit_test(test_fn_stats),
+		cmocka_unit_test(test_no_state),
 		cmocka_unit_test(test_retire),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_many_calls),

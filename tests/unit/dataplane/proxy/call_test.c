@@ -204,6 +204,15 @@ test_writes(void **state sl_unused)
 	assert_true(sl_str_eq(var_get(&s->vars, VAR_TXN, SL_STR("n"))->s, SL_STR("val")));
 	assert_null(var_get(&s->vars, VAR_REQ, SL_STR("gone")));
 	assert_int_equal(stat(STAT_LUA_ERRORS), 1);
+	/* what does not take effect as a whole is no verdict of the script's */
+	start(s, &plain);
+	slot = take();
+	call_add_write(slot, CW_REQ_PUT_HDR, (enum var_scope)200, SL_STR(""), &v);
+	slot->act = 0;
+	done(slot, CALL_OK);
+	assert_int_equal(w.result.verdict, CALLV_ERROR);
+	assert_int_equal(w.result.status, 503);
+	assert_int_equal(stat(STAT_LUA_ERRORS), 2);
 }
 
 static void
@@ -353,7 +362,7 @@ set_vars(struct stream *s, int n, const struct sample *v)
 static void
 test_large(void **state sl_unused)
 {
-	static const struct call_rule deny = { .on_error = CALL_POLICY_DENY };
+	static const struct call_rule deny = { .on_overload = CALL_POLICY_DENY };
 	static char text[CALL_ROOM - 4096], more[3000];
 	const struct prog_call c = { .fn = 3, .kind = 'a', .priv = &deny };
 	struct sample v = str("0123456789"), room = { .type = T_STR };
@@ -405,6 +414,10 @@ test_large(void **state sl_unused)
 	v = str("x");
 	set_vars(s, CALL_MAX_VARS + 1, &v);
 	assert_int_equal(start(s, &c), ACT_DONE);
+	/* whoever sends it must not switch a script off, whatever is to become of errors */
+	assert_int_equal(start(s, &plain), ACT_DONE);
+	assert_int_equal(w.result.verdict, CALLV_ERROR);
+	assert_int_equal(w.result.status, 503);
 }
 
 /* Who needs a block and finds none waits as who finds no slot, and keeps its place. */
