@@ -14,6 +14,12 @@ script_here(lua_State *L)
 	return script_state_of(L)->thread;
 }
 
+bool
+script_is_abandoned(struct script_thread *t)
+{
+	return atomic_load_explicit(&t->slice, memory_order_acquire) == SLICE_GONE;
+}
+
 struct io_poll *
 script_poll(const struct script_thread *t)
 {

@@ -276,6 +276,8 @@ struct script_note {
 };
 /* The thread on which L runs; NULL while it is being loaded. */
 struct script_thread *script_here(struct lua_State *L);
+/* Is it stuck in C, and its place another's? What its calls hold is held for nobody. */
+bool script_is_abandoned(struct script_thread *t);
 /* Where it serves its sockets. */
 struct io_poll *script_poll(const struct script_thread *t);
 void script_post(struct script_thread *t, struct script_note *n);

@@ -368,28 +368,124 @@ l_core_shared(lua_State *L)
 
 /* ---- once ---- */
 
-#define ONCE          "core.once"
-#define ONCE_LEASE_US 60000000u // who began and never ended (its call was cancelled) is forgotten
+#define ONCE  "core.once"
+#define CLAIM "sl.claim"
 
-/* Stack: 1 key, 2 fn, 3 the table of results, then fn's outcome. */
+/*
+ * Who runs fn says so under the key, and takes it back when it has the result, or when its call ends in any
+ * other way: others never wait for somebody who is gone.
+ */
+struct claim {
+	struct script_scoped scoped;
+	struct shared_table *t;
+	uint64_t id; // 0: taken back
+	uint32_t len;
+	char key[];
+};
+
+/* Under the lock: is this the item of that claim? */
+static bool
+is_of(const struct shared_item *it, uint64_t id)
+{
+	return it != NULL && it->v.type == VAL_BUSY && it->v.busy.id == id;
+}
+
+/* Under the lock: is somebody at it who may still come to an end? */
+static bool
+is_busy(const struct shared_item *it)
+{
+	return it != NULL && it->v.type == VAL_BUSY &&
+		(it->v.busy.thread == NULL || !script_is_abandoned(it->v.busy.thread));
+}
+
+static void
+take_back(struct claim *c)
+{
+	if (c->id == 0)
+		return;
+	shared_lock();
+	struct shared_item **at = shared_find(c->t, sl_str_make(c->key, c->len));
+	if (is_of(*at, c->id))
+		shared_drop(c->t, at);
+	shared_unlock();
+	c->id = 0;
+}
+
+static void
+on_call_end(struct script_scoped *s, bool clean sl_unused)
+{
+	take_back(sl_container_of(s, struct claim, scoped));
+}
+
+static int
+claim_gc(lua_State *L)
+{
+	struct claim *c = luaL_checkudata(L, 1, CLAIM);
+
+	script_scope_del(&c->scoped);
+	take_back(c);
+	return 0;
+}
+
+/* Pushes the claim; false, and nothing pushed: another was faster. */
+static bool
+claim(lua_State *L, struct shared_table *t, struct sl_str key)
+{
+	static uint64_t ids; // under the lock
+	struct shared_val busy = { .type = VAL_BUSY, .busy = { .thread = script_here(L) } };
+	struct claim *c = lua_newuserdata(L, sizeof(*c) + key.len);
+	bool ours, full = false;
+
+	*c = (struct claim){ .scoped.end = on_call_end, .t = t, .len = key.len };
+	if (key.len != 0)
+		memcpy(c->key, key.p, key.len);
+	luaL_setmetatable(L, CLAIM);
+	shared_lock();
+	struct shared_item **at = shared_find(t, key);
+	ours = *at == NULL || ((*at)->v.type == VAL_BUSY && !is_busy(*at));
+	if (ours) {
+		busy.busy.id = ++ids;
+		full = !shared_put(t, key, &busy, 0, false);
+		c->id = full ? 0 : busy.busy.id;
+	}
+	shared_unlock();
+	if (full)
+		luaL_error(L, "once: too many keys");
+	if (!ours) {
+		lua_pop(L, 1);
+		return false;
+	}
+	script_scope_add(L, &c->scoped);
+	return true;
+}
+
+#define AT_CLAIM 4
+#define AT_VALUE 5
+
+/* Stack: 1 key, 2 fn, 3 the table of results, the claim, then fn's outcome. */
 static int
 once_done(lua_State *L, int status, lua_KContext ctx sl_unused)
 {
 	struct shared_table **t = luaL_checkudata(L, 3, SHARED);
+	struct claim *c = luaL_checkudata(L, AT_CLAIM, CLAIM);
 	struct sl_str key = api_check_str(L, 1);
 	struct shared_val v = { .type = VAL_NONE };
-	bool ok = (status == LUA_OK || status == LUA_YIELD) && lua_gettop(L) >= 4, full = false;
+	bool ok = (status == LUA_OK || status == LUA_YIELD) && lua_gettop(L) >= AT_VALUE;
+	bool full = false;
 
-	if (ok && !to_val(L, 4, &v) && !lua_isnil(L, 4))
+	script_scope_del(&c->scoped);
+	if (ok && !to_val(L, AT_VALUE, &v) && !lua_isnil(L, AT_VALUE))
 		ok = false;
 	if (ok && v.type == VAL_NONE)
 		v = (struct shared_val){ .type = VAL_BOOL, .b = true };
 	shared_lock();
 	struct shared_item **at = shared_find(*t, key);
-	if (*at != NULL)
+	bool ours = *at == NULL || is_of(*at, c->id);
+	if (ours && *at != NULL)
 		shared_drop(*t, at);
-	if (ok)
+	if (ours && ok)
 		full = !shared_put(*t, key, &v, 0, false);
+	c->id = 0;
 	shared_unlock();
 	if (status != LUA_OK && status != LUA_YIELD)
 		return lua_error(L); // fn's
@@ -399,14 +495,11 @@ once_done(lua_State *L, int status, lua_KContext ctx sl_unused)
 		return luaL_error(L, "once: no room for the result");
 	struct owned *o = owner(L);
 	if (v.type == VAL_STR) {
-		lua_pushvalue(L, 4);
+		lua_pushvalue(L, AT_VALUE);
 		return 1;
 	}
 	return push_val(L, o, &v);
 }
-
-/* A number that no result has says that somebody is at it. */
-static const struct shared_val busy = { .type = VAL_NUM, .n = -1.7e308 };
 
 static int
 once_try(lua_State *L, int status sl_unused, lua_KContext ctx sl_unused)
@@ -414,23 +507,20 @@ once_try(lua_State *L, int status sl_unused, lua_KContext ctx sl_unused)
 	struct shared_table **t = luaL_checkudata(L, 3, SHARED);
 	struct sl_str key = api_check_str(L, 1);
 	struct shared_val v = { .type = VAL_NONE };
-	bool mine = false;
+	bool busy;
 
 	lua_settop(L, 3);
 	struct owned *o = owner(L);
 	shared_lock();
 	const struct shared_item *it = *shared_find(*t, key);
-	if (it == NULL)
-		mine = shared_put(*t, key, &busy, ONCE_LEASE_US, false);
-	else if (!shared_same(&it->v, &busy))
+	busy = is_busy(it);
+	if (it != NULL && it->v.type != VAL_BUSY)
 		v = shared_copy(it);
 	shared_unlock();
-	if (it == NULL && !mine)
-		return luaL_error(L, "once: too many keys");
 	if (v.type != VAL_NONE)
 		return push_val(L, o, &v);
 	lua_settop(L, 3);
-	if (!mine)
+	if (busy || !claim(L, *t, key))
 		return script_wait(L, NULL, ONCE_POLL_MS, "once", once_try, 0);
 	lua_pushvalue(L, 2);
 	return once_done(L, lua_pcallk(L, 0, 1, 0, 0, once_done), 0);
@@ -482,7 +572,10 @@ open_shared(lua_State *L)
 	luaL_newmetatable(L, "sl.owned");
 	lua_pushcfunction(L, owned_gc);
 	lua_setfield(L, -2, "__gc");
-	lua_pop(L, 3);
+	luaL_newmetatable(L, CLAIM);
+	lua_pushcfunction(L, claim_gc);
+	lua_setfield(L, -2, "__gc");
+	lua_pop(L, 4);
 	api_core(L, functions);
 }
 

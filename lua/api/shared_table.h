@@ -13,7 +13,7 @@
 #define SHARED_SUM     (256u << 20) // bytes in all tables together: the most that one may ask for, too
 #define SHARED_BUCKETS 4096u        // of a table
 
-enum shared_type { VAL_NONE, VAL_INT, VAL_NUM, VAL_BOOL, VAL_STR };
+enum shared_type { VAL_NONE, VAL_INT, VAL_NUM, VAL_BOOL, VAL_STR, VAL_BUSY };
 struct shared_val {
 	enum shared_type type;
 	union {
@@ -21,6 +21,10 @@ struct shared_val {
 		lua_Number n;
 		bool b;
 		struct sl_str s; // malloced
+		struct {         // core.once: somebody is at it
+			struct script_thread *thread; // NULL: while files are loaded
+			uint64_t id;
+		} busy;
 	};
 };
 

@@ -47,6 +47,8 @@ static const char scripts[] =
 	/* keeps its thread for long without CPU time, before and behind the first slice */
 	FETCH("stands", "os.execute('sleep 0.2') for i = 1, 30000 do end"
 		" os.execute('sleep 0.2') for i = 1, 30000 do end return 'v'")
+	ACTION("oncehang", "core.once('test', function() core.sleep(3600) end)")
+	FETCH("onceget", "return core.once('test', function() return 'mine' end)")
 	FETCH("fget", "return 'v'")
 	FETCH("fyield", "core.yield() return 1")
 	/* works for 6 ms and sleeps for one, by the CPU's clock */
@@ -572,6 +574,27 @@ test_fn_stats(void **state sl_unused)
 	br_free(b);
 }
 
+/* core.once: nobody waits for a call that has ended, however it did. */
+static void
+test_once_cancelled(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	struct call_slot *s = push(b, 'a', "oncehang"), *waits;
+	uint64_t from;
+
+	br_call(b, 'a', "quick", false); // it waits now
+	waits = push(b, 'f', "onceget");
+	br_call(b, 'a', "quick", false);
+	assert_true(waits->busy);
+	from = script_now_us();
+	br_cancel(b, s, s->seq);
+	assert_ptr_equal(br_wait(b), s);
+	assert_ptr_equal(br_wait(b), waits);
+	assert_true(sl_str_eq(waits->value.s, SL_STR("mine")));
+	assert_in_range(script_now_us() - from, 0, 30000000); // not by some limit of time
+	br_free(b);
+}
+
 /* A call that no state of the thread can take is an error of its function, and its text names the request. */
 static void
 test_no_state(void **state sl_unused)
@@ -714,6 +737,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_dozing_runaway),
 		cmocka_unit_test(test_error_id),
 		cmocka_unit_test(test_fn_stats),
+		cmocka_unit_test(test_once_cancelled),
 		cmocka_unit_test(test_no_state),
 		cmocka_unit_test(test_retire),
 		cmocka_unit_test(test_memory),
