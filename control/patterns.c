@@ -40,9 +40,8 @@ patterns_free(struct daemon *d)
 	const struct pat_set *last = r->pats;
 
 	if (r->pats != NULL && is_live(r, r->pats)) {
-		if (!epoch_passed(d->lc, d->nlc, r->pats_since))
-			return;
-		pat_set_release(r->pats);
+		if (!epoch_passed(d->lc, d->nlc, r->pats_since) || !pat_set_release(r->pats))
+			return; // not yet, or a script has the lock
 	}
 	r->pats = NULL;
 	for (int again = 0; again < 2; again++) {

@@ -94,23 +94,25 @@ is_later(int rc)
 static uint32_t
 make(struct pat_file *f, const struct pat_edit *e, uint32_t n)
 {
+	uint32_t made = n;
 	char text[200];
 	struct sl_buf why;
 	int rc;
 
+	if (pthread_mutex_trylock(&f->set->lock) != 0)
+		return 0; // a script walks over a file: main does not wait for it
 	sl_buf_init(&why, text, sizeof(text));
-	rc = pat_file_edit(f, e, n, &why);
-	if (rc == 0)
-		return n;
+	rc = pat_edit_locked(f, e, n, &why);
 	if (is_later(rc))
-		return 0;
+		made = 0;
 	// one of them cannot be made (no such key, no such pattern): the others are
-	for (uint32_t i = 0; i < n && n > 1; i++) {
+	for (uint32_t i = 0; i < made && n > 1 && rc < 0; i++) {
 		sl_buf_init(&why, text, sizeof(text));
-		if (is_later(pat_file_edit(f, &e[i], 1, &why)))
-			return i;
+		if (is_later(pat_edit_locked(f, &e[i], 1, &why)))
+			made = i;
 	}
-	return n;
+	pthread_mutex_unlock(&f->set->lock);
+	return made;
 }
 
 uint32_t

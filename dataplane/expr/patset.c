@@ -138,12 +138,17 @@ pat_set_free(struct pat_set *s)
 	free(s);
 }
 
+/*
+ * Main does not wait for the lock: a script holds it for a walk over a whole file, on a thread that may hardly
+ * have a CPU. There is a next tick.
+ */
 bool
 pat_set_retire(struct pat_set *s)
 {
 	bool any;
 
-	pthread_mutex_lock(&s->lock);
+	if (pthread_mutex_trylock(&s->lock) != 0)
+		return false;
 	if (s->waiting == NULL) {
 		s->waiting = s->retired;
 		s->nwaiting = s->nretired;
@@ -155,15 +160,17 @@ pat_set_retire(struct pat_set *s)
 	return any;
 }
 
-void
+bool
 pat_set_release(struct pat_set *s)
 {
-	pthread_mutex_lock(&s->lock);
+	if (pthread_mutex_trylock(&s->lock) != 0)
+		return false;
 	struct pat_live *l = s->waiting;
 	s->waiting = NULL;
 	s->nwaiting = 0;
 	pthread_mutex_unlock(&s->lock);
 	lives_free(l);
+	return true;
 }
 
 /* ---- loading ---- */
@@ -489,14 +496,13 @@ publish(struct pat_file *f, const struct pat_array *a, uint32_t ver, struct sl_b
 }
 
 int
-pat_file_edit(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why)
+pat_edit_locked(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why)
 {
 	struct pat_set *s = f->set;
 	struct pat_array a = { 0 };
 	bool other = false; // than what is in force
 	int rc = 0;
 
-	pthread_mutex_lock(&s->lock);
 	if (s->nretired + s->nwaiting > PAT_RETIRED_MAX)
 		rc = -EAGAIN;
 	for (uint32_t i = 0; i < f->all.n && rc == 0; i++)
@@ -519,7 +525,15 @@ pat_file_edit(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct s
 	} else {
 		array_drop(&a);
 	}
-	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+int
+pat_file_edit(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why)
+{
+	pthread_mutex_lock(&f->set->lock);
+	int rc = pat_edit_locked(f, e, n, why);
+	pthread_mutex_unlock(&f->set->lock);
 	return rc;
 }
 

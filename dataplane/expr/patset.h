@@ -45,10 +45,11 @@ struct pat_set *pat_set_new(void);
 void pat_set_free(struct pat_set *s);
 /*
  * Main: moves what edits left behind to where it waits; false: there is nothing. When all workers have
- * passed a quiescent point since: pat_set_release().
+ * passed a quiescent point since: pat_set_release(). Both return false at once when another thread has the
+ * set's lock, as pat_set_serve() returns 0: main tries again later.
  */
 bool pat_set_retire(struct pat_set *s);
-void pat_set_release(struct pat_set *s);
+bool pat_set_release(struct pat_set *s);
 
 /* ---- loading ---- */
 /*

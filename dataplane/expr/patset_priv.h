@@ -82,6 +82,10 @@ struct pat_set {
 	uint32_t nretired, nwaiting; // items in them
 };
 
+/* ---- patset.c; under the lock ---- */
+/* As pat_file_edit(). */
+int pat_edit_locked(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why);
+
 /* ---- patview.c; under the lock ---- */
 /* Compiles the entries of version ver. 0, -ENOMEM, -EINVAL with a text. */
 int pat_live_new(const struct pat_view *v, const struct pat_array *a, uint32_t ver,

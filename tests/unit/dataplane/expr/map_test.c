@@ -277,6 +277,44 @@ changes_refused(void **state sl_unused)
 	env_close(&e);
 }
 
+/* Called while somebody has the set's lock, for a walk over a whole file. */
+static void
+main_goes_on(void *ctx, uint64_t id sl_unused, struct sl_str key sl_unused,
+	struct sl_str value sl_unused)
+{
+	struct pat_set *s = ctx;
+
+	assert_false(pat_set_retire(s));
+	assert_false(pat_set_release(s));
+	assert_int_equal(pat_set_serve(s, 10), 0);
+}
+
+/* Main waits for nobody's walk, and does what there is to do at the next tick. */
+static void
+main_never_waits(void **state sl_unused)
+{
+	char name[] = "/tmp/map_test_XXXXXX";
+	struct env e;
+
+	alarm(30); // who waits for itself waits for ever
+	env_open(&e);
+	write_file(name, lines);
+	assert_string_equal(value(&e, "str(/new),map(%s)", name), "-");
+	struct pat_file *f = pat_set_find(e.comp.pats, sl_str_c(name), true);
+	assert_int_equal(pat_set_asks(e.comp.pats), 0);
+	assert_int_equal(change(f, PAT_ADD, "/old", "x", 0), 0);
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/new"), SL_STR("y")));
+	pat_file_entries(f, 0, main_goes_on, e.comp.pats);
+	assert_string_equal(value(&e, "str(/new),map(%s)", name), "-");
+	assert_int_equal(pat_set_serve(e.comp.pats, 10), 1);
+	assert_string_equal(value(&e, "str(/new),map(%s)", name), "y");
+	assert_true(pat_set_retire(e.comp.pats));
+	assert_true(pat_set_release(e.comp.pats));
+	alarm(0);
+	unlink(name);
+	env_close(&e);
+}
+
 /* What scripts and rules put into a file is bounded; what the operator does is not. */
 static void
 changes_bounded(void **state sl_unused)
@@ -482,6 +520,7 @@ main(void)
 		cmocka_unit_test(changes_are_seen),
 		cmocka_unit_test(changes_refused),
 		cmocka_unit_test(changes_bounded),
+		cmocka_unit_test(main_never_waits),
 		cmocka_unit_test(changes_asked),
 		cmocka_unit_test(changes_wait),
 		cmocka_unit_test(changes_of_threads),
