@@ -139,8 +139,8 @@ pat_set_free(struct pat_set *s)
 }
 
 /*
- * Main does not wait for the lock: a script holds it for a walk over a whole file, on a thread that may hardly
- * have a CPU. There is a next tick.
+ * Main does not wait for the lock: a script holds it for a walk over a whole file, on a thread that may
+ * hardly have a CPU. There is a next tick.
  */
 bool
 pat_set_retire(struct pat_set *s)

@@ -90,9 +90,9 @@ bool pat_view_text(const struct pat_view *v, struct sl_str key, struct sl_buf *o
 struct pat_file *pat_set_find(struct pat_set *s, struct sl_str name, bool map);
 /*
  * One change. ver 0: of what is in force, else of a prepared version. By key, or (key.p NULL) by the id
- * of an entry. `bounded`: of a script or a rule, as what it puts there counts for PAT_GROWN_MAX (an operator's
- * does not). 0; -ENOENT; -ENOMEM; -EAGAIN: too much waits for its grace; -ENOSPC: over that bound; -EINVAL
- * with a text.
+ * of an entry. `bounded`: of a script or a rule, whose entries count for PAT_GROWN_MAX (an operator's do
+ * not). 0; -ENOENT; -ENOMEM; -EAGAIN: too much waits for its grace; -ENOSPC: over that bound; -EINVAL with a
+ * text.
  */
 enum pat_op { PAT_ADD, PAT_SET, PAT_PUT, PAT_DEL, PAT_CLEAR }; // PUT: set, or else add
 struct pat_edit {
