@@ -87,12 +87,11 @@ own("socket-stats", WAITS, '4 f 4 f true 1 f 7 f', function()
 end)
 own("socket-reuse", WAITS, '0 1 true', function()
 	local s = open()
-	local first = s:getreusedtimes()
 	local ok = s:setkeepalive(10000, 8)
 	local t = open()
 	local again = t:getreusedtimes()
 	t:close()
-	return 0, ok, again >= first
+	return 0, ok, again > 0 -- another connection would say 0
 end)
 own("socket-keep", WAITS, 'true "kept"', function()
 	local s = open()

@@ -47,6 +47,8 @@ static const char scripts[] =
 	/* keeps its thread for long without CPU time, before and behind the first slice */
 	FETCH("stands", "os.execute('sleep 0.2') for i = 1, 30000 do end"
 		" os.execute('sleep 0.2') for i = 1, 30000 do end return 'v'")
+	FETCH("blocks", "return tostring(select(2, pcall(os.execute, 'true')))")
+	FETCH("boolean", "return type(txn.f:always_true())")
 	ACTION("oncehang", "core.once('test', function() core.sleep(3600) end)")
 	FETCH("onceget", "return core.once('test', function() return 'mine' end)")
 	FETCH("fget", "return 'v'")
@@ -574,6 +576,55 @@ test_fn_stats(void **state sl_unused)
 	br_free(b);
 }
 
+static uint32_t
+times(const char *text, const char *what)
+{
+	uint32_t n = 0;
+
+	while ((text = strstr(text, what)) != NULL) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
+}
+
+/* What holds a script thread is named once, or fails; it does not while files are loaded. */
+static void
+test_blocking(void **state sl_unused)
+{
+	static const struct global_conf error = { .lua_blocking_error = true };
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	char text[BR_TEXT];
+
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(
+			br_result(br_call(b, 'f', "blocks", false), text, sizeof(text)), "str:true");
+	assert_int_equal(times(b->logged, "4:Lua: os.execute held a script thread for "), 1);
+	br_free(b);
+	b = br_new(scripts, &error, 1);
+	assert_string_equal(br_result(br_call(b, 'f', "blocks", false), text, sizeof(text)),
+		"str:os.execute blocks, and 'tune.lua.blocking error' is set");
+	assert_int_equal(times(b->logged, "os.execute held"), 0);
+	br_free(b);
+}
+
+/* tune.lua.bool-sample-conversion */
+static void
+test_booleans(void **state sl_unused)
+{
+	static const struct global_conf normal = { .lua_bool_normal = true };
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	char text[BR_TEXT];
+
+	br_result(br_call(b, 'f', "boolean", false), text, sizeof(text));
+	assert_string_equal(text, "str:number");
+	br_free(b);
+	b = br_new(scripts, &normal, 1);
+	br_result(br_call(b, 'f', "boolean", false), text, sizeof(text));
+	assert_string_equal(text, "str:boolean");
+	br_free(b);
+}
+
 /* core.once: nobody waits for a call that has ended, however it did. */
 static void
 test_once_cancelled(void **state sl_unused)
@@ -737,6 +788,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_dozing_runaway),
 		cmocka_unit_test(test_error_id),
 		cmocka_unit_test(test_fn_stats),
+		cmocka_unit_test(test_blocking),
+		cmocka_unit_test(test_booleans),
 		cmocka_unit_test(test_once_cancelled),
 		cmocka_unit_test(test_no_state),
 		cmocka_unit_test(test_retire),
