@@ -110,17 +110,19 @@ classes_complete(void **state)
 		uint16_t first, last;
 		uint32_t turn; // steps of each worker
 		bool once;     // classes are of equal size
+		bool any;      // whatever the key; else a fixed one, as a part may be split unevenly
 	} ranges[] = {
-		{ 1024, 65535, 32256, true },
-		{ 0, 65535, 32768, true },
-		{ 32768, 33023, 128, true },
-		{ 60000, 65535, 64 * 65536 / PORT_RETA, false },
+		{ 1024, 65535, 32256, true, false },
+		{ 1024, 65535, 512 * PORT_RETA, false, true },
+		{ 0, 65535, 32768, true, true },
+		{ 32768, 33023, 128, true, false },
+		{ 60000, 65535, 64 * 65536 / PORT_RETA, false, false },
 	};
 	static uint32_t seen[2][65536];
 
 	(void)state;
 	for (size_t r = 0; r < SL_ARRAY_SIZE(ranges); r++) {
-		struct port p = make_port(2, false);
+		struct port p = make_port(2, !ranges[r].any);
 		struct port_classes *pc = port_classes_new(&p, ranges[r].first, ranges[r].last);
 
 		memset(seen, 0, sizeof(seen));
