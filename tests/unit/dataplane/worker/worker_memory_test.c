@@ -471,14 +471,14 @@ static void
 tiny_pool(void **state)
 {
 	struct lcore *lc;
-	struct peer *slow[48];
-	uint32_t least = UINT32_MAX, served = 0, refused = 0;
+	struct peer *slow[64];
+	uint32_t least = UINT32_MAX, served = 0, refused = 0, nslow = 48;
 
 	(void)state;
 	world_open(1023);
 	lc = w.lc[0];
 	assert_int_equal(get(1000), 200);
-	for (uint32_t i = 0; i < SL_ARRAY_SIZE(slow); i++) {
+	for (uint32_t i = 0; i < nslow; i++) {
 		slow[i] = ask(1000000, true);
 		run_ms(5);
 	}
@@ -493,6 +493,12 @@ tiny_pool(void **state)
 	assert_true(counter_get(&lc->stat[STAT_PRESSURE_COOKIES]) > 0);
 	assert_true(counter_get(&lc->stat[STAT_PRESSURE_WINDOWS]) > 0);
 	assert_true(counter_get(&lc->stat[STAT_PRESSURE_SHED]) > 0);
+	// some more, as what has to be cut waits for buffers: at the highest level
+	for (uint32_t i = nslow; i < SL_ARRAY_SIZE(slow) && lc->pressure < PRESSURE_SHED; i++) {
+		slow[nslow++] = ask(4000, true);
+		run_ms(5);
+	}
+	assert_int_equal(lc->pressure, PRESSURE_SHED);
 	// who comes now is answered, one way or the other
 	for (uint32_t i = 0; i < 20; i++) {
 		uint16_t status = get(2000);
@@ -507,12 +513,12 @@ tiny_pool(void **state)
 	assert_int_equal(served + refused, 20);
 	assert_in_range(refused, 1, counter_get(&lc->stat[STAT_SHED_REQUESTS]));
 	// they begin to read: by itself all is well again
-	for (uint32_t i = 0; i < SL_ARRAY_SIZE(slow); i++) {
+	for (uint32_t i = 0; i < nslow; i++) {
 		slow[i]->hold = false;
 		if (slow[i]->tc != NULL)
 			take(w.lc[1], slow[i]);
 	}
-	for (uint32_t i = 0; i < SL_ARRAY_SIZE(slow); i++) {
+	for (uint32_t i = 0; i < nslow; i++) {
 		run_until(&slow[i]->done, 60000);
 		if (!slow[i]->done || (slow[i]->status != 200 && slow[i]->status != 503))
 			fail_msg("slow reader %u: status %u, %u of %u", i, slow[i]->status,
