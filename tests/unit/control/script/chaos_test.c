@@ -260,13 +260,15 @@ reap(void)
 
 /* ---- calls ---- */
 
+#define NO_STATE "its script thread has no state that knows it"
+
 static void
 answered(struct flight *f, uint32_t *n, const struct call_slot *s)
 {
 	for (uint32_t i = 0; i < *n; i++) {
 		if (f[i].slot != s)
 			continue;
-		bool none = s->end == CALL_ERROR && s->error[0] == '\0' &&
+		bool none = s->end == CALL_ERROR && strcmp(s->error, NO_STATE) == 0 &&
 			f[i].gen->lost[f[i].place]; // there was no state to run it in
 		bool ok = none                     ? true
 			: s->end == CALL_CANCELLED ? f[i].cancelled

@@ -3,6 +3,7 @@
  * Script threads behind real rings, with a worker played by the test: fairness, limits, errors,
  * cancellation, memory, many calls. Nothing here depends on how fast the machine is.
  */
+#include "control/script/script_priv.h"
 #include "tests/unit/lua/api/bridge.h"
 
 #include <dirent.h>

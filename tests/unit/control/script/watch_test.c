@@ -15,6 +15,8 @@
 
 #define STUCK_MS          60
 
+#define NO_STATE "error:its script thread has no state that knows it"
+
 static struct {
 	_Atomic(uint32_t) inside, left, tasks, loads, again;
 	_Atomic(uint32_t) block_at; // the load that blocks
@@ -293,7 +295,7 @@ test_generations(void **state sl_unused)
 	script_publish(next);
 	watch(1);
 	b->lc->nscripts = 2;
-	fetch_is(b, 1, "error:"); // its state went with the thread
+	fetch_is(b, 1, NO_STATE); // its state went with the thread
 	fetch_of_is(b, next, 1, "sint:1");
 	assert_int_equal(atomic_load(&probe.loads), 2); // and none was made again
 	assert_int_equal(atomic_load(&probe.tasks), 2);
@@ -338,7 +340,7 @@ test_generation_in_between(void **state sl_unused)
 	watch(1);
 	b->lc->nscripts = 2;
 	fetch_of_is(b, last, 1, "sint:1");
-	fetch_of_is(b, brief, 1, "error:"); // closed
+	fetch_of_is(b, brief, 1, NO_STATE); // closed
 	assert_false(script_gen_closed(brief)); // but the thread was told of it
 	let_back(1);
 	closes(brief);
@@ -435,7 +437,7 @@ test_counts(void **state sl_unused)
 			nap(1);
 		watch(i + 1u);
 		b->lc->nscripts = i + 2;
-		fetch_is(b, i + 1, "error:"); // it runs
+		fetch_is(b, i + 1, NO_STATE); // it runs
 		counted[i] = instructions();
 		if (i == 0)
 			let_back(1);
