@@ -254,7 +254,7 @@ check_ports() {
 			i=${dev##*iface=}
 			check_iface_port $kind "${i%%,*}"
 			;;
-		net_bond*) check_pmd bond "bonding" || : ;;
+		net_bond* | eth_bond*) check_pmd bond "bonding" || : ;;
 		net_* | wire* | virtio_user*) ;;
 		*) check_pci_port "$dev" ;;
 		esac

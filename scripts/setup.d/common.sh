@@ -224,7 +224,15 @@ huge_mounted() { grep -q -s ' hugetlbfs ' "$R/proc/mounts"; }
 conf_words() { # KEYWORD: the rest of each line that starts with it
 	[ ! -r "$cfg" ] || sed -n "s/^[[:space:]]*$1[[:space:]]\{1,\}\([^#]*\).*/\1/p" "$cfg"
 }
-conf_devices() { conf_words device | tr -d '"' | sed 's/[[:space:]]*$//'; }
+# Of a bond the cards below it, too, which are DPDK's like any port's.
+conf_devices() {
+	local dev
+	conf_words device | tr -d '"' | sed 's/[[:space:]]*$//' | while read -r dev; do
+		echo "$dev"
+		[[ $dev != net_bonding* && $dev != eth_bond* ]] ||
+			tr , '\n' <<<"$dev" | sed -n -E 's/^[[:space:]]*slave=(([0-9a-f]+:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])$/\1/p'
+	done
+}
 # MiB that sluice takes from hugepages, as drivers/mempool.c counts: a pool for each worker.
 need_mb() {
 	local threads mbufs ports n=1
