@@ -347,10 +347,34 @@ say_ready(struct daemon *d)
 		go_background(d);
 }
 
+static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+
+static void
+on_late_signal(struct ev_loop *ev sl_unused, struct ev_signal *s sl_unused, int events sl_unused)
+{
+}
+
+/*
+ * Whoever asks again for what is under way must not end it: files would stay. libev gives a signal back to
+ * its default with the last watcher, so there are others until it is ignored.
+ */
+static void
+ignore_signals(struct running *r)
+{
+	static struct ev_signal late[SL_ARRAY_SIZE(sigs)];
+
+	alarm(STOP_ALARM_S);
+	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++) {
+		ev_signal_init(&late[i], on_late_signal, sigs[i]);
+		ev_signal_start(r->d->ev, &late[i]);
+		ev_signal_stop(r->d->ev, &r->sig[i]);
+		signal(sigs[i], SIG_IGN);
+	}
+}
+
 int
 daemon_run(struct daemon *d)
 {
-	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 	struct running r = { .d = d };
 
 	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++) {
@@ -380,8 +404,7 @@ daemon_run(struct daemon *d)
 	ev_timer_stop(d->ev, &r.watch);
 	ev_timer_stop(d->ev, &r.link);
 	ev_timer_stop(d->ev, &r.log);
-	for (size_t i = 0; i < SL_ARRAY_SIZE(sigs); i++)
-		ev_signal_stop(d->ev, &r.sig[i]);
+	ignore_signals(&r);
 	log_collect(d->log, d->lc, d->nlc, reload_model, d);
 	return r.code;
 }

@@ -205,6 +205,10 @@ class Ordinary:
             check(out == "instance %d" % self.i, out)
 
     def stop(self):
+        end = time.monotonic() + 30 * SLOW
+        while self.p.alive() and time.monotonic() < end:  # who asks again does not end what is under way
+            self.p.send(signal.SIGTERM)
+            time.sleep(0.001)
         check(self.p.stop(timeout=30 * SLOW) in (0, 143, -15), self.p.log()[-2000:])  # by the signal itself
         check("Sanitizer" not in self.p.log(), self.p.log()[-3000:])
 
