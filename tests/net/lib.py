@@ -74,6 +74,15 @@ def wait_for(what, fn, timeout=10.0):
         time.sleep(0.02)
 
 
+def is_gone(pid):
+    """Ended, whether its new parent has noticed or not."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z" and len(os.listdir("/proc/%d/task" % pid)) == 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Proc:
     """A process of the test, ended by pid at the end of the test whatever happens."""
 

@@ -7,7 +7,7 @@ import re
 import signal
 import stat
 
-from lib import BUILD, VIP4, VIP6, check, log, random_file, sha256, sh, wait_for
+from lib import BUILD, VIP4, VIP6, check, is_gone, random_file, sha256, sh, wait_for
 
 EAL_RUN = "/var/run/dpdk"
 TIMEOUTS = """
@@ -84,6 +84,7 @@ backend six
         if kill_parent:
             q.kill()
         q.wait(20)
+        wait_for("the daemon's end", lambda child=child: is_gone(child), 20)
         check(os.path.exists(net.file("memif.sock")) == kill_parent, "the socket of memif: %s" % kill_parent)
         q = net.start([os.path.join(BUILD, "sluice"), "-f", far], ns=net.d, log=net.file("far.log"))
         wait_for("the far instance", lambda: " ready" in q.log() or not q.alive(), 20)

@@ -8,7 +8,7 @@ import signal
 import stat
 import time
 
-from lib import VIP4, check, log, sh, wait_for
+from lib import VIP4, check, is_gone, log, sh, wait_for
 from test_devices import closed_to_users, hugepages, pages
 
 # A user that every Debian has.
@@ -38,15 +38,6 @@ def daemon(p):
     """The child of the parent that was started: its pid."""
     _, out = sh(["pgrep", "-P", str(p.pid)])
     return int(out.split()[0])
-
-
-def is_gone(pid):
-    """Ended, whether its new parent has noticed or not."""
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0] == "Z" and len(os.listdir("/proc/%d/task" % pid)) == 1
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def threads(pid):

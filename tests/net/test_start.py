@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 
-from lib import BUILD, VIP4, check, sh, wait_for
+from lib import BUILD, VIP4, check, is_gone, sh, wait_for
 
 FRONT = """
 defaults
@@ -95,15 +95,6 @@ def test_return(net):
     _, out = net.curl("-i", "http://%s/" % VIP4)
     check(out.startswith("HTTP/1.1 200") and out.endswith("hello"), out)
     net.stop_sluice(p)
-
-
-def is_gone(pid):
-    """Ended; whoever adopted it may take its time to collect the exit code."""
-    try:
-        with open("/proc/%d/stat" % pid) as h:
-            return h.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def test_daemon(net):
