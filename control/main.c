@@ -229,6 +229,7 @@ main(int argc, char **argv)
 	rc = opt.status;
 	free(pidfile);
 	options_free(&opt);
+	alarm(0); // all that might hang is behind us
 	if (rc > 128 && !d.parented && !opt.master)
 		die_by(rc - 128);
 	return rc;
