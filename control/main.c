@@ -95,6 +95,7 @@ prepare_clean(struct daemon *d)
 		daemon_say(d, SL_ALERT,
 			"'dpdk-eal': another process uses --file-prefix=%s; choose another one",
 			want);
+		parent_leave_prefix(s);
 		return -EBUSY;
 	}
 	return 0;

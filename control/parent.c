@@ -396,6 +396,24 @@ clean_pid(const char *path)
 		unlink(path);
 }
 
+static void
+clean_run_dir(const struct parent_spec *s)
+{
+	if (s->run_lock < 0)
+		return;
+	clean_files(s->run_dir, "", false); // locked by us: nobody else uses this prefix
+	rmdir(s->run_dir);
+}
+
+void
+parent_leave_prefix(struct parent_spec *s)
+{
+	clean_run_dir(s);
+	if (s->run_lock >= 0)
+		close(s->run_lock);
+	s->run_lock = -1;
+}
+
 void
 parent_clean(const struct parent_spec *s, pid_t daemon)
 {
@@ -404,10 +422,7 @@ parent_clean(const struct parent_spec *s, pid_t daemon)
 	clean_sockets(s->sockets, daemon);
 	if (s->prefix[0] != '\0')
 		clean_hugepages(s);
-	if (s->run_lock >= 0) { // locked by us: nobody else uses this prefix
-		clean_files(s->run_dir, "", false);
-		rmdir(s->run_dir);
-	}
+	clean_run_dir(s);
 	if (s->own_dir[0] != '\0') {
 		char root[sizeof(s->own_dir) + 8];
 

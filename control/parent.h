@@ -63,6 +63,8 @@ int parent_add_socket(struct parent_spec *s, const char *path);
  * prefix left are detached; devices have been added before. 0 or -Exxx.
  */
 int parent_take_prefix(struct parent_spec *s, const char *root, const char *want);
+/* Gives the prefix back: there will be no daemon. */
+void parent_leave_prefix(struct parent_spec *s);
 /*
  * Before a port is started: writes down which programs the interfaces have, so that the next start knows
  * any other as ours, should this process and its parent be killed before parent_note_links().
