@@ -111,6 +111,7 @@ start(const char *a, const char *b, const char *extra, uint32_t node_mb)
 
 	argued[0] = '\0';
 	assert_true(eal_start(&s, &huge, &err) < 0);
+	eal_stop(true); // the arguments only
 	return argued[0] != '\0' ? argued : err.text;
 }
 
