@@ -524,5 +524,5 @@ main(int argc, char **argv)
 	end_us = start_us + (uint64_t)(opt.seconds * 1e6);
 	loop();
 	report((double)(sl_min(now_us(), end_us) - start_us) / 1e6);
-	return errors != 0 || sent != done ? 1 : 0;
+	return errors != 0 || sent + unsent != done ? 1 : 0;
 }

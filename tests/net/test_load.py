@@ -78,7 +78,18 @@ def test_overload(net):
         return ANSWER
 
     rc, r = load(Server(answer), "-c", "1", "-r", "200", "-d", "1")
-    check(rc != 0 and r["requests"] <= 31 and r["requests"] + r["unfinished"] == 200, str(r))
+    check(rc != 0 and r["requests"] <= 31 and r["requests"] + r["unfinished"] == 200, str((rc, r)))
+
+
+def test_unsent(net):
+    """The same where every request that was sent has its answer: what was never sent fails the run by itself. The
+    server answers well within the wait of the loop, so that the end falls behind an answer and before a request."""
+    def answer(n):
+        time.sleep(0.005)
+        return ANSWER
+
+    rc, r = load(Server(answer), "-c", "1", "-r", "2000", "-d", "1")
+    check(rc != 0 and r["requests"] <= 610 and r["requests"] + r["unfinished"] == 2000, str((rc, r)))
 
 
 def test_errors(net):
@@ -89,5 +100,5 @@ def test_errors(net):
     check(rc != 0 and r["short"] == 50 and r["requests"] == 0, str(r))
 
 
-for case in (test_open_loop, test_closed_loop, test_overload, test_errors):
+for case in (test_open_loop, test_closed_loop, test_overload, test_unsent, test_errors):
     case.net = None
