@@ -34,7 +34,6 @@ void toeplitz_make_key(uint8_t key[PORT_RSS_KEY], bool fixed);
 #define PMD_Q_KERNEL     0x80u // closing it changes an interface of the kernel: needs rights
 #define PMD_Q_OTHER_MAC  0x40u // its address is the kernel's end of the device: take another
 #define PMD_Q_BOND       0x200u // over slaves (pmd_bond.c)
-#define PMD_Q_NO_LSC     0x400u // says that it has events of its link, and has none
 #define PMD_Q_GSO        0x100u // cuts by DPDK's library: IPv4 only, a frame no longer than the MTU
 
 struct pmd_quirk {

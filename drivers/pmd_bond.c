@@ -297,15 +297,16 @@ bond_links(struct sl_str device)
 }
 
 /*
- * TAP says that it tells of its link, and only notes it: a bond would never learn that it went. What does
- * not say so the bond asks every 10 ms.
+ * The bond asks each slave every 10 ms (lsc_poll_period_ms) for its link, also where the driver says that it
+ * has an event for it: TAP only notes that, and e1000's "em" has no interrupt of it under MSI-X. The bond would
+ * never learn that the link went, and rte_eth_link_get_nowait() would go on with what the last event said.
  */
 static void
-poll_link_of(struct sl_str slave, uint16_t id)
+poll_link_of(uint16_t slave)
 {
 	struct rte_eth_dev_info info;
 
-	if (pmd_quirk(slave)->quirks & PMD_Q_NO_LSC && rte_eth_dev_info_get(id, &info) == 0)
+	if (rte_eth_dev_info_get(slave, &info) == 0)
 		*(uint32_t *)(uintptr_t)info.dev_flags &= ~(uint32_t)RTE_ETH_DEV_INTR_LSC;
 }
 
@@ -325,7 +326,7 @@ bond_join(const struct port_spec *s, uint16_t bond, uint16_t mtu, struct port_er
 			"'sluice-setup check'",
 			SL_STR_ARG(s->name), SL_STR_ARG(slave));
 	for (uint32_t i = 0; i < n; i++)
-		poll_link_of(port_slave(s->device, i), ids[i]);
+		poll_link_of(ids[i]);
 	if (rte_eth_dev_configure(bond, 1, 1, &conf) < 0)
 		return port_fail(err, -EINVAL,
 			"port '%.*s': DPDK refuses the bond '%.*s': see its messages above",

@@ -105,8 +105,7 @@ static const struct pmd_quirk quirks[] = {
 			PMD_Q_KERNEL,
 		args_af_xdp, check_af_xdp, NULL },
 	{ "net_af_packet", PMD_Q_SOFT | PMD_Q_NO_RSS, args_af_packet, check_af_packet, NULL },
-	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC | PMD_Q_KERNEL | PMD_Q_GSO |
-			PMD_Q_NO_LSC,
+	{ "net_tap", PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC | PMD_Q_KERNEL | PMD_Q_GSO,
 		NULL, check_tap, NULL },
 	{ "net_memif", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
 	{ "net_pcap", PMD_Q_SOFT | PMD_Q_NO_RSS, NULL, NULL, NULL },
