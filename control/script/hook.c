@@ -128,8 +128,10 @@ take_value(lua_State *L, struct call_slot *s)
 		break;
 	case LUA_TSTRING: {
 		const char *p = lua_tolstring(L, -1, &len);
-		if (len >= CALL_DATA)
+		if (len >= CALL_DATA) {
+			s->full = true;
 			luaL_error(L, "string of %d bytes is too long", (int)len);
+		}
 		s->value.s = call_str(s, sl_str_make(p, len));
 		if (s->value.s.p == NULL)
 			luaL_error(L, "no room for a string of %d bytes", (int)len);

@@ -8,8 +8,9 @@
  * FIFO, bounded by their deadlines and by the number of streams.
  * A deadline that passes is decided by on-overload, also when the script has started: a flood of
  * slow calls must not switch off a script that guards something. on-error is for what the script
- * itself did. A call that cannot be made or whose writes do not fit is decided by on-overload, too: heads and
- * variables are the client's, who must not be able to switch a script off.
+ * itself did. A call that cannot be made, whose writes do not fit, or that fails after its slot had no room
+ * for something, is decided by on-overload, too: heads and variables are the client's, who must not be able
+ * to switch a script off. A script that catches such an error and ends well has said what it wants.
  * Not here: running Lua (control/script).
  */
 #include "dataplane/proxy/call_pair.h"
@@ -35,7 +36,7 @@ pair_of(struct call_lcore *cl, const struct stream *s)
 	return i >= 0 ? &cl->pair[i] : NULL;
 }
 
-/* Would the heads leave too little of a slot's own memory? */
+/* Would the heads alone leave too little of a slot's own memory? */
 static bool
 wants_block(const struct stream *s)
 {
@@ -55,6 +56,8 @@ fill(struct call_lcore *cl, struct call_slot *slot, struct stream *s, sl_tick ex
 
 	if (likely(!wants_block(s)))
 		rc = call_snapshot(slot, s, exp);
+	if (unlikely(rc == 0 && call_room(slot) < CALL_ROOM))
+		rc = -EMSGSIZE; // variables, a converter's input
 	if (likely(rc != -EMSGSIZE))
 		return rc;
 	slot->block = cl->blocks;
@@ -311,10 +314,10 @@ conclude(struct lcore *lc, struct stream *s, struct call_slot *slot, struct samp
 
 	if (slot->end != CALL_OK || rc < 0)
 		stat_inc(lc, STAT_LUA_ERRORS);
+	if (rc < 0 || (slot->end != CALL_OK && slot->full)) // half of what it did, or would have done
+		return call_overloaded(s, call_overload_policy(s));
 	if (slot->end != CALL_OK)
 		return call_by_policy(call_error_policy(s));
-	if (rc < 0) // half of what it did
-		return call_overloaded(s, call_overload_policy(s));
 	if (slot->kind == 'a' && slot->reply_status != 0)
 		return (struct call_result){ .verdict = CALLV_REPLY, .reply = slot };
 	if (slot->kind == 'a') {
@@ -339,7 +342,7 @@ yields(struct lcore *lc, struct stream *s, const struct call_slot *slot)
 {
 	uint32_t ms = slot->wake_ms != 0 ? slot->wake_ms : YIELD_MS;
 
-	if (slot->end != CALL_OK || slot->kind != 'a' || slot->act != 2)
+	if (slot->end != CALL_OK || slot->lost < 0 || slot->kind != 'a' || slot->act != 2)
 		return false;
 	s->call.again = true;
 	stream_set_call_deadline(s, tick_first(tick_add(lc->now, ms), s->call.exp));

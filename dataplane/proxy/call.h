@@ -17,7 +17,8 @@
 #include "dataplane/model/model.h"
 
 #define CALL_DATA 24576     // heads, their room for edits, variables, writes
-#define CALL_ROOM 8192      // of that, at least, for variables and what the script writes
+#define CALL_ROOM 17408     // of that, at least, for what the script writes and for copies that
+			    // converters make: HAProxy's buffer, and more than all that it was given
 #define CALL_BLOCK 65536    // in place of it for a request whose heads leave less: two heads of
 			    // HTTP_MAX_HEAD fit
 #define CALL_MAX_VARS 64
@@ -141,6 +142,7 @@ struct call_slot {
 	struct call_write *reply_hdr; // the last first; the worker collects them
 	struct sample value;     // fetch, converter
 	struct call_write *first, *last;
+	bool full; // something did not fit: on-overload decides, not on-error, if the call fails
 	char error[192];
 	uint64_t cpu_us;
 	uint64_t instructions;   // counted in whole slices
@@ -166,6 +168,7 @@ struct call_slot {
 	struct call_slot *next_free;
 	bool busy;
 	bool asked; // CALL_ASK came, CALL_TOLD was not sent
+	int lost;   // 0, or why a write did not take effect: none behind it does
 };
 
 /*
@@ -176,7 +179,7 @@ struct call_spare;
 struct call_spare *call_spare_new(uint16_t worker, uint16_t pair, uint32_t nslots, int socket);
 void call_spare_free(struct call_spare *sp);
 
-/* NULL when data[] is full. Thread: whoever holds the slot. */
+/* NULL when data[] is full, which `full` keeps. Thread: whoever holds the slot. */
 void *call_alloc(struct call_slot *s, uint32_t n);
 struct sl_str call_str(struct call_slot *s, struct sl_str text);
 /* Bytes that call_alloc() has left. */

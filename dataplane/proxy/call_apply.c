@@ -70,12 +70,15 @@ apply_one(struct stream *s, const struct call_write *w)
 	}
 }
 
-/* They took effect on the slot's copy, so they fit here too. */
+/*
+ * They took effect on the slot's copy, so they fit here too, but for what the stream has no memory for: then
+ * this fails for the rest of the call, whatever the script makes of an answer that says so.
+ */
 int
 call_apply(struct stream *s, struct call_slot *slot)
 {
 	struct call_write *next;
-	int rc = 0;
+	int rc = slot->lost;
 
 	for (struct call_write *w = slot->first; w != NULL && rc >= 0; w = next) {
 		next = w->next;
@@ -89,6 +92,7 @@ call_apply(struct stream *s, struct call_slot *slot)
 	slot->first = slot->last = NULL;
 	if (rc >= 0 && unlikely(slot->chan.dirty))
 		rc = content_apply(s, slot);
+	slot->lost = rc;
 	return rc;
 }
 
@@ -122,8 +126,10 @@ ask_row(struct stream *s, struct call_slot *slot)
 		const struct conv_row *c = slot->ask_row;
 		ok = c->fn(&s->view, v, slot->ask_args, &s->arena, c->priv);
 	}
-	if (s->arena.failed)
+	if (s->arena.failed) {
+		slot->full = true;
 		return -ENOMEM;
+	}
 	if (!ok)
 		v->type = T_ANY;
 	if (sample_has_text(v)) {

@@ -18,8 +18,10 @@ call_alloc(struct call_slot *s, uint32_t n)
 	uint32_t at = SL_ALIGN_UP(s->used, 8u);
 	uint32_t size = s->block != NULL ? CALL_BLOCK : CALL_DATA;
 
-	if (n > size || at > size - n)
+	if (n > size || at > size - n) {
+		s->full = true;
 		return NULL;
+	}
 	s->used = at + n;
 	return (s->block != NULL ? s->block->mem : s->data) + at;
 }
@@ -49,16 +51,14 @@ static struct arena_chunk *
 chunk_get(void *ctx, uint32_t need)
 {
 	struct call_slot *s = ctx;
-	uint32_t want = sl_max(need, ARENA_CHUNK), got = want;
+	uint32_t want = sl_max(need, ARENA_CHUNK);
 	struct arena_chunk *c;
 
+	if (call_room(s) < sizeof(*c) + (uint64_t)want)
+		want = sl_min(need, (uint32_t)CALL_BLOCK); // more never fits
 	c = call_alloc(s, (uint32_t)sizeof(*c) + want);
-	if (c == NULL) {
-		got = need;
-		c = need < CALL_BLOCK ? call_alloc(s, (uint32_t)sizeof(*c) + need) : NULL;
-	}
 	if (c != NULL)
-		c->size = got;
+		c->size = want;
 	return c;
 }
 

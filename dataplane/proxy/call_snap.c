@@ -94,6 +94,8 @@ call_snapshot(struct call_slot *slot, struct stream *s, sl_tick exp)
 	slot->view.vars = &slot->vars;
 	slot->vars.procs = s->vars.procs;
 	slot->first = slot->last = NULL;
+	slot->full = false;
+	slot->lost = 0;
 	slot->used = 0;
 	slot->chan = (struct call_chan){ .p = NULL };
 	slot->id = SL_STR("");

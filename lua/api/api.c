@@ -119,6 +119,8 @@ api_push_sample(lua_State *L, struct sample *s, struct arena *mem, bool as_str)
 	if (s->type == T_ADDR || (as_str && s->type != T_ANY)) {
 		if (!sample_cast(s, T_STR, mem))
 			s->type = T_ANY;
+		if (mem->failed)
+			luaL_error(L, "no room for the value");
 	}
 	switch (s->type) {
 	case T_BOOL:

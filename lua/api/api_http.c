@@ -202,7 +202,10 @@ expand(lua_State *L, luaL_Buffer *b, const struct regex *re, struct sl_str value
 		return false;
 	p = luaL_prepbuffsize(b, REP_MAX);
 	sl_buf_init(&out, p, REP_MAX);
-	if (regex_expand(&out, value, &m, with) < 0 || out.full)
+	bool bad = regex_expand(&out, value, &m, with) < 0;
+	if (out.full)
+		script_current(L)->slot->full = true; // the value is the client's
+	if (bad || out.full)
 		luaL_error(L, "the new value is malformed or longer than %d bytes", (int)REP_MAX);
 	luaL_addsize(b, sl_buf_str(&out).len);
 	return true;

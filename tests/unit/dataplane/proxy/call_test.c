@@ -215,6 +215,137 @@ test_writes(void **state sl_unused)
 	assert_int_equal(stat(STAT_LUA_ERRORS), 2);
 }
 
+/* What finds no room is a matter of overload, if the call fails by it. */
+static void
+test_full(void **state sl_unused)
+{
+	static const enum call_end ends[] = { CALL_ERROR, CALL_EXHAUSTED };
+	struct stream *s = new_stream(0);
+	struct call_slot *slot;
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(ends); i++) {
+		start(s, &plain);
+		slot = take();
+		while (call_alloc(slot, 1000) != NULL) {
+		}
+		slot->act = 0;
+		done(slot, ends[i]);
+		assert_int_equal(w.result.verdict, CALLV_ERROR);
+		assert_int_equal(w.result.status, 503);
+		assert_int_equal(w.fn[plain.fn].overloads, i + 1);
+		/* the script has caught the error */
+		start(s, &plain);
+		slot = take();
+		assert_null(call_alloc(slot, CALL_DATA));
+		slot->act = 5;
+		done(slot, CALL_OK);
+		assert_int_equal(w.result.verdict, CALLV_DENY);
+		/* the next call has room */
+		start(s, &plain);
+		slot = take();
+		slot->act = 0;
+		done(slot, ends[i]);
+		assert_int_equal(w.result.verdict, CALLV_CONT);
+		assert_int_equal(w.fn[plain.fn].overloads, i + 1);
+	}
+}
+
+/* A slot has room for what HAProxy's converters may make, and for all that the script is given, twice. */
+static void
+test_room(void **state sl_unused)
+{
+	static char text[12288];
+	struct sample v = { .type = T_STR };
+	struct call_slot *slot;
+	uint32_t blocks = 0, n = 0;
+
+	for (uint32_t pad = 5; pad < HTTP_MAX_HEAD - 100; pad += 128) {
+		struct stream *s = new_stream(pad);
+		assert_int_equal(start(s, &plain), ACT_SUSPEND);
+		slot = take();
+		assert_int_equal(slot->block != NULL, pad > 6100);
+		assert_non_null(call_alloc(slot, sl_max(2 * pad, 16384u + 32)));
+		done(slot, CALL_OK);
+		pool_free(&w.streams, s);
+	}
+	for (v.s = sl_str_make(text, 1000); v.s.len < sizeof(text) - 200; v.s.len += 100, n++) {
+		struct stream *s = new_stream(0);
+		assert_int_equal(stream_set_var(s, VAR_REQ, SL_STR("v"), &v), 0);
+		assert_int_equal(start(s, &plain), ACT_SUSPEND);
+		slot = take();
+		blocks += slot->block != NULL;
+		assert_non_null(call_alloc(slot, sl_max(2 * v.s.len, 16384u + 32)));
+		done(slot, CALL_OK);
+		pool_free(&w.streams, s);
+	}
+	assert_in_range(blocks, n / 3, 2 * n / 3); // who needs one
+}
+
+static bool
+conv_copy(const struct txn_view *v sl_unused, struct sample *s, const struct arg *args sl_unused,
+	struct arena *mem, uintptr_t priv sl_unused)
+{
+	s->s = arena_str(mem, s->s);
+	return s->s.p != NULL;
+}
+
+static void
+ask(struct call_slot *slot)
+{
+	static const struct conv_row row = { .fn = conv_copy, .in = T_STR, .out = T_STR };
+	struct xmsg m = { .w = { XMSG_CALL_ASK, (uintptr_t)slot } };
+	struct call_slot *told = NULL;
+
+	slot->ask = CALL_ASK_CONV;
+	slot->ask_row = &row;
+	px_script_message(w.lc, 0, &m);
+	assert_int_equal(taken(&told, NULL), XMSG_CALL_TOLD);
+	assert_ptr_equal(told, slot);
+}
+
+/* A question for which there is no room, and one before which a write was lost. */
+static void
+test_ask_full(void **state sl_unused)
+{
+	static char text[CALL_DATA];
+	struct stream *s = new_stream(0);
+	struct sample v = str("v");
+	struct call_slot *slot;
+
+	for (int i = 0; i < 2; i++) {
+		start(s, &plain);
+		slot = take();
+		s->arena.fail_in = i == 0; // of the worker, or of the slot
+		slot->ask_value = str("AB");
+		if (i == 1)
+			slot->ask_value.s = sl_str_make(text, sizeof(text));
+		ask(slot);
+		assert_int_equal(slot->ask_rc, i == 0 ? -ENOMEM : -ENOSPC);
+		done(slot, CALL_ERROR);
+		assert_int_equal(w.result.status, 503);
+		assert_int_equal(w.fn[plain.fn].overloads, i + 1);
+	}
+	/* whatever the script makes of it */
+	for (int act = 0; act <= 2; act += 2) {
+		start(s, &plain);
+		slot = take();
+		call_add_write(slot, CW_REQ_PUT_HDR, (enum var_scope)200, SL_STR(""), &v);
+		call_add_write(slot, CW_REQ_SET_HDR, VAR_TXN, SL_STR("Behind"), &v);
+		slot->ask_value = str("AB");
+		ask(slot);
+		assert_int_equal(slot->ask_rc, -EINVAL);
+		call_add_write(slot, CW_REQ_SET_HDR, VAR_TXN, SL_STR("Behind"), &v);
+		w.ntold = 0;
+		slot->act = act; // CONTINUE, YIELD
+		done(slot, CALL_OK);
+		assert_int_equal(w.ntold, 1);
+		assert_int_equal(w.result.verdict, CALLV_ERROR);
+		assert_int_equal(w.result.status, 503);
+		assert_false(s->call.again);
+		assert_null(http_hdr_get(&s->req, SL_STR("behind")).p);
+	}
+}
+
 static void
 test_verdicts(void **state sl_unused)
 {
@@ -366,26 +497,31 @@ test_large(void **state sl_unused)
 	static char text[CALL_ROOM - 4096], more[3000];
 	const struct prog_call c = { .fn = 3, .kind = 'a', .priv = &deny };
 	struct sample v = str("0123456789"), room = { .type = T_STR };
-	struct stream *s = new_stream(8000);
-	uint32_t blocks = 0, refused = 0;
+	uint32_t blocks, refused = 0;
+	struct stream *s;
 	struct call_slot *slot;
 
 	room.s = sl_str_make(text, sizeof(text));
-	set_vars(s, 20, &v);
-	for (uint32_t pad = 5; pad < HTTP_MAX_HEAD - 100; pad += 8) {
-		add_response(s, pad);
-		assert_int_equal(start(s, &c), ACT_SUSPEND);
-		slot = take();
-		blocks += slot->block != NULL;
-		assert_true(http_hdr_get(slot->view.res, SL_STR("b")).len == 1);
-		assert_true(http_hdr_get(slot->view.req, SL_STR("host")).len == 1);
-		call_add_write(slot, CW_RES_SET_HDR, VAR_TXN, SL_STR("B"), &v);
-		assert_int_equal(call_add_write(slot, CW_SET_VAR, VAR_TXN, SL_STR("w"), &room), 0);
-		done(slot, CALL_OK);
-		assert_null(slot->block);
-		stream_unset_var(s, VAR_TXN, SL_STR("w"));
+	for (uint32_t head = 2000; head <= 8000; head += 6000) {
+		s = new_stream(head);
+		blocks = 0;
+		set_vars(s, 20, &v);
+		for (uint32_t pad = 5; pad < HTTP_MAX_HEAD - 100; pad += 8) {
+			add_response(s, pad);
+			assert_int_equal(start(s, &c), ACT_SUSPEND);
+			slot = take();
+			blocks += slot->block != NULL;
+			assert_true(http_hdr_get(slot->view.res, SL_STR("b")).len == 1);
+			assert_true(http_hdr_get(slot->view.req, SL_STR("host")).len == 1);
+			call_add_write(slot, CW_RES_SET_HDR, VAR_TXN, SL_STR("B"), &v);
+			assert_int_equal(call_add_write(slot, CW_SET_VAR, VAR_TXN, SL_STR("w"), &room), 0);
+			done(slot, CALL_OK);
+			assert_null(slot->block);
+			stream_unset_var(s, VAR_TXN, SL_STR("w"));
+		}
+		// only who needs one has one
+		assert_true(blocks > 100 && (head > 2000 || blocks < 1900));
 	}
-	assert_true(blocks > 100 && blocks < 1900); // only who needs one has one
 	assert_true(sl_str_eq(http_hdr_get(&s->res, SL_STR("b")), v.s));
 	s = new_stream(HTTP_MAX_HEAD - 100);
 	set_vars(s, 20, &v);
@@ -535,6 +671,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ask_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_verdicts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_values, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot, setup, teardown),

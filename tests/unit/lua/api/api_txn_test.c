@@ -260,6 +260,58 @@ test_write_list(void **state sl_unused)
 	br_free(b);
 }
 
+/* Whatever finds no room in the slot says so, also where the script catches the error. */
+static void
+test_full(void **state sl_unused)
+{
+	static const char text[] =
+		"local long = string.rep('A', 5000)\n"
+		"local function f(name, fn) core.register_fetches(name, fn) end\n"
+		"f('conv', function(txn) return txn.sc:lower(long) end)\n"
+		"f('args', function(txn) return txn.sc:field(long, 1, long) end)\n"
+		"f('cast', function(txn) return txn.sf:src_port() end)\n"
+		"f('set', function(txn) txn:set_var('txn.v', long) end)\n"
+		"f('hdr', function(txn) for i = 1, 200 do txn.http:req_set_header('H', 'x') end end)\n"
+		"f('rep', function(txn) for i = 1, 200 do\n"
+		" txn.http:req_rep_header('Host', '.*', 'x') end end)\n"
+		"f('value', function(txn) return long end)\n"
+		"f('huge', function(txn) return string.rep(long, 6) end)\n"
+		"f('grow', function(txn) txn.http:req_rep_header('Host', '(.*)',\n"
+		" string.rep('x', 16000) .. string.rep('\\\\1', 400)) end)\n"
+		"f('fine', function(txn) return txn.sc:lower('A') end)\n"
+		"f('fails', function(txn) error('x') end)\n"
+		"f('caught', function(txn) pcall(txn.sc.lower, txn.sc, long) return 'ok' end)\n";
+	static const struct {
+		const char *fn;
+		bool ok, full;
+		uint32_t room;
+	} rows[] = {
+		{ "conv", false, true },
+		{ "args", false, true },
+		{ "cast", false, true, 8 }, // not an empty string
+		{ "set", false, true },
+		{ "hdr", false, true },
+		{ "rep", false, true },
+		{ "value", false, true },
+		{ "huge", false, true },
+		{ "grow", false, true },
+		{ "fine", true, false },
+		{ "fails", false, false },
+		{ "caught", true, true },
+	};
+	struct bridge *b = br_new(text, NULL, 1);
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		struct call_slot *s = br_slot(b, 'f', rows[i].fn, false);
+		s->used = CALL_DATA - (rows[i].room != 0 ? rows[i].room : 4000);
+		br_push(b, s, 0);
+		assert_ptr_equal(br_wait(b), s);
+		if ((s->end == CALL_OK) != rows[i].ok || s->full != rows[i].full)
+			fail_msg("%s: end %d, full %d: %s", rows[i].fn, s->end, s->full, s->error);
+	}
+	br_free(b);
+}
+
 /* Private data: seen by every call of one stream, by no other. */
 static void
 test_priv(void **state sl_unused)
@@ -389,6 +441,7 @@ main(void)
 		cmocka_unit_test(test_edits),
 		cmocka_unit_test(test_res_edits),
 		cmocka_unit_test(test_write_list),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_priv),
 		cmocka_unit_test(test_every_fetch),
 	};

@@ -176,6 +176,7 @@ br_slot(struct bridge *b, uint8_t kind, const char *fn, bool res)
 	s->id = SL_STR("");
 	s->point = res ? EVAL_HTTP_RES : EVAL_HTTP_REQ;
 	s->used = 0;
+	s->full = false;
 	s->first = s->last = NULL;
 	s->vars = (struct vars){ 0 };
 	s->view = (struct txn_view){ .vars = &s->vars,

@@ -30,6 +30,11 @@ static const char script[] =
 	" local t = ''\n"
 	" for i = 1, 200 do t = t .. txn.f:t_owner() .. txn.sc:t_own('in') end\n"
 	" txn.http:req_set_header('X-Own', #t .. (txn.c:t_own('no') or 'nil')) end)\n"
+	"core.register_action('low', {'http-req'}, function(txn)\n"
+	" local p = txn.sc:lower(txn.sf:path())\n"
+	" txn.http:req_set_header('X-Low', p:sub(1, 2) .. #p) end)\n"
+	"core.register_action('guard', {'http-req'}, function(txn)\n"
+	" txn:set_var('txn.p', string.rep(txn.sf:path(), 8)) return act.DENY end)\n"
 	"core.register_fetches('a', function() return 'A' end)\n"
 	"core.register_fetches('b', function(txn, x) return 'B' .. (x or '') end)\n"
 	"core.register_fetches('none', function() end)\n"
@@ -163,6 +168,34 @@ test_keep_alive(void **state sl_unused)
 	end();
 }
 
+/* Scripts work on the largest heads; what has no room even then does not let the request past the rule. */
+static void
+test_large(void **state sl_unused)
+{
+	static const char *const req[] = { "lua.low", "lua.guard if { path_beg /G }", NULL };
+	char text[HTTP_MAX_HEAD], want[64];
+	uint32_t denied = 0, full = 0;
+
+	for (int i = 0, len = 500; len <= 15000; len += 725, i++) {
+		start(script, req, NULL);
+		int n = snprintf(text, sizeof(text), "GET /%c%0*d HTTP/1.1\r\nHost: a\r\n\r\n",
+			i % 2 ? 'G' : 'A', len, 0);
+		struct fake *c = px_env_client(&e);
+		fake_give(c, text, (uint32_t)n);
+		settle();
+		const char *got = px_env_got(c);
+		struct fake *b = px_env_backend(&e, 0);
+		snprintf(want, sizeof(want), "x-low: /%c%d\r\n", i % 2 ? 'g' : 'a', len + 2);
+		denied += strstr(got, "403 Forbidden") != NULL;
+		full += strstr(got, "503 Service") != NULL;
+		if (i % 2 ? b != NULL : b == NULL || strcasestr(px_env_got(b), want) == NULL)
+			fail_msg("a path of %d: \"%s\", log \"%s\"", len + 2, got, logged);
+		end();
+	}
+	assert_true(denied >= 1 && full >= 6);
+	assert_int_equal(denied + full, 10);
+}
+
 /* More requests than slots at once. */
 static void
 test_many(void **state sl_unused)
@@ -239,6 +272,7 @@ main(void)
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_response),
 		cmocka_unit_test(test_keep_alive),
+		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_abort),
