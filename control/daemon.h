@@ -53,6 +53,7 @@ struct daemon {
 	struct checks *checks;
 	struct health *health; // "health-file"; NULL: none
 	struct stats_spec stats_spec;
+	_Atomic(uint64_t) pat_refused; // of all generations
 	struct stats *stats;
 	struct cli *cli;
 	bool scripts; // threads run

@@ -16,8 +16,11 @@ patterns_serve(struct daemon *d)
 	uint32_t n = 0;
 
 	for (const struct gen *g = d->reload->gens; g != NULL; g = g->older) {
-		if (g->m->pats != NULL)
-			n += pat_set_serve(g->m->pats, PAT_ASKS / 4);
+		if (g->m->pats == NULL)
+			continue;
+		n += pat_set_serve(g->m->pats, PAT_ASKS / 4);
+		atomic_fetch_add_explicit(&d->pat_refused, pat_set_refused(g->m->pats),
+			memory_order_relaxed);
 	}
 	return n;
 }

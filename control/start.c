@@ -281,6 +281,7 @@ stats_up(struct daemon *d)
 		.model = d->model,
 		.log = d->log,
 		.socks = d->socks,
+		.pat_refused = &d->pat_refused,
 		.huge = d->huge };
 
 	return stats_open(&d->stats_spec) < 0 ? daemon_fail(d, -EINVAL, "telemetry: commands are taken") : 0;

@@ -22,6 +22,7 @@ struct stats_spec {
 	const struct model *model;
 	struct log *log;
 	struct io_socks *socks; // of scripts; NULL: none
+	const _Atomic(uint64_t) *pat_refused; // changes that rules asked for; NULL: none
 	bool huge;
 };
 

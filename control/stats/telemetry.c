@@ -114,6 +114,9 @@ do_info(const char *params sl_unused, struct rte_tel_data *d)
 	add_u64(d, "log_lines", log.lines);
 	add_u64(d, "log_lost_sink", log.lost_sink);
 	add_u64(d, "log_lost_post", log.lost_post);
+	add_u64(d, "pat_refused", s->pat_refused != NULL
+			? atomic_load_explicit(s->pat_refused, memory_order_relaxed)
+			: 0);
 	return 0;
 }
 

@@ -90,11 +90,30 @@ is_later(int rc)
 	return rc == -EAGAIN || rc == -ENOMEM;
 }
 
+/* There was nothing to change where there is no such key; all else is lost. */
+static void
+count_refused(struct pat_asks *q, const int *each, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		q->refused += each[i] < 0 && each[i] != -ENOENT;
+}
+
+uint32_t
+pat_set_refused(struct pat_set *s)
+{
+	uint32_t n = s->asks != NULL ? s->asks->refused : 0;
+
+	if (n > 0)
+		s->asks->refused = 0;
+	return n;
+}
+
 /* Changes of one file in a row; how many of them need not come again. */
 static uint32_t
 make(struct pat_file *f, const struct pat_edit *e, uint32_t n)
 {
 	uint32_t made = n;
+	int each[TOGETHER];
 	char text[200];
 	struct sl_buf why;
 	int rc;
@@ -102,16 +121,22 @@ make(struct pat_file *f, const struct pat_edit *e, uint32_t n)
 	if (pthread_mutex_trylock(&f->set->lock) != 0)
 		return 0; // a script walks over a file: main does not wait for it
 	sl_buf_init(&why, text, sizeof(text));
-	rc = pat_edit_locked(f, e, n, &why);
+	rc = pat_edit_locked(f, e, n, each, &why);
 	if (is_later(rc))
 		made = 0;
-	// one of them cannot be made (no such key, no such pattern): the others are
+	else if (rc < 0 && n == 1)
+		each[0] = rc;
+	// one of them is no such pattern or value: the others are made
 	for (uint32_t i = 0; i < made && n > 1 && rc < 0; i++) {
 		sl_buf_init(&why, text, sizeof(text));
-		if (is_later(pat_edit_locked(f, &e[i], 1, &why)))
+		int one = pat_edit_locked(f, &e[i], 1, &each[i], &why);
+		if (is_later(one))
 			made = i;
+		else if (one < 0)
+			each[i] = one;
 	}
 	pthread_mutex_unlock(&f->set->lock);
+	count_refused(f->set->asks, each, made);
 	return made;
 }
 

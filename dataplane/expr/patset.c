@@ -434,7 +434,7 @@ put(struct pat_array *a, const struct pat_edit *d, struct pat_entry *e)
 	return array_push(a, e);
 }
 
-/* a becomes what it is behind one change. */
+/* a becomes what it is behind one change, or stays as it is. */
 static int
 apply(struct pat_file *f, struct pat_array *a, const struct pat_edit *d)
 {
@@ -495,12 +495,21 @@ publish(struct pat_file *f, const struct pat_array *a, uint32_t ver, struct sl_b
 	return rc;
 }
 
+/* Can the others do without a change that failed so? */
+static bool
+is_alone(int rc)
+{
+	return rc == -ENOENT || rc == -ENOSPC;
+}
+
 int
-pat_edit_locked(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why)
+pat_edit_locked(
+	struct pat_file *f, const struct pat_edit *e, uint32_t n, int *each, struct sl_buf *why)
 {
 	struct pat_set *s = f->set;
 	struct pat_array a = { 0 };
 	bool other = false; // than what is in force
+	uint32_t left_out = 0;
 	int rc = 0;
 
 	if (s->nretired + s->nwaiting > PAT_RETIRED_MAX)
@@ -510,6 +519,13 @@ pat_edit_locked(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct
 	for (uint32_t i = 0; i < n && rc == 0; i++) {
 		other |= e[i].ver != 0 && e[i].ver != f->ver;
 		rc = apply(f, &a, &e[i]);
+		if (each == NULL)
+			continue;
+		each[i] = rc;
+		if (is_alone(rc)) {
+			left_out++;
+			rc = 0;
+		}
 	}
 	// a prepared version is compiled too, for its errors
 	for (struct pat_view *v = f->views; other && v != NULL && rc == 0; v = v->next) {
@@ -517,7 +533,7 @@ pat_edit_locked(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct
 		rc = pat_live_new(v, &a, e[0].ver, &l, why);
 		pat_live_free(l);
 	}
-	if (rc == 0 && !other)
+	if (rc == 0 && !other && left_out < n)
 		rc = publish(f, &a, f->ver, why);
 	if (rc == 0) {
 		array_drop(&f->all);
@@ -532,7 +548,7 @@ int
 pat_file_edit(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why)
 {
 	pthread_mutex_lock(&f->set->lock);
-	int rc = pat_edit_locked(f, e, n, why);
+	int rc = pat_edit_locked(f, e, n, NULL, why);
 	pthread_mutex_unlock(&f->set->lock);
 	return rc;
 }

@@ -115,6 +115,8 @@ int pat_file_edit(struct pat_file *f, const struct pat_edit *e, uint32_t n, stru
 int pat_set_asks(struct pat_set *s);
 bool pat_file_ask(struct pat_file *f, enum pat_op op, struct sl_str key, struct sl_str value);
 uint32_t pat_set_serve(struct pat_set *s, uint32_t max);
+/* Main: how many, since it asked last, could not be made, but for want of such a key. */
+uint32_t pat_set_refused(struct pat_set *s);
 /* A new, empty version; commit: it is in force, older ones are gone. 0 or -EINVAL: no such version. */
 uint32_t pat_file_prepare(struct pat_file *f);
 int pat_file_commit(struct pat_file *f, uint32_t ver);

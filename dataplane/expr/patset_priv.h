@@ -67,7 +67,7 @@ struct pat_ask {
 /* Bounded, without locks: several workers write, main reads. */
 struct pat_asks {
 	_Atomic uint32_t in;
-	uint32_t out; // main's
+	uint32_t out, refused; // main's
 	struct pat_ask ask[PAT_ASKS];
 };
 
@@ -83,8 +83,12 @@ struct pat_set {
 };
 
 /* ---- patset.c; under the lock ---- */
-/* As pat_file_edit(). */
-int pat_edit_locked(struct pat_file *f, const struct pat_edit *e, uint32_t n, struct sl_buf *why);
+/*
+ * As pat_file_edit(). each: what becomes of every change; one for which there is no such key, or no room, is
+ * left out, and no error of all.
+ */
+int pat_edit_locked(struct pat_file *f, const struct pat_edit *e, uint32_t n, int *each,
+	struct sl_buf *why);
 
 /* ---- patview.c; under the lock ---- */
 /* Compiles the entries of version ver. 0, -ENOMEM, -EINVAL with a text. */

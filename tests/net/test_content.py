@@ -33,6 +33,8 @@ frontend web
     bind %(vip)s:80
     http-request wait-for-body time 20s at-least 8k if { path_beg /put/ }
     http-request set-map(%(map)s) %%[url_param(k)] %%[url_param(v)] if { path /set }
+    http-request set-map(%(map)s.int) %%[url_param(k)] %%[url_param(v)] if { path /int }
+    http-request return status 200 hdr x-v %%[url_param(k),map_int(%(map)s.int)] if { path_beg /int }
     http-request return status 200 hdr x-v %%[url_param(k),map(%(map)s,none)] if { path_beg /set /get }
     default_backend web
 backend echo
@@ -81,6 +83,7 @@ def test_content(net, pmd):
     os.makedirs(net.file("put"), exist_ok=True)
     os.chmod(net.file("put"), 0o777)
     net.write("map", "old value\n")
+    net.write("map.int", "1 one\n")
     net.start(["python3", os.path.join(HERE, "tunnels.py"), "serve", SRV4, "7000"], ns=net.s)
     sh(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
         "-subj", "/CN=www.example.com", "-days", "2", "-keyout", net.file("key"), "-out", net.file("crt")])
@@ -128,6 +131,15 @@ def test_content(net, pmd):
         check(all_know(), "a worker does not know of the change")
     check(net.stat("pat_asked") == 1 and net.stat("pat_lost") == 0, "pat_asked %d, pat_lost %d"
           % (net.stat("pat_asked"), net.stat("pat_lost")))
+    net.curl("http://%s/int?k=2&v=two" % VIP4, "http://%s/int?k=no-number&v=x" % VIP4,
+             "http://%s/int?k=3&v=three" % VIP4)
+
+    def refused():
+        return int(net.telemetry("/sluice/info")["pat_refused"])
+    wait_for("a change that cannot be made is counted", lambda: refused() == 1)
+    _, out = net.curl("-i", "http://%s/int/get?k=2" % VIP4, "http://%s/int/get?k=3" % VIP4)
+    check("x-v: two" in out and "x-v: three" in out, "another change was lost: " + out)
+    check(net.stat("pat_asked") == 4 and net.stat("pat_lost") == 0 and refused() == 1, "the others are counted")
     net.stop_sluice(p)
 
 

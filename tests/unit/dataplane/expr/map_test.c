@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "dataplane/expr/patset.h"
+#include "dataplane/expr/patset_priv.h"
 #include "tests/unit/dataplane/expr/expr_env.h"
 
 /* A file of these lines; the caller unlinks it. */
@@ -395,6 +395,73 @@ changes_asked(void **state sl_unused)
 	env_close(&e);
 }
 
+/* One that cannot be made costs the others nothing, and is counted if it is lost. */
+static void
+changes_in_vain(void **state sl_unused)
+{
+	char name[] = "/tmp/map_test.XXXXXX";
+	char *big = malloc(PAT_GROWN_MAX - 2000);
+	static char text[PAT_ASK_TEXT - 8];
+	struct pat_edit d = { .op = PAT_PUT, .bounded = true, .key = SL_STR("10.0.0.1") };
+	struct env e;
+	struct sl_buf why;
+	char words[200];
+
+	assert_non_null(big);
+	memset(big, 'x', PAT_GROWN_MAX - 2000);
+	memset(text, 'y', sizeof(text));
+	sl_buf_init(&why, words, sizeof(words));
+	env_open(&e);
+	write_file(name, "10.0.0.0/8 net\n");
+	assert_string_equal(value(&e, "str(10.2.2.2),map_ip(%s)", name), "net");
+	struct pat_set *s = e.comp.pats;
+	struct pat_file *f = pat_set_find(s, sl_str_c(name), true);
+	assert_int_equal(pat_set_asks(s), 0);
+
+	/* no such key: nothing is lost, and nothing is compiled more than once */
+	for (int i = 0; i < 64; i++)
+		assert_true(pat_file_ask(f, i == 30 ? PAT_DEL : PAT_PUT, i == 30 ? SL_STR("10.9.9.9")
+			: SL_STR("10.0.0.2"), SL_STR("v")));
+	uint32_t lists = s->nretired;
+	assert_int_equal(pat_set_serve(s, 64), 64);
+	assert_in_range(s->nretired - lists, 1, 2 * PAT_RETIRED_LIST - 1);
+	assert_string_equal(value(&e, "str(10.0.0.2),map_ip(%s)", name), "v");
+	assert_true(pat_file_ask(f, PAT_DEL, SL_STR("10.9.9.9"), SL_STR("")));
+	lists = s->nretired;
+	assert_int_equal(pat_set_serve(s, 64), 1);
+	assert_int_equal(s->nretired, lists);
+	assert_int_equal(pat_set_refused(s), 0);
+
+	/* no address: the others are made */
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("nonsense"), SL_STR("v")));
+	assert_int_equal(pat_set_serve(s, 64), 1);
+	assert_int_equal(pat_set_refused(s), 1);
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("10.0.0.3"), SL_STR("three")));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("nonsense"), SL_STR("v")));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("10.0.0.4"), SL_STR("four")));
+	assert_true(pat_file_ask(f, PAT_DEL, SL_STR("10.9.9.9"), SL_STR("")));
+	assert_int_equal(pat_set_serve(s, 64), 4);
+	assert_int_equal(pat_set_refused(s), 1);
+	assert_string_equal(value(&e, "str(10.0.0.3),map_ip(%s)", name), "three");
+	assert_string_equal(value(&e, "str(10.0.0.4),map_ip(%s)", name), "four");
+
+	/* no room: what still fits is made, behind it as well */
+	d.value = sl_str_make(big, PAT_GROWN_MAX - 2000);
+	assert_int_equal(pat_file_edit(f, &d, 1, &why), 0);
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("10.0.0.5"), sl_str_make(text, sizeof(text))));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("10.0.0.6"), sl_str_make(text, sizeof(text))));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("10.0.0.7"), SL_STR("seven")));
+	lists = s->nretired;
+	assert_int_equal(pat_set_serve(s, 64), 3);
+	assert_in_range(s->nretired - lists, 1, 2 * PAT_RETIRED_LIST - 1);
+	assert_int_equal(pat_set_refused(s), 1);
+	assert_string_equal(value(&e, "str(10.0.0.6),map_ip(%s)", name), "net");
+	assert_string_equal(value(&e, "str(10.0.0.7),map_ip(%s)", name), "seven");
+	unlink(name);
+	env_close(&e);
+	free(big);
+}
+
 /* Changes that find too many lists waiting for their grace wait, and none of them is lost. */
 static void
 changes_wait(void **state sl_unused)
@@ -404,26 +471,26 @@ changes_wait(void **state sl_unused)
 	uint32_t n = 0;
 
 	env_open(&e);
-	write_file(name, "/a 1\n/b 1\n");
-	assert_string_equal(value(&e, "str(/a),map(%s)", name), "1");
+	write_file(name, "10.0.0.1 1\n10.0.0.2 1\n");
+	assert_string_equal(value(&e, "str(10.0.0.1),map_ip(%s)", name), "1");
 	struct pat_file *f = pat_set_find(e.comp.pats, sl_str_c(name), true);
 	assert_int_equal(pat_set_asks(e.comp.pats), 0);
-	while (change(f, PAT_SET, "/a", "1", 0) == 0)
+	while (change(f, PAT_SET, "10.0.0.1", "1", 0) == 0)
 		n++;
 	assert_true(pat_set_retire(e.comp.pats));
 	pat_set_release(e.comp.pats);
 	while (n-- > 1) // room for one
-		assert_int_equal(change(f, PAT_SET, "/a", "2", 0), 0);
-	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/a"), SL_STR("3")));
-	assert_true(pat_file_ask(f, PAT_DEL, SL_STR("/nothing"), SL_STR("")));
-	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("/b"), SL_STR("3")));
+		assert_int_equal(change(f, PAT_SET, "10.0.0.1", "2", 0), 0);
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("10.0.0.1"), SL_STR("3")));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("nonsense"), SL_STR("3")));
+	assert_true(pat_file_ask(f, PAT_PUT, SL_STR("10.0.0.2"), SL_STR("3")));
 	assert_int_equal(pat_set_serve(e.comp.pats, 10), 1);
-	assert_string_equal(value(&e, "str(/a),map(%s)", name), "3");
+	assert_string_equal(value(&e, "str(10.0.0.1),map_ip(%s)", name), "3");
 	assert_int_equal(pat_set_serve(e.comp.pats, 10), 0);
 	assert_true(pat_set_retire(e.comp.pats));
 	pat_set_release(e.comp.pats);
 	assert_int_equal(pat_set_serve(e.comp.pats, 10), 2);
-	assert_string_equal(value(&e, "str(/b),map(%s)", name), "3");
+	assert_string_equal(value(&e, "str(10.0.0.2),map_ip(%s)", name), "3");
 	unlink(name);
 	env_close(&e);
 }
@@ -522,6 +589,7 @@ main(void)
 		cmocka_unit_test(changes_bounded),
 		cmocka_unit_test(main_never_waits),
 		cmocka_unit_test(changes_asked),
+		cmocka_unit_test(changes_in_vain),
 		cmocka_unit_test(changes_wait),
 		cmocka_unit_test(changes_of_threads),
 		cmocka_unit_test(uses),
