@@ -261,6 +261,8 @@ struct script_scoped {
 	void (*end)(struct script_scoped *s, bool clean);
 };
 void script_scope_add(struct lua_State *L, struct script_scoped *s);
+/* Whose end that is, for comparisons: the call or task that runs, or the state while files are loaded. */
+const void *script_scope(struct lua_State *L);
 void script_scope_del(struct script_scoped *s);
 
 /*

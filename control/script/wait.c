@@ -144,12 +144,24 @@ script_wake(struct script_wait *w)
 
 /* ---- scopes ---- */
 
-void
-script_scope_add(lua_State *L, struct script_scoped *s)
+static struct sl_list *
+scope_of(lua_State *L)
 {
 	struct script_state *st = script_state_of(L);
 
-	sl_list_add_tail(st->running != NULL ? &st->running->scoped : &st->scoped, &s->node);
+	return st->running != NULL ? &st->running->scoped : &st->scoped;
+}
+
+const void *
+script_scope(lua_State *L)
+{
+	return scope_of(L);
+}
+
+void
+script_scope_add(lua_State *L, struct script_scoped *s)
+{
+	sl_list_add_tail(scope_of(L), &s->node);
 }
 
 void

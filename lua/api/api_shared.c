@@ -432,7 +432,8 @@ static bool
 claim(lua_State *L, struct shared_table *t, struct sl_str key)
 {
 	static uint64_t ids; // under the lock
-	struct shared_val busy = { .type = VAL_BUSY, .busy = { .thread = script_here(L) } };
+	struct shared_val busy = { .type = VAL_BUSY, .busy = {
+		.thread = script_here(L), .scope = script_scope(L) } };
 	struct claim *c = lua_newuserdata(L, sizeof(*c) + key.len);
 	bool ours, full = false;
 
@@ -507,19 +508,22 @@ once_try(lua_State *L, int status sl_unused, lua_KContext ctx sl_unused)
 	struct shared_table **t = luaL_checkudata(L, 3, SHARED);
 	struct sl_str key = api_check_str(L, 1);
 	struct shared_val v = { .type = VAL_NONE };
-	bool busy;
+	bool busy, own;
 
 	lua_settop(L, 3);
 	struct owned *o = owner(L);
 	shared_lock();
 	const struct shared_item *it = *shared_find(*t, key);
 	busy = is_busy(it);
+	own = busy && it->v.busy.scope == script_scope(L);
 	if (it != NULL && it->v.type != VAL_BUSY)
 		v = shared_copy(it);
 	shared_unlock();
 	if (v.type != VAL_NONE)
 		return push_val(L, o, &v);
 	lua_settop(L, 3);
+	if (own) // nobody would ever come to an end
+		return luaL_error(L, "once: '%s' is running here already", key.p);
 	if (busy || !claim(L, *t, key))
 		return script_wait(L, NULL, ONCE_POLL_MS, "once", once_try, 0);
 	lua_pushvalue(L, 2);

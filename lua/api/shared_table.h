@@ -24,6 +24,7 @@ struct shared_val {
 		struct {         // core.once: somebody is at it
 			struct script_thread *thread; // NULL: while files are loaded
 			uint64_t id;
+			const void *scope; // whose: script_scope()
 		} busy;
 	};
 };

@@ -52,6 +52,12 @@ static const char scripts[] =
 	FETCH("boolean", "return type(txn.f:always_true())")
 	ACTION("oncehang", "core.once('test', function() core.sleep(3600) end)")
 	FETCH("onceget", "return core.once('test', function() return 'mine' end)")
+	FETCH("oncein", "local function inner() return core.once('in', function() return 'mine' end) end"
+		" local ok, why = pcall(core.once, 'in', inner)"
+		" local co = core.once('co', function() return select(2, pcall(coroutine.wrap(function()"
+		" return core.once('co', inner) end))) end)"
+		" local other = core.once('out', inner)" // another key, and what failed runs again
+		" return table.concat({ tostring(ok), why, co, other }, '|')")
 	FETCH("fget", "return 'v'")
 	FETCH("fyield", "core.yield() return 1")
 	/* works for 6 ms and sleeps for one, by the CPU's clock */
@@ -647,6 +653,23 @@ test_once_cancelled(void **state sl_unused)
 	br_free(b);
 }
 
+/* Nor for itself. */
+static void
+test_once_inside(void **state sl_unused)
+{
+	struct bridge *b = br_new(scripts, &no_limits, 1);
+	char got[BR_TEXT];
+
+	alarm(30); // who waits for itself waits for ever
+	br_result(br_call(b, 'f', "oncein", false), got, sizeof(got));
+	alarm(0);
+	assert_non_null(strstr(got, "str:false|"));
+	assert_non_null(strstr(got, "once: 'in' is running here already|"));
+	assert_non_null(strstr(got, "once: 'co' is running here already|"));
+	assert_non_null(strstr(got, "|mine"));
+	br_free(b);
+}
+
 /* A call that no state of the thread can take is an error of its function, and its text names the request. */
 static void
 test_no_state(void **state sl_unused)
@@ -792,6 +815,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_blocking),
 		cmocka_unit_test(test_booleans),
 		cmocka_unit_test(test_once_cancelled),
+		cmocka_unit_test(test_once_inside),
 		cmocka_unit_test(test_no_state),
 		cmocka_unit_test(test_retire),
 		cmocka_unit_test(test_memory),
