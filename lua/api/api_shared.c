@@ -293,7 +293,7 @@ l_shared_ttl(lua_State *L)
 	if (was && !forever)
 		left = it->expires_us - sl_min(now, it->expires_us);
 	if (was && set)
-		it->expires_us = ttl != 0 ? now + ttl : 0;
+		shared_expire(t, it, ttl != 0 ? now + ttl : 0);
 	shared_unlock();
 	if (set)
 		lua_pushboolean(L, was);

@@ -3,10 +3,11 @@
  * Tables that all states share.
  *
  * Runs on: script threads, and the loader. One lock for all tables: sections are a hash lookup long, or a
- * look at all items where a table is full, and no worker ever takes it.
+ * look at all items where there is no room and some have expired, and no worker ever takes it.
  * Bounds: a table holds SHARED_BYTES of keys and values unless its first user asks for another limit, and
  * all together SHARED_SUM, whatever scripts ask for; what does not fit is refused and counted, after what has
- * expired was dropped. At most SHARED_TABLES tables. They live as long as the process.
+ * expired was dropped, of all tables where the sum is what is short. At most SHARED_TABLES tables. They live
+ * as long as the process.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -94,11 +95,23 @@ shared_find(struct shared_table *t, struct sl_str key)
 	return at;
 }
 
+void
+shared_expire(struct shared_table *t, struct shared_item *it, uint64_t us)
+{
+	it->expires_us = us;
+	if (us != 0 && (t->soonest_us == 0 || us < t->soonest_us))
+		t->soonest_us = us;
+}
+
+/* A walk over all items, but only when one may have expired since the one before. */
 static void
 drop_expired(struct shared_table *t)
 {
 	uint64_t now = shared_now_us();
 
+	if (t->soonest_us == 0 || t->soonest_us > now)
+		return;
+	t->soonest_us = 0;
 	for (uint32_t i = 0; i < SHARED_BUCKETS; i++) {
 		struct shared_item **at = &t->bucket[i];
 		while (*at != NULL) {
@@ -106,20 +119,47 @@ drop_expired(struct shared_table *t)
 				t->expired++;
 				shared_drop(t, at);
 			} else {
+				shared_expire(t, *at, (*at)->expires_us);
 				at = &(*at)->next;
 			}
 		}
 	}
 }
 
-/* Would the table, and all together, hold `need` bytes in place of what is at `at`? */
+/* Would the table hold `need` bytes in place of what is at `at`? */
 static bool
-fits(const struct shared_table *t, struct shared_item *const *at, size_t need)
+fits(const struct shared_table *t, const struct shared_item *at, size_t need)
 {
-	size_t old = *at != NULL ? size_of(*at) : 0;
+	return t->bytes - (at != NULL ? size_of(at) : 0) + need <= t->max;
+}
 
-	return t->bytes - old + need <= t->max &&
-		(need <= old || shared.bytes - old + need <= shared.max);
+/* Would all together? */
+static bool
+fits_sum(const struct shared_item *at, size_t need)
+{
+	size_t old = at != NULL ? size_of(at) : 0;
+
+	return need <= old || shared.bytes - old + need <= shared.max;
+}
+
+/* The place of key, which `need` bytes fit into now; NULL: they do not. */
+static struct shared_item **
+make_room(struct shared_table *t, struct sl_str key, size_t need)
+{
+	struct shared_item **at = shared_find(t, key);
+
+	if (!fits(t, *at, need)) {
+		drop_expired(t);
+		at = shared_find(t, key); // what it stood on may be gone
+	}
+	if (!fits(t, *at, need))
+		return NULL;
+	if (!fits_sum(*at, need)) {
+		for (int i = 0; i < SHARED_TABLES && shared.table[i] != NULL; i++)
+			drop_expired(shared.table[i]);
+		at = shared_find(t, key);
+	}
+	return fits_sum(*at, need) ? at : NULL;
 }
 
 bool
@@ -127,20 +167,16 @@ shared_put(struct shared_table *t, struct sl_str key, const struct shared_val *v
 	bool keep_ttl)
 {
 	size_t need = sizeof(struct shared_item) + key.len + (v->type == VAL_STR ? v->s.len : 0);
-	struct shared_item **at = shared_find(t, key), *it;
+	struct shared_item **at = make_room(t, key, need), *it;
 	uint64_t expires = ttl_us != 0 ? shared_now_us() + ttl_us : 0;
 	char *copy = NULL;
 
-	if (keep_ttl && *at != NULL)
-		expires = (*at)->expires_us;
-	if (!fits(t, at, need)) {
-		drop_expired(t);
-		at = shared_find(t, key); // what it stood on may be gone
-	}
-	if (!fits(t, at, need)) {
+	if (at == NULL) {
 		t->refused++;
 		return false;
 	}
+	if (keep_ttl && *at != NULL)
+		expires = (*at)->expires_us;
 	it = malloc(sizeof(*it) + key.len);
 	if (v->type == VAL_STR)
 		copy = malloc((size_t)v->s.len + 1);
@@ -152,7 +188,8 @@ shared_put(struct shared_table *t, struct sl_str key, const struct shared_val *v
 	}
 	if (*at != NULL)
 		shared_drop(t, at);
-	*it = (struct shared_item){ .next = *at, .v = *v, .expires_us = expires, .len = key.len };
+	*it = (struct shared_item){ .next = *at, .v = *v, .len = key.len };
+	shared_expire(t, it, expires);
 	memcpy(it->key, key.p, key.len);
 	if (v->type == VAL_STR) {
 		memcpy(copy, v->s.p, v->s.len);

@@ -41,6 +41,7 @@ struct shared_table {
 	char name[64];
 	size_t bytes, max;
 	uint64_t items, refused, expired;
+	uint64_t soonest_us; // nothing expires before; 0: nothing does at all
 	struct shared_item *bucket[SHARED_BUCKETS];
 };
 
@@ -55,9 +56,12 @@ struct shared_table *shared_open(const char *name, size_t max);
 /* Where the item hangs, or would; *at is NULL if there is none. What has expired on the way is dropped. */
 struct shared_item **shared_find(struct shared_table *t, struct sl_str key);
 void shared_drop(struct shared_table *t, struct shared_item **at);
+/* us 0: never. */
+void shared_expire(struct shared_table *t, struct shared_item *it, uint64_t us);
 /*
  * Copies key and value. ttl_us 0: for ever; keep_ttl: an existing item's stays. False, and counted: no room,
- * even after what has expired was dropped, or no memory. Places of shared_find() hold no longer.
+ * even after what has expired was dropped, in all tables if need be, or no memory. Places of shared_find()
+ * hold no longer.
  */
 bool shared_put(struct shared_table *t, struct sl_str key, const struct shared_val *v,
 	uint64_t ttl_us, bool keep_ttl);
