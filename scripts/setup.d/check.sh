@@ -140,7 +140,7 @@ check_pci_port() { # DEVICE
 		check_pmd "$(sed -n "s/^bind $pci //p" "$state" 2>/dev/null)" "$pci" || :
 		return
 	fi
-	i=$(ifaces_of_pci "$pci" | head -n 1)
+	i=$(iface_of_pci "$pci")
 	why=$([ -z "$i" ] || why_not "$i")
 	if [ -n "$why" ]; then
 		fault "$pci is $i, and $why: a port must be a card of its own" \

@@ -69,6 +69,11 @@ ifaces_of_pci() { # PCI: the kernel's interfaces on it, one a line
 		[ "$(pci_of_iface "$(basename "$d")")" != "$1" ] || basename "$d"
 	done
 }
+iface_of_pci() { # PCI: the first of them, or nothing
+	local all
+	all=$(ifaces_of_pci "$1")
+	printf '%s' "${all%%$'\n'*}"
+}
 is_iface() { [[ -n $1 && $1 != . && $1 != .. && $1 != */* ]] && [ -e "$sys/class/net/$1" ]; }
 pci_of() { # NIC as an interface or an address, with or without domain: its address
 	local n=${1,,}
@@ -188,9 +193,12 @@ why_not() {
 	by=$(reached_by)
 	for i in $(with_uppers "$1"); do
 		while read -r dev what; do
-			[ "$dev" != "$i" ] || echo "$what goes through it"
+			[ "$dev" != "$i" ] || {
+				echo "$what goes through it"
+				return # the first is enough; head would end us by SIGPIPE
+			}
 		done <<<"$by"
-	done | head -n 1
+	done
 }
 
 # ---- hugepages ----

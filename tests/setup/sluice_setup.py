@@ -89,6 +89,7 @@ def runs(m, *pages):
         % (i, n, i, n) for i, n in enumerate(pages) if n))
 
 
+MANY_ROUTES = "".join("default via 192.0.2.1 dev ens1 metric %d\n" % i for i in range(3000))  # more than a pipe holds
 NOT_BOUND = "belongs to the kernel's driver e1000e\n      -> sluice-setup bind " + NIC
 ROWS = [
     # name, change, exit code, texts
@@ -223,6 +224,9 @@ ROWS = [
     ("the management NIC", both(lambda m: m.nic(NIC, "e1000e", iface="ens1", group=1),
                                 lambda m: m.put("ip/default4", "default via 192.0.2.1 dev ens1 proto dhcp\n")), 1,
      ["is ens1, and the default route goes through it: a port must be a card of its own"]),
+    ("the management NIC, by many routes", both(lambda m: m.nic(NIC, "e1000e", iface="ens1", group=1),
+                                                lambda m: m.put("ip/default4", MANY_ROUTES)), 1,
+     ["is ens1, and the default route goes through it: a port must be a card of its own"]),
 ]
 
 
@@ -341,6 +345,7 @@ def test_bind_refuses():
         ("the first of several nexthops", lambda m: m.put(
             "ip/default4", "default proto static \\\tnexthop via 192.0.2.1 dev ens1 weight 1 "
                            "\\\tnexthop via 198.51.100.1 dev ens2 weight 1\n"), ["the default route"]),
+        ("more routes than a pipe holds", lambda m: m.put("ip/default4", MANY_ROUTES), ["the default route goes through it"]),
         ("this SSH connection", lambda m: (m.env.update(SSH_CONNECTION="198.51.100.7 5555 192.0.2.5 22"),
                                            m.put("ip/get.198.51.100.7", "198.51.100.7 via 192.0.2.1 dev ens1 src 192.0.2.5\n")),
          ["this SSH connection goes through it"]),
@@ -587,6 +592,10 @@ def test_config():
     says(run(m, 0, "config", "--af-xdp", "ens2"), "device net_af_xdp0,iface=ens2", "ip addr flush dev ens2")
     m.iface("dummy0")
     says(run(m, 0, "config", "dummy0"), "device net_af_xdp0,iface=dummy0")
+    for i in range(5):  # several of one card: the first
+        m.iface("ens7f%d" % i, m.path("sys/bus/pci/devices/0000:5e:00.0"))
+    m.nic("0000:5e:00.0", "mlx4_core", group=5)
+    says(run(m, 0, "config", "0000:5e:00.0"), "port ens7f0\n    device 0000:5e:00.0\n")
     run(m, 0, "bind", "ens2")
     says(run(m, 1, "config", "--af-xdp", "0000:af:00.0"), "AF_XDP needs the kernel's driver\n      -> sluice-setup unbind 0000:af:00.0")
     says(run(m, 2, "config"), "sluice-setup config")
