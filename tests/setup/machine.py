@@ -68,6 +68,7 @@ echo "dpdk-devbind.py $*" >>"$ROOT/calls"
 [ ! -e "$ROOT/stuck" ] || exit 1
 rc=0
 [ ! -e "$ROOT/refused" ] || [ "$drv" != vfio-pci ] || { drv='' rc=1; } # the kernel's driver is off, and no other on
+[ ! -e "$ROOT/lost" ] || [ "$drv" = vfio-pci ] || { drv='' rc=1; } # nor does the kernel's go on again
 d=$ROOT/sys/bus/pci/devices/$pci
 rm -f "$d/driver"
 [ -z "$drv" ] || ln -s "../../drivers/$drv" "$d/driver"

@@ -325,6 +325,47 @@ def test_unbind():
     m.close()
 
 
+def test_driver_lost():
+    """A card that no driver takes is no card that was given back: how to is kept until it is."""
+    for verb in ("undo", "unbind"):
+        m = two_nics()
+        run(m, 0, "bind", "ens1")
+        m.put("lost", "")
+        out = run(m, 1, verb, *["0000:3b:00.0"][:verb == "unbind"])
+        says(out, "FAULT 0000:3b:00.0: no driver has it, which was e1000e's; what it had is kept in",
+             "-> modprobe e1000e; then: sluice-setup undo")
+        check("-> e1000e\n" not in out and "no interface" not in out, out)
+        says(m.get("var/lib/sluice/setup/state"), "bind 0000:3b:00.0 e1000e", "addr 0000:3b:00.0 ens1 192.0.2.5/24")
+        check("0000:3b" not in m.get("etc/dpdk/interfaces"), "a boot would bind it")
+        os.unlink(m.path("lost"))
+        says(run(m, 0, "undo"), "no driver -> e1000e", "ens1 has 192.0.2.5/24 again")
+        says(run(m, 0, "undo"), "there is nothing to undo")
+        m.close()
+    m = two_nics()  # nor is one that vfio-pci did not take
+    for mark in ("refused", "lost"):
+        m.put(mark, "")
+    says(run(m, 1, "bind", "ens1"), "no driver has it, which was e1000e's", "did not bind 0000:3b:00.0")
+    for mark in ("refused", "lost"):
+        os.unlink(m.path(mark))
+    says(run(m, 0, "undo"), "no driver -> e1000e", "ens1 has 192.0.2.5/24 again")
+    m.close()
+
+
+def test_other_userspace():
+    """A card that another of DPDK's modules had goes back to that one."""
+    for was in ("uio_pci_generic", "igb_uio"):
+        m = Machine()
+        m.nic(NIC, was, group=1)
+        says(run(m, 0, "bind", NIC), was + " -> vfio-pci")
+        says(run(m, 0, "undo"), "vfio-pci -> " + was)
+        check(driver(m, NIC) == was, "driver")
+        says(run(m, 0, "undo"), "there is nothing to undo")
+        m.put("stuck", "")
+        says(run(m, 1, "bind", NIC), "%s is bound to %s\n" % (NIC, was), "did not bind " + NIC)
+        says(run(m, 0, "status"), "there is nothing to undo")
+        m.close()
+
+
 def test_bind_refuses():
     rows = [
         ("default route", lambda m: m.put("ip/default4", "default via 192.0.2.1 dev ens1\n"),
