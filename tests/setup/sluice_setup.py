@@ -325,6 +325,36 @@ def test_unbind():
     m.close()
 
 
+def test_unbind_all():
+    """Behind the last card nothing is left to undo, but for what is no card's."""
+    rows = [  # what was there, what others add, what is there then
+        ("# comment\n", "", "# comment\n", "/etc/dpdk/interfaces is as it was"),
+        (None, "", None, "/etc/dpdk/interfaces is as it was"),
+        ("# comment\n", "pci\t0000:5e:00.0\tvfio-pci\n", "# comment\npci\t0000:5e:00.0\tvfio-pci\n",
+         "note  /etc/dpdk/interfaces was changed by others since: it stays, without our cards"),
+        (None, "# mine\n", "# mine\n", "was changed by others since"),
+    ]
+    for before, added, after, text in rows:
+        m = two_nics()
+        os.unlink(m.path("etc/dpdk/interfaces"))
+        if before:
+            m.put("etc/dpdk/interfaces", before)
+        run(m, 0, "bind", "ens1", "ens2")
+        m.put("etc/dpdk/interfaces", m.get("etc/dpdk/interfaces") + added)
+        run(m, 0, "hugepages", "0=10")
+        out = run(m, 0, "unbind", "0000:af:00.0")
+        check("interfaces" not in out, "not the last one: " + out)
+        says(m.get("var/lib/sluice/setup/state"), "file /etc/dpdk/interfaces\n")
+        says(run(m, 0, "unbind", "0000:3b:00.0"), text)
+        check(m.get("etc/dpdk/interfaces") == after, m.get("etc/dpdk/interfaces"))
+        says(m.get("var/lib/sluice/setup/state"), "file /etc/dpdk/dpdk.conf\n")
+        check("interfaces" not in m.get("var/lib/sluice/setup/state"), "state")
+        check(not any("interfaces" in f for f in os.listdir(m.path("var/lib/sluice/setup"))), "a copy is left")
+        run(m, 0, "undo")
+        check(m.get("etc/dpdk/interfaces") == after and not os.path.exists(m.path("var/lib/sluice/setup")), "undo")
+        m.close()
+
+
 def test_driver_lost():
     """A card that no driver takes is no card that was given back: how to is kept until it is."""
     for verb in ("undo", "unbind"):
@@ -666,6 +696,10 @@ def test_purge():
     check(m.get("var/lib/sluice/setup/state") == state and os.listdir(m.path("var/lib/sluice/setup")) == files, "it is gone")
     # as it says
     says(run(m, 0, "undo"), "vfio-pci -> e1000e", "ens1 has 192.0.2.5/24 again", "/etc/dpdk/interfaces is as it was")
+    check(script(m, "prerm", "remove") == script(m, "postrm", "purge") == "", "it speaks of nothing")
+    check(not os.path.exists(m.path("var/lib/sluice")), "something is left")
+    run(m, 0, "bind", "ens1")  # there and back by hand
+    run(m, 0, "unbind", "0000:3b:00.0")
     check(script(m, "prerm", "remove") == script(m, "postrm", "purge") == "", "it speaks of nothing")
     check(not os.path.exists(m.path("var/lib/sluice")), "something is left")
     m.put("var/lib/sluice/setup/state", "pages 0 0\nmounted\n")  # which the next boot takes back
