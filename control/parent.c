@@ -29,6 +29,7 @@
 #include "control/io/io.h"
 #include "control/link.h"
 #include "control/priv.h"
+#include "drivers/port.h"
 
 static const int forwarded[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
 
@@ -43,31 +44,15 @@ xdp_prog(const char *ifname)
 	return id;
 }
 
-/* The value of "name=..." in a device string. */
-static struct sl_str
-device_arg(struct sl_str device, struct sl_str name)
-{
-	struct sl_str rest = device;
-
-	while (rest.len > 0) {
-		struct sl_str arg = sl_str_cut(&rest, ',');
-
-		if (sl_str_starts(arg, name, false))
-			return sl_str_make(arg.p + name.len, arg.len - name.len);
-	}
-	return SL_STR("");
-}
-
 /* As DPDK's memif driver reads it: a server has a file unless "socket-abstract" is not "no". */
 static void
 add_memif(struct parent_spec *s, struct sl_str device)
 {
-	struct sl_str role = device_arg(device, SL_STR("role="));
-	struct sl_str path = device_arg(device, SL_STR("socket="));
+	struct sl_str role = port_arg(device, "role"), path = port_arg(device, "socket");
 	char text[PARENT_SOCKET];
 
 	if ((!sl_str_eq(role, SL_STR("server")) && !sl_str_eq(role, SL_STR("master"))) ||
-		!sl_str_eq(device_arg(device, SL_STR("socket-abstract=")), SL_STR("no")))
+		!sl_str_eq(port_arg(device, "socket-abstract"), SL_STR("no")))
 		return;
 	if (path.len == 0)
 		path = SL_STR("/run/memif.sock");
@@ -83,7 +68,7 @@ parent_add_device(struct parent_spec *s, struct sl_str device)
 {
 	bool tap = sl_str_starts(device, SL_STR("net_tap"), false);
 	bool xdp = sl_str_starts(device, SL_STR("net_af_xdp"), false);
-	struct sl_str name = device_arg(device, SL_STR("iface="));
+	struct sl_str name = port_arg(device, "iface");
 	struct parent_link *l = &s->link[s->nlinks];
 
 	if (sl_str_starts(device, SL_STR("net_memif"), false))

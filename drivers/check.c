@@ -38,7 +38,7 @@ port_fail(struct port_err *err, int rc, const char *fmt, ...)
 static int
 iface_name(const struct port_spec *s, char name[IFNAMSIZ], struct port_err *err)
 {
-	struct sl_str v = pmd_arg(s->device, "iface");
+	struct sl_str v = port_arg(s->device, "iface");
 
 	if (v.len == 0)
 		return port_fail(err, -EINVAL,
@@ -123,7 +123,7 @@ ethtool_call(int fd, const char *iface, void *data)
 int
 check_carrier(struct sl_str device)
 {
-	struct sl_str v = pmd_arg(device, "iface");
+	struct sl_str v = port_arg(device, "iface");
 	struct ethtool_value link = { .cmd = ETHTOOL_GLINK };
 	char name[IFNAMSIZ] = "";
 	int fd, rc;
@@ -145,7 +145,7 @@ check_carrier(struct sl_str device)
 unsigned int
 check_ifindex(struct sl_str device)
 {
-	struct sl_str v = pmd_arg(device, "iface");
+	struct sl_str v = port_arg(device, "iface");
 	char name[IFNAMSIZ] = "";
 
 	if (v.len == 0 || v.len >= IFNAMSIZ)
@@ -239,7 +239,7 @@ out:
 static int
 get_channels(struct sl_str device, struct ethtool_channels *ch)
 {
-	struct sl_str v = pmd_arg(device, "iface");
+	struct sl_str v = port_arg(device, "iface");
 	char iface[IFNAMSIZ] = "";
 	int fd, rc;
 
@@ -274,8 +274,8 @@ check_split(struct sl_str device, uint16_t nworkers)
 	struct ethtool_channels ch;
 
 	if (pmd_quirk(device)->quirks != pmd_quirk(SL_STR("net_af_xdp"))->quirks ||
-		pmd_arg(device, "start_queue").p != NULL ||
-		pmd_arg(device, "queue_count").p != NULL || get_channels(device, &ch) < 0 ||
+		port_arg(device, "start_queue").p != NULL ||
+		port_arg(device, "queue_count").p != NULL || get_channels(device, &ch) < 0 ||
 		ch.max_combined != 0)
 		return 1;
 	if (ch.rx_count <= 1)
@@ -301,7 +301,7 @@ check_queues(const struct port_spec *s, uint16_t nworkers, struct port_err *err)
 	return port_fail(err, -EINVAL,
 		"port '%.*s': its interface receives on %u queues, of which %u are opened: run "
 		"'ethtool -L %.*s %s %u'",
-		SL_STR_ARG(s->name), there, opened, SL_STR_ARG(pmd_arg(s->device, "iface")),
+		SL_STR_ARG(s->name), there, opened, SL_STR_ARG(port_arg(s->device, "iface")),
 		ch.combined_count > 0 ? "combined" : "rx", opened);
 }
 

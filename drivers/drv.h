@@ -50,8 +50,6 @@ const struct pmd_quirk *pmd_quirk(struct sl_str device);
 bool pmd_is_virtual(struct sl_str device);
 /* Quirks of a device; a bond has those of its slaves. */
 uint32_t pmd_quirks(struct sl_str device);
-/* Value of `key=` in a device string; empty if it is not there. */
-struct sl_str pmd_arg(struct sl_str device, const char *key);
 /* Device as EAL takes it: name[,args] with our defaults added. 0 or -ENAMETOOLONG. */
 int pmd_device(const struct port_spec *s, uint16_t nworkers, struct sl_buf *out);
 /* The i-th further device of a port that is split. */

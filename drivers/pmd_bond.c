@@ -155,8 +155,8 @@ is_slave(struct sl_str bond, struct sl_str name)
 static int
 check_args(const struct port_spec *s, struct port_err *err)
 {
-	struct sl_str rest = s->device, mode = pmd_arg(s->device, "mode");
-	struct sl_str primary = pmd_arg(s->device, "primary");
+	struct sl_str rest = s->device, mode = port_arg(s->device, "mode");
+	struct sl_str primary = port_arg(s->device, "primary");
 
 	sl_str_cut(&rest, ','); // the name
 	while (rest.p != NULL) {
@@ -359,5 +359,5 @@ bond_configure(uint16_t bond, uint16_t nqueues, const struct rte_eth_conf *conf)
 bool
 bond_is_lacp(struct sl_str device)
 {
-	return pmd_is_bond(device) && sl_str_eq(pmd_arg(device, "mode"), SL_STR("4"));
+	return pmd_is_bond(device) && sl_str_eq(port_arg(device, "mode"), SL_STR("4"));
 }

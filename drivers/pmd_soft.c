@@ -12,7 +12,7 @@
 #include "drivers/drv.h"
 
 struct sl_str
-pmd_arg(struct sl_str device, const char *key)
+port_arg(struct sl_str device, const char *key)
 {
 	struct sl_str rest = device, k = sl_str_c(key);
 
@@ -29,7 +29,7 @@ pmd_arg(struct sl_str device, const char *key)
 static bool
 has_arg(struct sl_str device, const char *key)
 {
-	return pmd_arg(device, key).p != NULL;
+	return port_arg(device, key).p != NULL;
 }
 
 static void

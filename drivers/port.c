@@ -118,7 +118,7 @@ static void
 wire_options(struct port *p, uint8_t tso)
 {
 	struct sl_str dev = sl_str_c(p->device);
-	struct sl_str q = pmd_arg(dev, "queues");
+	struct sl_str q = port_arg(dev, "queues");
 	uint64_t n = WIRE_QUEUES;
 
 	sl_str_u64(q, &n);
@@ -126,16 +126,16 @@ wire_options(struct port *p, uint8_t tso)
 	p->nqueues = (uint16_t)sl_min((uint64_t)p->nqueues, n);
 	p->mode = PORT_SINGLE;
 	if (p->nqueues > 1) {
-		bool rss = !sl_str_eq(pmd_arg(dev, "rss"), SL_STR("0"));
+		bool rss = !sl_str_eq(port_arg(dev, "rss"), SL_STR("0"));
 		p->mode = rss ? PORT_RSS : PORT_SOFT;
 		p->offloads |= rss ? PORT_O_RSS_HASH : 0;
 	}
 	// the wire copies chains, whatever the device under it says
 	p->offloads |= PORT_O_TX_MULTISEG;
-	if (sl_str_eq(pmd_arg(dev, "multiseg"), SL_STR("0")))
+	if (sl_str_eq(port_arg(dev, "multiseg"), SL_STR("0")))
 		p->offloads &= ~PORT_O_TX_MULTISEG;
 	n = 0;
-	sl_str_u64(pmd_arg(dev, "tso"), &n);
+	sl_str_u64(port_arg(dev, "tso"), &n);
 	if (n > 1 && n < UINT16_MAX && tso != PORT_OFFLOAD_OFF) {
 		p->offloads |= PORT_O_TX_IPCSUM | PORT_O_TX_TCPCSUM | PORT_O_TX_TSO;
 		p->tso_segs = (uint16_t)n;

@@ -179,9 +179,11 @@ uint32_t eal_memory_mb(uint32_t nports, uint32_t nworkers, uint32_t pool_mbufs);
 /* Memory that the machine has available, in MiB; more than any need where /proc does not say. */
 uint64_t eal_available_mb(void);
 
-/* ---- bonds ---- */
+/* ---- devices as they are written, and bonds ---- */
 /* The i-th slave that a bond's device names, PCI address or name. NULL: no more; never one of others. */
 struct sl_str port_slave(struct sl_str device, uint32_t i);
+/* Value of `key=` in a device with its arguments. NULL: it is not there. */
+struct sl_str port_arg(struct sl_str device, const char *key);
 /* The next virtual device among arguments for EAL, of which *rest is left. NULL: no more. */
 struct sl_str port_vdev(struct sl_str *rest);
 /* A slave with its arguments, where it is a virtual device of `extra`, else itself. */
