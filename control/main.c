@@ -77,8 +77,13 @@ prepare_clean(struct daemon *d)
 	struct sl_str extra = d->model->global.dpdk_eal, vdev;
 	char want[PARENT_PREFIX], root[240] = "";
 	bool fixed = wanted_prefix(d->model->global.dpdk_eal, want, sizeof(want));
-	int rc = run_root(s, root, sizeof(root));
+	int rc = parent_share_sockets(s);
 
+	if (rc < 0) {
+		daemon_say(d, SL_ALERT, "no memory for names of sockets: %s", strerror(-rc));
+		return rc;
+	}
+	rc = run_root(s, root, sizeof(root));
 	for (uint32_t i = 0; i < d->model->nports; i++)
 		parent_add_device(s, d->model->ports[i].device);
 	while ((vdev = port_vdev(&extra)).p != NULL) // slaves of bonds

@@ -85,6 +85,19 @@ parent_add_device(struct parent_spec *s, struct sl_str device)
 	s->nlinks++;
 }
 
+/* Made before the fork, or the parent would never see it. */
+int
+parent_share_sockets(struct parent_spec *s)
+{
+	void *p = mmap(NULL, sizeof(*s->sockets), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	s->sockets = p;
+	return 0;
+}
+
 /* A place for another path; -ENOSPC. */
 static int
 free_place(const struct parent_sockets *x, uint32_t n)
@@ -107,12 +120,8 @@ parent_add_socket(struct parent_spec *s, const char *path)
 
 	if (strlen(path) >= PARENT_SOCKET)
 		return -ENAMETOOLONG;
-	if (x == NULL) {
-		x = mmap(NULL, sizeof(*x), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (x == MAP_FAILED)
-			return -ENOMEM;
-		s->sockets = x;
-	}
+	if (x == NULL)
+		return -ENOMEM;
 	n = atomic_load_explicit(&x->n, memory_order_relaxed);
 	for (uint32_t i = 0; i < n; i++) {
 		if (strcmp(x->path[i], path) == 0)

@@ -43,8 +43,11 @@ struct parent_spec {
 	char health[256];    // likewise the health file; "": none
 	struct parent_link link[PARENT_MAX_LINKS];
 	uint32_t nlinks;
-	struct parent_sockets *sockets; // NULL: none yet
+	struct parent_sockets *sockets; // NULL: parent_share_sockets() has not been called
 };
+
+/* Memory in which the parent sees what parent_add_socket() adds, whenever. Before all below. 0 or -Exxx. */
+int parent_share_sockets(struct parent_spec *s);
 
 /*
  * Adds what a device string names: the interface ("net_tap0,iface=x"), or the socket of a memif server,

@@ -121,10 +121,8 @@ def test_reload(net):
     net.stop_sluice(p)
 
 
-def test_reload_killed(net):
-    """kill -9 behind a reload that added sockets: the parent removes those, too."""
+def reload_killed(net, text):
     os.chmod(net.dir, 0o777)  # the user's, who makes them
-    text = conf(net, "af_packet")
     p = net.sluice(text)
     late = [net.file("late.sock"), net.file("late-cli.sock")]
     net.write("sluice.cfg", text.replace("frontend web\n", "frontend web\n    bind unix@%s\n" % late[0])
@@ -136,6 +134,18 @@ def test_reload_killed(net):
     p.wait(20)
     check(not any(os.path.exists(f) for f in late), "a socket is left")
     net.left_behind()
+
+
+def test_reload_killed(net):
+    """kill -9 behind a reload that added sockets: the parent removes those, too."""
+    reload_killed(net, conf(net, "af_packet"))
+
+
+def test_reload_killed_first(net):
+    """The same where the start had no unix socket at all."""
+    text = "".join(x for x in conf(net, "af_packet").splitlines(True) if ".sock" not in x)
+    check("unix@" not in text and "stats socket" not in text and "frontend web" in text, text)
+    reload_killed(net, text)
 
 
 def test_chroot(net):

@@ -65,6 +65,7 @@ setup(void **state)
 	f->s.huge_dirs = f->huges;
 	f->s.nhuge_dirs = 1;
 	f->s.pidfile = f->pidfile;
+	assert_int_equal(parent_share_sockets(&f->s), 0);
 	assert_int_equal(parent_take_prefix(&f->s, f->root, "t"), 0);
 	*state = f;
 	return 0;
@@ -438,7 +439,7 @@ test_memif(void **state)
 	parent_add_device(&f->s, sl_str_c(device));
 	snprintf(device, sizeof(device), "net_memif0,role=server,socket=%s", un.sun_path); // abstract
 	parent_add_device(&f->s, sl_str_c(device));
-	assert_null(f->s.sockets);
+	assert_int_equal(f->s.sockets->n, 0);
 	assert_true(there(f->root, "memif"));
 	snprintf(device, sizeof(device), "net_memif0,role=server,id=0,socket=%s,socket-abstract=no", un.sun_path);
 	parent_add_device(&f->s, sl_str_c(device));
