@@ -80,6 +80,8 @@ void listen_down(struct daemon *d);
  * up, or was killed, cannot remove them itself.
  */
 void listen_note(struct daemon *d, const struct model *m);
+/* The bind of m at addr; NULL: there is none. */
+const struct listen_addr *listen_find(const struct model *m, const struct ip_port *addr);
 /* One listening socket of m, not served yet. 0 and *out, or -Exxx with a sentence in d->err. */
 int listen_one(struct daemon *d, const struct model *m, const struct listen_addr *b, int *out);
 /* How many may wait to be accepted. */

@@ -26,6 +26,16 @@ listen_backlog(const struct model *m, const struct listen_addr *b)
 	return (int)sl_min(n, BACKLOG_MAX);
 }
 
+const struct listen_addr *
+listen_find(const struct model *m, const struct ip_port *addr)
+{
+	for (uint32_t i = 0; i < m->nbinds; i++) {
+		if (addr_port_eq(&m->binds[i]->addr, addr))
+			return m->binds[i];
+	}
+	return NULL;
+}
+
 void
 listen_adjust(struct daemon *d, const struct listen_addr *was, const struct listen_addr *b)
 {
@@ -92,8 +102,7 @@ note(struct daemon *d, struct sl_str path)
 	int rc = -ENAMETOOLONG;
 
 	sl_buf_init(&b, text, sizeof(text) - 1);
-	if (d->chrooted)
-		sl_buf_add(&b, d->model->global.chroot);
+	sl_buf_add(&b, sl_str_c(d->clean.root));
 	sl_buf_add(&b, path);
 	if (!b.full) {
 		text[b.len] = '\0';
@@ -104,19 +113,39 @@ note(struct daemon *d, struct sl_str path)
 			SL_STR_ARG(path), strerror(-rc));
 }
 
+static bool
+has_cli_bind(const struct model *m, const struct cli_bind *b)
+{
+	for (uint32_t i = 0; i < m->global.ncli_binds; i++) {
+		const struct cli_bind *other = &m->global.cli_binds[i];
+
+		if (other->kind == b->kind && sl_str_eq(other->path, b->path))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Behind a chroot what was opened before has another name than what is opened now: only the latter is
+ * told, under the new one.
+ */
 void
 listen_note(struct daemon *d, const struct model *m)
 {
+	const struct model *was = d->chrooted ? d->model : NULL;
+
+	parent_sockets_made(&d->clean);
 	for (uint32_t i = 0; i < m->nbinds; i++) {
 		const struct host_sock *hs = addr_host_sock(&m->binds[i]->addr.ip);
 
-		if (hs != NULL && hs->fd < 0 && hs->name[0] == '/')
+		if (hs != NULL && hs->fd < 0 && hs->name[0] == '/' &&
+			(was == NULL || listen_find(was, &m->binds[i]->addr) == NULL))
 			note(d, sl_str_c(hs->name));
 	}
 	for (uint32_t i = 0; i < m->global.ncli_binds; i++) {
 		const struct cli_bind *b = &m->global.cli_binds[i];
 
-		if (b->kind == CLI_BIND_UNIX)
+		if (b->kind == CLI_BIND_UNIX && (was == NULL || !has_cli_bind(was, b)))
 			note(d, b->path);
 	}
 }

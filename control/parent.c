@@ -98,17 +98,37 @@ parent_share_sockets(struct parent_spec *s)
 	return 0;
 }
 
+/* A path's name where the daemon's root is; NULL: it is out of sight. */
+static const char *
+seen_as(const struct parent_spec *s, const char *path)
+{
+	size_t n = strlen(s->root);
+
+	if (n == 0)
+		return path;
+	return strncmp(path, s->root, n) == 0 && path[n] == '/' ? path + n : NULL;
+}
+
 /* A place for another path; -ENOSPC. */
 static int
-free_place(const struct parent_sockets *x, uint32_t n)
+free_place(const struct parent_spec *s, uint32_t n)
 {
 	struct stat st;
 
 	for (uint32_t i = 0; n == PARENT_SOCKETS && i < n; i++) {
-		if (lstat(x->path[i], &st) != 0 && errno == ENOENT)
+		const char *path = seen_as(s, s->sockets->path[i]);
+
+		if ((s->fresh >> i & 1) == 0 && path != NULL && lstat(path, &st) != 0 &&
+			errno == ENOENT)
 			return (int)i;
 	}
 	return n < PARENT_SOCKETS ? (int)n : -ENOSPC;
+}
+
+void
+parent_sockets_made(struct parent_spec *s)
+{
+	s->fresh = 0;
 }
 
 int
@@ -118,19 +138,23 @@ parent_add_socket(struct parent_spec *s, const char *path)
 	uint32_t n;
 	int place;
 
+	_Static_assert(PARENT_SOCKETS <= 64, "a bit for each");
 	if (strlen(path) >= PARENT_SOCKET)
 		return -ENAMETOOLONG;
 	if (x == NULL)
 		return -ENOMEM;
 	n = atomic_load_explicit(&x->n, memory_order_relaxed);
-	for (uint32_t i = 0; i < n; i++) {
-		if (strcmp(x->path[i], path) == 0)
-			return 0;
+	for (place = 0; (uint32_t)place < n; place++) {
+		if (strcmp(x->path[place], path) == 0)
+			break;
 	}
-	place = free_place(x, n);
-	if (place < 0)
-		return place;
-	snprintf(x->path[place], PARENT_SOCKET, "%s", path);
+	if ((uint32_t)place == n) {
+		place = free_place(s, n);
+		if (place < 0)
+			return place;
+		snprintf(x->path[place], PARENT_SOCKET, "%s", path);
+	}
+	s->fresh |= UINT64_C(1) << place;
 	if ((uint32_t)place == n)
 		atomic_store_explicit(&x->n, n + 1, memory_order_release);
 	return 0;

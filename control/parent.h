@@ -44,6 +44,8 @@ struct parent_spec {
 	struct parent_link link[PARENT_MAX_LINKS];
 	uint32_t nlinks;
 	struct parent_sockets *sockets; // NULL: parent_share_sockets() has not been called
+	uint64_t fresh;                 // places of those that may not be made yet, a bit for each
+	char root[PARENT_SOCKET];       // the daemon's root, as its parent calls it; "": the same
 };
 
 /* Memory in which the parent sees what parent_add_socket() adds, whenever. Before all below. 0 or -Exxx. */
@@ -56,10 +58,12 @@ int parent_share_sockets(struct parent_spec *s);
  */
 void parent_add_device(struct parent_spec *s, struct sl_str device);
 /*
- * A unix socket that the daemon will make: it is removed at the end. Of more than 64, those that are no
- * longer there make room. 0; -ENOSPC, -ENOMEM, -ENAMETOOLONG: it stays.
+ * A unix socket that the daemon will make, as the parent calls it: it is removed at the end. Of more than
+ * 64, those that are seen to be no longer there make room. 0; -ENOSPC, -ENOMEM, -ENAMETOOLONG: it stays.
  */
 int parent_add_socket(struct parent_spec *s, const char *path);
+/* All that were added have been made, or will not be: from now on one that is not there is missing. */
+void parent_sockets_made(struct parent_spec *s);
 /*
  * Chooses the file prefix `want`, or want-PID if a living process holds its run-time folder, and
  * locks that folder until the process (and its parent) is gone. XDP programs that an instance of this

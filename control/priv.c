@@ -189,6 +189,8 @@ priv_up(struct daemon *d)
 			rte_eal_get_runtime_dir(), strerror(-rc));
 	rc = priv_drop(g, d->parented ? getppid() : 0, &d->err);
 	chrooted = d->chrooted = rc == 0 && g->chroot.len > 0;
+	if (chrooted)
+		snprintf(d->clean.root, sizeof(d->clean.root), "%.*s", SL_STR_ARG(g->chroot));
 	if (rc < 0 || (g->uid == 0 && g->gid == 0 && !chrooted))
 		return rc;
 	d->leave = d->ports->leave = d->parented && g->uid != 0;

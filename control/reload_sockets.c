@@ -11,20 +11,10 @@
 #include "control/daemon.h"
 #include "control/reload_priv.h"
 
-static const struct listen_addr *
-find_bind(const struct model *m, const struct ip_port *addr)
-{
-	for (uint32_t i = 0; i < m->nbinds; i++) {
-		if (addr_port_eq(&m->binds[i]->addr, addr))
-			return m->binds[i];
-	}
-	return NULL;
-}
-
 static bool
 has_bind(const struct model *m, const struct ip_port *addr)
 {
-	return find_bind(m, addr) != NULL;
+	return listen_find(m, addr) != NULL;
 }
 
 int
@@ -87,7 +77,7 @@ reload_sockets_switch(struct reload *r)
 	}
 	// what the kernel knows of those that stay, as far as it takes another word
 	for (uint32_t i = 0; i < m->nbinds; i++) {
-		const struct listen_addr *b = m->binds[i], *old = find_bind(was, &b->addr);
+		const struct listen_addr *b = m->binds[i], *old = listen_find(was, &b->addr);
 
 		if (b->addr.host && old != NULL)
 			listen_adjust(d, old, b);

@@ -340,7 +340,8 @@ test_sockets_many(void **state)
 	assert_int_equal(f->s.sockets->n, 1);
 	for (int i = 1; i < 2 * PARENT_SOCKETS; i++) {
 		snprintf(path, sizeof(path), "%s/t%d", f->root, i);
-		assert_int_equal(parent_add_socket(&f->s, path), 0); // none of them is made
+		assert_int_equal(parent_add_socket(&f->s, path), 0);
+		parent_sockets_made(&f->s); // none of them is
 	}
 	assert_int_equal(f->s.sockets->n, PARENT_SOCKETS);
 	assert_string_equal(f->s.sockets->path[0], un.sun_path);
@@ -353,6 +354,72 @@ test_sockets_many(void **state)
 	close(fd);
 	parent_clean(&f->s, DAEMON);
 	assert_false(there(f->root, "s0"));
+}
+
+static void
+add(struct fix *f, const char *name, int i, int rc)
+{
+	char path[PARENT_SOCKET];
+
+	snprintf(path, sizeof(path), "%s/%s%d", f->root, name, i);
+	assert_int_equal(parent_add_socket(&f->s, path), rc);
+}
+
+static bool
+known(struct fix *f, const char *name, int i)
+{
+	char path[PARENT_SOCKET];
+
+	snprintf(path, sizeof(path), "%s/%s%d", f->root, name, i);
+	for (uint32_t k = 0; k < f->s.sockets->n; k++) {
+		if (strcmp(f->s.sockets->path[k], path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Those that are told together keep each other's places, though none of them is made yet. */
+static void
+test_sockets_together(void **state)
+{
+	struct fix *f = *state;
+
+	for (int i = 0; i < PARENT_SOCKETS - 1; i++)
+		add(f, "old", i, 0);
+	parent_sockets_made(&f->s);
+	add(f, "old", 0, 0); // once more: it is not free
+	for (int i = 0; i < PARENT_SOCKETS - 1; i++)
+		add(f, "new", i, 0);
+	add(f, "new", PARENT_SOCKETS, -ENOSPC);
+	assert_true(known(f, "old", 0));
+	for (int i = 0; i < PARENT_SOCKETS - 1; i++)
+		assert_true(known(f, "new", i));
+	parent_clean(&f->s, DAEMON);
+}
+
+/* What is out of the daemon's sight is not taken for missing; what is in it, is. */
+static void
+test_sockets_chroot(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un un;
+
+	add(f, "inside/s", 0, 0); // not made, and seen as "/s0"
+	close(bound(f, "outside1", &un));
+	for (int i = 1; i < PARENT_SOCKETS; i++)
+		add(f, "outside", i, 0);
+	parent_sockets_made(&f->s);
+	snprintf(f->s.root, sizeof(f->s.root), "%s/inside", f->root);
+	add(f, "inside/t", 0, 0);
+	assert_false(known(f, "inside/s", 0));
+	parent_sockets_made(&f->s);
+	add(f, "inside/t", 1, 0);
+	add(f, "inside/t", 2, -ENOSPC);
+	for (int i = 1; i < PARENT_SOCKETS; i++)
+		assert_true(known(f, "outside", i));
+	f->s.root[0] = '\0'; // the parent's
+	parent_clean(&f->s, DAEMON);
+	assert_false(there(f->root, "outside1"));
 }
 
 /* A health file names its process: one that lives keeps it. */
@@ -461,6 +528,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sockets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sockets_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sockets_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sockets_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sockets_chroot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memif, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pidfile, setup, teardown),
