@@ -3,9 +3,11 @@
  * The process above the daemon: forwards signals and exit codes, and removes leftovers.
  *
  * Runs on: the parent process, single-threaded, which stays root while the daemon gives rights up.
- * Owns: nothing but the list of what may be left: XDP programs, TAP devices, EAL's run-time
- * folder, hugepage files, the pid file. Each is removed only if it was not there before us and
- * nobody alive holds it. Not here: restarting the daemon (-Ws) and opening files on request.
+ * Owns: nothing but the list of what may be left: XDP programs, TAP devices, unix sockets, EAL's
+ * run-time folder, hugepage files, the health file, the pid file. Each is removed only if nobody alive
+ * holds it; interfaces and programs only if they were not there before us. Of what an instance before
+ * left, whose parent was killed too, programs and the sockets of memif servers go at the start. Not
+ * here: restarting the daemon (-Ws) and opening files on request.
  */
 #include "control/parent.h"
 
@@ -44,6 +46,29 @@ xdp_prog(const char *ifname)
 	return id;
 }
 
+/* As it is called from everywhere: EAL takes a name from the folder in which the daemon was started. */
+static bool
+from_root(struct sl_str path, char *out, size_t size)
+{
+	char text[PARENT_SOCKET], *slash, *dir;
+	int n;
+
+	if (path.len >= sizeof(text))
+		return false;
+	snprintf(text, sizeof(text), "%.*s", SL_STR_ARG(path));
+	slash = strrchr(text, '/');
+	if (text[0] == '/')
+		return (size_t)snprintf(out, size, "%s", text) < size;
+	if (slash != NULL)
+		*slash = '\0';
+	dir = realpath(slash != NULL ? text : ".", NULL);
+	if (dir == NULL)
+		return false;
+	n = snprintf(out, size, "%s/%s", dir, slash != NULL ? slash + 1 : text);
+	free(dir);
+	return n > 0 && (size_t)n < size;
+}
+
 /* As DPDK's memif driver reads it: a server has a file unless "socket-abstract" is not "no". */
 static void
 add_memif(struct parent_spec *s, struct sl_str device)
@@ -56,9 +81,8 @@ add_memif(struct parent_spec *s, struct sl_str device)
 		return;
 	if (path.len == 0)
 		path = SL_STR("/run/memif.sock");
-	if (path.len >= sizeof(text))
+	if (!from_root(path, text, sizeof(text)))
 		return;
-	snprintf(text, sizeof(text), "%.*s", SL_STR_ARG(path));
 	io_path_unlink(text);
 	(void)parent_add_socket(s, text);
 }

@@ -516,6 +516,35 @@ test_memif(void **state)
 	assert_false(there(f->root, "memif"));
 }
 
+/* Its name may begin at the folder in which we are started. */
+static void
+test_memif_relative(void **state)
+{
+	static const char *const names[] = { "memif", "huge/../memif" };
+	struct fix *f = *state;
+	char device[300], *before = getcwd(NULL, 0);
+	struct sockaddr_un un;
+
+	assert_non_null(before);
+	for (size_t i = 0; i < SL_ARRAY_SIZE(names); i++) {
+		assert_int_equal(chdir(f->root), 0);
+		close(bound(f, "memif", &un));
+		snprintf(device, sizeof(device),
+			"net_memif0,role=server,socket=%s,socket-abstract=no", names[i]);
+		parent_add_device(&f->s, sl_str_c(device));
+		assert_false(there(f->root, "memif"));
+		close(bound(f, "memif", &un));
+		assert_int_equal(chdir("/"), 0);
+		parent_clean(&f->s, DAEMON);
+		assert_false(there(f->root, "memif"));
+	}
+	parent_add_device(
+		&f->s, SL_STR("net_memif0,role=server,socket=none/memif,socket-abstract=no"));
+	assert_int_equal(f->s.sockets->n, 1);
+	assert_int_equal(chdir(before), 0);
+	free(before);
+}
+
 int
 main(void)
 {
@@ -531,6 +560,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sockets_together, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sockets_chroot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_memif, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memif_relative, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_health, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_pidfile, setup, teardown),
 		cmocka_unit_test(test_devices),
