@@ -21,7 +21,7 @@ stop_of(struct cli_ctx *x)
 	return p != NULL ? &x->cli->s.bal->px[p->slot].stop : NULL;
 }
 
-/* Nothing was done, and nothing had to be. */
+/* Nothing was done, and nothing had to be. Of one that was shut down HAProxy sees it so, but for "enable". */
 static void
 note(struct cli_ctx *x, const char *text)
 {
@@ -52,7 +52,7 @@ do_disable(struct cli_ctx *x)
 	if (stop == NULL)
 		return;
 	if (*stop == PX_STOP_SHUT)
-		cli_err(x, "Frontend was previously shut down, cannot disable.");
+		note(x, "Frontend was previously shut down, cannot disable.");
 	else if (*stop == PX_STOP_DISABLED)
 		note(x, "All sockets are already disabled.");
 	else
@@ -67,7 +67,7 @@ do_shutdown(struct cli_ctx *x)
 	if (stop == NULL)
 		return;
 	if (*stop == PX_STOP_SHUT)
-		cli_err(x, "Frontend was already shut down.");
+		note(x, "Frontend was already shut down.");
 	else
 		*stop = PX_STOP_SHUT;
 }
