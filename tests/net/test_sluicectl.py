@@ -4,8 +4,10 @@ import os
 import pty
 import re
 import select
+import socket
 import subprocess
 import tarfile
+import threading
 import time
 
 from lib import BUILD, VIP4, check, sh
@@ -46,6 +48,66 @@ def test_reload(net):
     rc, out = ctl(sock, "reload")
     check(rc == 1 and out.startswith("Success=0\n") and "frobnicate" in out, "refused: %d %r" % (rc, out))
     net.stop_sluice(p)
+
+
+class Fake:
+    """A runtime API that answers as it is told: by answer(line) of each connection; None: it closes."""
+
+    def __init__(self, path, answer):
+        self.path, self.answer, self.conns = path, answer, 0
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.bind(path)
+        self.sock.listen(5)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            c, _ = self.sock.accept()
+            self.conns += 1
+            with c, c.makefile("rb") as lines:
+                for line in lines:
+                    text = self.answer(self.conns, line.decode().strip())
+                    if text is None:
+                        break
+                    try:
+                        c.sendall(text.encode() + b"\n> ")
+                    except BrokenPipeError:  # it no longer waits
+                        break
+
+
+def test_timeouts(net):
+    """A reload may take its time, behind a connection that was closed too; what comes behind it may not."""
+    never = threading.Event()
+
+    def slow(conn, line):
+        if line == "reload":
+            if conn == 1:
+                return None
+            never.wait(17)
+        return "Success=1\n" if line == "reload" else "\n"
+
+    def silent(_, line):
+        if line == "show version":
+            never.wait(60)
+        return "\n"
+
+    fakes = [Fake(net.file("slow"), slow), Fake(net.file("silent"), silent)]
+    begin = time.monotonic()
+    asks = [subprocess.Popen([CTL, "-s", f.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            for f in fakes]
+    for a, text in zip(asks, (b"reload\n", b"reload\nshow version\n")):
+        a.stdin.write(text)
+        a.stdin.close()
+    try:
+        rc, out = asks[0].wait(40), asks[0].stdout.read()
+        check((rc, out, fakes[0].conns) == (0, b"Success=1\n", 2), "the reload: %d %r, %d connections" % (rc, out, fakes[0].conns))
+        check(asks[1].wait(20) == 1 and b"timed out" in asks[1].stdout.read(), "behind it")
+        check(time.monotonic() - begin < 30, "behind a reload it waits for longer")
+    finally:
+        for a in asks:
+            a.kill()
+            a.wait()
+    never.set()
 
 
 def test_follow(net):

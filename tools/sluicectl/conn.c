@@ -128,6 +128,60 @@ set_timeout(int fd, time_t s)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 }
 
+/* ---- what a line asks for ---- */
+
+/* The next command of a line, which ';' separates. False: there is none. */
+static bool
+next_command(const char **line, const char **command, size_t *len)
+{
+	const char *p = *line + strspn(*line, " \t;");
+
+	*command = p;
+	for (; *p != '\0' && *p != ';'; p++)
+		p += p[0] == '\\' && p[1] != '\0';
+	*line = p;
+	*len = (size_t)(p - *command);
+	return *len > 0;
+}
+
+/* Cuts the next word off a command; its length, 0: there is none. */
+static size_t
+next_word(const char **p, size_t *left, const char **word)
+{
+	size_t n = 0;
+
+	for (; *left > 0 && (**p == ' ' || **p == '\t'); (*left)--)
+		(*p)++;
+	*word = *p;
+	while (n < *left && (*p)[n] != ' ' && (*p)[n] != '\t')
+		n++;
+	*p += n;
+	*left -= n;
+	return n;
+}
+
+static bool
+is_word(const char *word, size_t len, const char *text)
+{
+	return strlen(text) == len && memcmp(word, text, len) == 0;
+}
+
+static bool
+asks_reload(const char *line)
+{
+	const char *p, *w;
+	size_t left, n;
+
+	while (next_command(&line, &p, &left)) {
+		n = next_word(&p, &left, &w);
+		if (is_word(w, n, "reload"))
+			return true;
+	}
+	return false;
+}
+
+/* ---- answers ---- */
+
 /* Cuts "[3]: " off the lines that begin so, and keeps the lowest number. */
 static void
 take_severity(struct ctl_text *t)
@@ -157,6 +211,7 @@ ask_once(struct ctl_conn *c, const char *line, struct ctl_text *out)
 {
 	int rc = send_all(c->fd, line, strlen(line));
 
+	set_timeout(c->fd, asks_reload(line) ? RELOAD_TIMEOUT_S : TIMEOUT_S);
 	if (rc == 0)
 		rc = send_all(c->fd, "\n", 1);
 	if (rc == 0)
@@ -183,7 +238,6 @@ ctl_open(struct ctl_conn *c, const char *where)
 	c->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		return -errno;
-	set_timeout(c->fd, TIMEOUT_S);
 	rc = connect(c->fd, (struct sockaddr *)&ss, len) < 0 ? -errno : 0;
 	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]) && rc == 0; i++) {
 		rc = ask_once(c, first[i], &none);
@@ -209,8 +263,6 @@ ctl_ask(struct ctl_conn *c, const char *line, struct ctl_text *out)
 	bool fresh = c->fd < 0;
 	int rc = fresh ? ctl_open(c, c->where) : 0;
 
-	if (rc == 0 && strncmp(line, "reload", 6) == 0)
-		set_timeout(c->fd, RELOAD_TIMEOUT_S);
 	if (rc == 0)
 		rc = ask_once(c, line, out);
 	if (rc == -EPIPE || rc == -ECONNRESET) { // it closes those who are silent
