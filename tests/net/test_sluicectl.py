@@ -35,6 +35,9 @@ def test_one_shot(net):
                   "shutdown session 1", "show events nobody -w", "set server be/b"):
         rc, out = ctl(sock, *words.split())
         check(rc == 1 and not out.startswith("["), "%s: %d %r" % (words, rc, out))
+    for verb, want in (("shutdown", 0), ("shutdown", 0), ("disable", 1), ("enable", 1)):  # what is so already is none
+        rc, out = ctl(sock, verb, "frontend", "raw")
+        check(rc == want and not out.startswith("["), "%s frontend: %d %r" % (verb, rc, out))
     net.stop_sluice(p)
 
 
@@ -51,7 +54,7 @@ def test_reload(net):
 
 
 class Fake:
-    """A runtime API that answers as it is told: by answer(line) of each connection; None: it closes."""
+    """A runtime API that answers as it is told, by answer(connection, line). None: it closes; a list: pieces of all."""
 
     def __init__(self, path, answer):
         self.path, self.answer, self.conns = path, answer, 0
@@ -70,7 +73,9 @@ class Fake:
                     if text is None:
                         break
                     try:
-                        c.sendall(text.encode() + b"\n> ")
+                        for piece in text if isinstance(text, list) else [text + "\n> "]:
+                            c.sendall(piece.encode())
+                            time.sleep(0.2 * isinstance(text, list))
                     except BrokenPipeError:  # it no longer waits
                         break
 
@@ -110,20 +115,101 @@ def test_timeouts(net):
     never.set()
 
 
-def test_follow(net):
-    """show events ... -w: what comes is there when it comes, though the command has no end."""
+def follow(net):
     net.nginx([("a", 8081), ("b", 8082)])
     sock = net.file("cli.sock")
     head = net.sluice_head("af_xdp", extra='    stats socket "%s" level admin\n    log ring@later local0\n' % sock)
-    p = net.sluice(head + CFG + "\nring later\n    format raw\n    size 16384\n")
-    watch = subprocess.Popen([CTL, "-s", sock, "show", "events", "later", "-w"], stdout=subprocess.PIPE)
+    return net.sluice(head + CFG + "\nring later\n    format raw\n    size 16384\n"), sock
+
+
+def test_follow(net):
+    """show events ... -w: what comes is there when it comes, though the command has no end."""
+    p, sock = follow(net)
+    ways = [[CTL, "-s", sock, *words] for words in (
+        ["show", "events", "later", "-w"], ["show events later -w"], ["show  events later -n -w"],
+        ["show version; show events later -nw"], ["show", "events later", "-wn"], [])]
+    watches = [subprocess.Popen(w, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for w in ways]
     try:
+        watches[-1].stdin.write(b"show version\nshow events later -w\n")
+        watches[-1].stdin.flush()
+        time.sleep(1)  # those of -n have skipped what there was
         ctl(sock, "disable", "server", "be/b")
-        got = until(watch.stdout.fileno(), b"be/b")
-        check(not got.startswith(b"["), "bare lines: %r" % got)
+        for way, watch in zip(ways, watches):
+            got = until(watch.stdout.fileno(), b"be/b")
+            check(not got.startswith(b"["), "%s: bare lines: %r" % (way, got))
+            check(watch.poll() is None, "%s: it has ended" % way)
     finally:
-        watch.kill()
-        watch.wait()
+        for watch in watches:
+            watch.kill()
+            watch.wait()
+    rc, out = ctl(sock, "show events later -n")  # which does not wait
+    check((rc, out.strip()) == (0, ""), "-n: %d %r" % (rc, out))
+    rc, out = ctl(sock, "show events later -w -x")
+    check((rc, out.strip()) == (1, "unknown option"), "an option: %d %r" % (rc, out))
+    net.stop_sluice(p)
+
+
+def test_follow_ends(net):
+    """A reload takes the ring away: whoever waits for its lines is told so, and that is no refusal."""
+    p, sock = follow(net)
+    ways = (["show", "events", "later", "-w"], ["show events later -nw"])
+    watches = [subprocess.Popen([CTL, "-s", sock, *w], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for w in ways]
+    try:
+        time.sleep(1)  # that of -n has skipped what there was
+        ctl(sock, "disable", "server", "be/b")
+        for watch in watches:
+            until(watch.stdout.fileno(), b"be/b")
+        text = open(net.file("sluice.cfg")).read()
+        net.write("sluice.cfg", text.replace("    log ring@later local0\n", "").split("\nring later")[0])
+        check(ctl(sock, "reload")[0] == 0, "reload")
+        for watch in watches:
+            rc, out = watch.wait(10), watch.stdout.read()
+            check(rc == 0 and b">" not in out and b"sluicectl" not in out, "%d %r" % (rc, out))
+    finally:
+        for watch in watches:
+            watch.kill()
+            watch.wait()
+    net.stop_sluice(p)
+
+
+def test_follow_pieces(net):
+    """The prompt behind the last line may come in two, and the words of its weight belong to a line's begin."""
+    def answer(_, line):
+        return "\n" if not line.startswith("show events") else ["one\ntw", "[3]: o\n", "\n", "> "]
+
+    f = Fake(net.file("pieces"), answer)
+    rc, out = ctl(f.path, "show events x -w")
+    check((rc, out) == (0, "one\ntw[3]: o\n\n"), "in pieces: %d %r" % (rc, out))
+    f = Fake(net.file("refusal"), lambda _, line: "[3]: no\n" if line.startswith("show events") else "\n")
+    rc, out = ctl(f.path, "show events x -w")
+    check((rc, out) == (1, "no\n"), "a refusal: %d %r" % (rc, out))
+
+
+def test_follow_shell(net):
+    """In the shell of a terminal the next line ends it, and the shell goes on."""
+    p, sock = follow(net)
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "dumb"
+        os.execv(CTL, [CTL, "-s", sock])
+    try:
+        until(fd, b"sluice> ")
+        os.write(fd, b"show events later -w\n")
+        time.sleep(1)
+        ctl(sock, "disable", "server", "be/b")
+        until(fd, b"be/b")
+        os.write(fd, b"\n")
+        until(fd, b"sluice> ")
+        os.write(fd, b"get weight be/b\n")
+        until(fd, b"2 (initial 2)")
+        os.write(fd, b"quit\n")
+        check(os.waitpid(pid, 0)[1] == 0, "the shell's exit")
+        pid = 0
+    finally:
+        if pid:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        os.close(fd)
     net.stop_sluice(p)
 
 

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -180,16 +181,49 @@ asks_reload(const char *line)
 	return false;
 }
 
+/* "show events SINK -w" */
+static bool
+waits(const char *p, size_t left)
+{
+	static const char *const head[] = { "show", "events" };
+	const char *w;
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(head) / sizeof(head[0]); i++) {
+		n = next_word(&p, &left, &w);
+		if (!is_word(w, n, head[i]))
+			return false;
+	}
+	next_word(&p, &left, &w);
+	while ((n = next_word(&p, &left, &w)) > 0) {
+		if (is_word(w, n, "-w") || is_word(w, n, "-nw") || is_word(w, n, "-wn"))
+			return true;
+	}
+	return false;
+}
+
+bool
+ctl_has_no_end(const char *line)
+{
+	const char *p;
+	size_t left;
+
+	while (next_command(&line, &p, &left)) {
+		if (waits(p, left))
+			return true;
+	}
+	return false;
+}
+
 /* ---- answers ---- */
 
-/* Cuts "[3]: " off the lines that begin so, and keeps the lowest number. */
+/* Cuts "[3]: " off the lines that begin so, and keeps the lowest number. *begins: t does so with a line. */
 static void
-take_severity(struct ctl_text *t)
+take_severity(struct ctl_text *t, bool *line_begins)
 {
 	char *to = t->p;
-	bool begins = true;
+	bool begins = *line_begins;
 
-	t->severity = CTL_DATA;
 	for (const char *at = t->p, *end = t->p + t->len; at < end;) {
 		if (begins && end - at >= 5 && at[0] == '[' && at[1] >= '0' && at[1] <= '7' &&
 			memcmp(at + 2, "]: ", 3) == 0) {
@@ -204,11 +238,13 @@ take_severity(struct ctl_text *t)
 	}
 	*to = '\0';
 	t->len = (size_t)(to - t->p);
+	*line_begins = begins;
 }
 
 static int
 ask_once(struct ctl_conn *c, const char *line, struct ctl_text *out)
 {
+	bool begins = true;
 	int rc = send_all(c->fd, line, strlen(line));
 
 	set_timeout(c->fd, asks_reload(line) ? RELOAD_TIMEOUT_S : TIMEOUT_S);
@@ -216,8 +252,9 @@ ask_once(struct ctl_conn *c, const char *line, struct ctl_text *out)
 		rc = send_all(c->fd, "\n", 1);
 	if (rc == 0)
 		rc = read_answer(c->fd, out);
+	out->severity = CTL_DATA;
 	if (rc == 0)
-		take_severity(out);
+		take_severity(out, &begins);
 	return rc;
 }
 
@@ -275,32 +312,86 @@ ctl_ask(struct ctl_conn *c, const char *line, struct ctl_text *out)
 	return rc;
 }
 
-int
-ctl_follow(struct ctl_conn *c, const char *line, FILE *to)
+/* As recv(), but -errno; -ECANCELED: there is something to read at `stop`. */
+static ssize_t
+receive_or_stop(int fd, int stop, char *p, size_t size)
+{
+	struct pollfd w[] = { { .fd = fd, .events = POLLIN }, { .fd = stop, .events = POLLIN } };
+	ssize_t n;
+
+	do {
+		n = poll(w, 2, -1) < 0 ? -1 : w[1].revents != 0 ? -ECANCELED : recv(fd, p, size, 0);
+	} while (n == -1 && errno == EINTR);
+	return n == -1 ? -errno : n;
+}
+
+/* Appends, and says whether the last bytes of all that came are the prompt. */
+static bool
+is_prompt(char last[], const char *p, size_t n)
 {
 	const size_t tail = sizeof(PROMPT) - 1;
-	int rc = send_all(c->fd, line, strlen(line));
-	char p[16384];
+	size_t keep = n < tail ? tail - n : 0;
 
-	set_timeout(c->fd, 0);
-	if (rc == 0)
-		rc = send_all(c->fd, "\n", 1);
-	while (rc == 0) {
-		struct ctl_text t = { .p = p };
-		ssize_t n = recv(c->fd, p, sizeof(p) - 1, 0);
+	memmove(last, last + tail - keep, keep);
+	memcpy(last + keep, p + n - (tail - keep), tail - keep);
+	return memcmp(last, PROMPT, tail) == 0;
+}
 
-		if (n < 0 && errno == EINTR)
-			continue;
+/* 0: the daemon ended it; 1: the daemon has gone; -ECANCELED: stopped; -errno. */
+static int
+follow(struct ctl_conn *c, FILE *to, int stop, int *severity)
+{
+	const size_t tail = sizeof(PROMPT) - 1;
+	char p[16384], last[sizeof(PROMPT) - 1] = { 0 };
+	bool begins = true, ended = false;
+
+	while (!ended) {
+		struct ctl_text t = { .p = p, .severity = *severity };
+		ssize_t n = receive_or_stop(c->fd, stop, p, sizeof(p) - 1);
+
 		if (n <= 0)
-			return n < 0 ? -errno : 0;
+			return n == 0 ? 1 : (int)n;
 		t.len = (size_t)n;
-		rc = t.len >= tail && memcmp(p + t.len - tail, PROMPT, tail) == 0;
-		t.len -= rc ? tail : 0;
-		take_severity(&t);
+		ended = is_prompt(last, p, t.len);
+		t.len -= ended ? (t.len < tail ? t.len : tail) : 0;
+		take_severity(&t, &begins);
+		*severity = t.severity;
 		if (fwrite(p, 1, t.len, to) != t.len || fflush(to) != 0)
 			return -EIO;
 	}
-	return rc;
+	return 0;
+}
+
+/* It closes those who are silent. */
+static bool
+is_closed(int fd)
+{
+	char c;
+	ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+int
+ctl_follow(struct ctl_conn *c, const char *line, FILE *to, int stop)
+{
+	int severity = CTL_DATA, rc = 0;
+
+	if (c->fd >= 0 && is_closed(c->fd))
+		ctl_close(c);
+	if (c->fd < 0)
+		rc = ctl_open(c, c->where);
+	if (rc == 0)
+		rc = send_all(c->fd, line, strlen(line));
+	if (rc == 0)
+		rc = send_all(c->fd, "\n", 1);
+	if (rc == 0)
+		rc = follow(c, to, stop, &severity);
+	if (rc != 0) // one that waits would take the next line for its end
+		ctl_close(c);
+	if (rc < 0 && rc != -ECANCELED)
+		return rc;
+	return severity <= CTL_ERR;
 }
 
 void
@@ -315,12 +406,12 @@ bool
 ctl_is_refusal(const struct ctl_text *t)
 {
 	// HAProxy's answers that weigh less than what they say, or nothing
-	static const char *const starts[] = { "Unknown command", "Invalid addr", "Session not found",
-		"Success=0" };
+	static const char *const starts[] = { "Unknown command", "Invalid addr",
+		"Session not found", "Success=0", "Frontend was previously shut down" };
 
 	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
 		if (strncmp(t->p, starts[i], strlen(starts[i])) == 0)
 			return true;
 	}
-	return t->severity <= 3;
+	return t->severity <= CTL_ERR;
 }

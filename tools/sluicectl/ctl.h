@@ -20,6 +20,7 @@ struct ctl_text {
 	int severity; // the heaviest message in it, as syslog numbers them; CTL_DATA: none is
 };
 #define CTL_DATA 8
+#define CTL_ERR  3 // this, and what is heavier: a refusal
 
 /* A path, "@name" (abstract), or "host:port"; an address, no name. 0, or -errno. */
 int ctl_open(struct ctl_conn *c, const char *where);
@@ -29,11 +30,13 @@ void ctl_close(struct ctl_conn *c);
  * server had closed it meanwhile. 0; -errno: then there is no answer.
  */
 int ctl_ask(struct ctl_conn *c, const char *line, struct ctl_text *out);
+/* Does it wait for what comes: is one of its commands "show events SINK -w"? */
+bool ctl_has_no_end(const char *line);
 /*
- * Sends one line that has no end ("show events ... -w") and copies what comes, as it comes. 0: the daemon
- * has gone; 1: it asked for another command: this one was refused; -errno.
+ * Sends such a line and copies what comes, as it comes, until the daemon goes or ends it (the ring is no
+ * more), or until there is something to read at `stop` (-1: never). 0; 1: it was refused; -errno.
  */
-int ctl_follow(struct ctl_conn *c, const char *line, FILE *to);
+int ctl_follow(struct ctl_conn *c, const char *line, FILE *to, int stop);
 void ctl_text_free(struct ctl_text *t);
 
 /* ---- rows.c: what "help" lists ---- */

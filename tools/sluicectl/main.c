@@ -36,17 +36,6 @@ usage(FILE *to)
 	return to == stdout ? 0 : 2;
 }
 
-/* "show events SINK -w", or "-nw" */
-static bool
-has_no_end(int n, char **word)
-{
-	bool waits = false;
-
-	for (int i = 3; i < n; i++)
-		waits |= word[i][0] == '-' && strchr(word[i], 'w') != NULL;
-	return waits && strcmp(word[0], "show") == 0 && strcmp(word[1], "events") == 0;
-}
-
 static int
 one_shot(struct ctl_conn *c, int n, char **word)
 {
@@ -64,8 +53,8 @@ one_shot(struct ctl_conn *c, int n, char **word)
 		}
 		len += (size_t)w;
 	}
-	rc = has_no_end(n, word) ? ctl_follow(c, line, stdout) : ctl_ask(c, line, &t);
-	if (rc >= 0 && has_no_end(n, word))
+	rc = ctl_has_no_end(line) ? ctl_follow(c, line, stdout, -1) : ctl_ask(c, line, &t);
+	if (rc >= 0 && ctl_has_no_end(line))
 		return rc;
 	if (rc < 0) {
 		fprintf(stderr, "sluicectl: %s: %s\n", c->where, strerror(-rc));

@@ -85,16 +85,21 @@ complete(EditLine *el, int ch)
 	return el_insertstr(el, add) == 0 ? CC_REFRESH : CC_ERROR;
 }
 
+/* What waits for events ends by the next line of a terminal. */
 static int
 run(struct shell *s, const char *line)
 {
+	bool no_end = ctl_has_no_end(line);
 	struct ctl_text t;
-	int rc = ctl_ask(s->c, line, &t);
+	int rc = no_end ? ctl_follow(s->c, line, stdout, isatty(STDIN_FILENO) ? STDIN_FILENO : -1)
+			: ctl_ask(s->c, line, &t);
 
 	if (rc < 0) {
 		fprintf(stderr, "sluicectl: %s: %s\n", s->c->where, strerror(-rc));
 		return rc;
 	}
+	if (no_end)
+		return 0;
 	fputs(t.p, stdout);
 	ctl_text_free(&t);
 	fflush(stdout);
