@@ -376,7 +376,7 @@ int reply_default(struct stream *s, uint16_t status);
 void logrec_push(struct stream *s);
 /* "option logasap": the record as it is now, unless there was one. */
 void logrec_asap(struct stream *s);
-void logrec_count_answer(const struct stream *s); // a final head, before rules change it
+void logrec_count_answer(const struct stream *s); // a head, interim too, before rules change it
 /* Index of a proxy in the stream's model, UINT16_MAX none. */
 uint16_t logrec_proxy(const struct stream *s, const struct proxy *px);
 /* The record of what is known now, but for its level. */

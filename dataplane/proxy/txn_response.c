@@ -25,7 +25,10 @@ void
 txn_response_interim(struct stream *s)
 {
 	s->flags |= ST_F_RES_SEEN;
-	if (s->phase != ST_WAIT_RES || (s->req.flags & HTTP_F_10) != 0)
+	if (s->phase != ST_WAIT_RES)
+		return;
+	logrec_count_answer(s); // as in HAProxy it is one, beside the final one
+	if ((s->req.flags & HTTP_F_10) != 0)
 		return; // RFC 9110 15.2: never to a 1.0 client
 	drop_lengths(&s->res);
 	if (muxs_send_head(s->lc, s->cs, &s->res, NULL, false, false) == 0)

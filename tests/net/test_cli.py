@@ -60,7 +60,9 @@ backend odd
 ODD = """
 import socket
 answers = {b"/moved": b"HTTP/1.1 302 Found\\r\\nLocation: /x\\r\\n", b"/broken": b"HTTP/1.1 500 Broken\\r\\n",
-           b"/kept": b"HTTP/1.1 200 OK\\r\\nX-Kept: 1\\r\\n", b"/garbage": b"this is not HTTP\\r\\n"}
+           b"/kept": b"HTTP/1.1 200 OK\\r\\nX-Kept: 1\\r\\n", b"/garbage": b"this is not HTTP\\r\\n",
+           b"/early": b"HTTP/1.1 103 Early Hints\\r\\nLink: x\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\n",
+           b"/continue": 2 * b"HTTP/1.1 100 Continue\\r\\n\\r\\n" + b"HTTP/1.1 204 No Content\\r\\n"}
 s = socket.create_server(("10.61.2.1", 8083), backlog=100)
 while True:
     c = s.accept()[0]
@@ -73,6 +75,8 @@ while True:
     path = head.split(b" ")[1] if got else b""
     if path in answers:
         c.sendall(answers[path] + b"Content-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+    if path == b"/early-only":
+        c.sendall(b"HTTP/1.1 103 Early Hints\\r\\nLink: x\\r\\n\\r\\n")
     c.close()
 """
 
@@ -127,11 +131,11 @@ def wrong_traffic(net):
     """Answers by their codes: what fails does so at a client, at a rule, at a connection, at an answer."""
     got = {}
     for path, n in (("rule", 2), ("moved", 3), ("broken", 2), ("garbage", 3), ("nothing", 2), ("kept", 2), ("closed", 2),
-                    ("half", 1)):
+                    ("half", 1), ("early", 2), ("continue", 1), ("early-only", 1)):
         got[path] = [net.curl("-o", "/dev/null", "-w", "%{http_code}", "http://%s:82/%s" % (VIP4, path))[1] for _ in range(n)]
     got["bad"] = [net.curl("-o", "/dev/null", "-w", "%{http_code}", "-H", "Bad Name: x", "http://%s:82/" % VIP4)[1]]
     want = {"rule": 302, "moved": 302, "broken": 500, "garbage": 502, "nothing": 502, "kept": 502, "closed": 503, "half": 404,
-            "bad": 400}
+            "early": 200, "continue": 204, "early-only": 502, "bad": 400}
     check(all(set(v) == {str(want[k])} for k, v in got.items()), got)
 
 
@@ -227,8 +231,8 @@ def test_state(net):
 
 
 # Of these the traffic has some; what it has not would be equal in any case.
-SEEN = ("stot", "req_tot", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "econ", "bin", "bout", "dreq", "dresp", "ereq",
-        "eresp", "wretr", "wredis", "lbtot", "intercepted")
+SEEN = ("stot", "req_tot", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "econ", "bin", "bout", "dreq",
+        "dresp", "ereq", "eresp", "wretr", "wredis", "lbtot", "intercepted")
 EQUAL = ("stot", "req_tot", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx",
          "hrsp_other", "econ", "bin", "bout", "status", "dreq", "dresp", "ereq", "eresp", "wretr",
          "wredis", "lbtot", "intercepted", "weight", "act", "bck", "type", "iid", "sid", "mode",
