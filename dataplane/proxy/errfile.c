@@ -197,8 +197,7 @@ reply_send_bare(struct stream *s, struct conn *c, const struct reply *r)
 		chain_free(lc, &out);
 		return -ENOMEM;
 	}
-	stream_count_out(s, out.len);
-	s->flags |= ST_F_RES_SENT;
+	s->flags |= ST_F_RES_SENT; // as in HAProxy its bytes count nowhere
 	return conn_send(lc, c, &out);
 }
 

@@ -100,6 +100,7 @@ end_unused(struct session *ses, uint16_t status, const char term[2])
 	s->log.first_us = ses->accept_us;
 	s->log.first_wall_us = ses->accept_wall_us;
 	s->log.status = status;
+	txn_count_no_request(s);
 	txn_set_term(s, term);
 	if (status == 408 && ses->mx != NULL && !is_silent(ses->fe, status)) {
 		// no stream on the connection yet: the answer goes out by itself

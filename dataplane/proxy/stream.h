@@ -251,6 +251,7 @@ void txn_client_abort(struct stream *s);
 /* ---- txn_request.c ---- */
 void txn_request_head(struct stream *s);
 void txn_request_error(struct stream *s);
+void txn_count_no_request(const struct stream *s); // a failed one, even if no byte came
 void txn_request_rules(struct stream *s);
 enum rule_result txn_balance_key(struct stream *s);
 /* Edits the head for the server: connection tokens, forwarded-for. 0, -ENOMEM, -ENOSPC. */
@@ -374,8 +375,7 @@ int reply_default(struct stream *s, uint16_t status);
 
 /* ---- logrec.c ---- */
 void logrec_push(struct stream *s);
-/* "option logasap": the record as it is now, unless there was one. */
-void logrec_asap(struct stream *s);
+void logrec_asap(struct stream *s); // "option logasap": as it is now, unless there was one
 void logrec_count_answer(const struct stream *s); // a head, interim too, before rules change it
 /* Index of a proxy in the stream's model, UINT16_MAX none. */
 uint16_t logrec_proxy(const struct stream *s, const struct proxy *px);

@@ -165,7 +165,7 @@ expired(struct stream *s)
 	}
 	switch (s->phase) {
 	case ST_REQ_HEAD:
-		counter_inc(&px_cnt(s->lc, s->fe)->failed_req);
+		txn_count_no_request(s);
 		txn_fail(s, 408, "cR");
 		break;
 	case ST_REQ_RULES_FE:

@@ -66,16 +66,24 @@ txn_request_head(struct stream *s)
 	}
 }
 
+/* As in HAProxy, whose parser counts what it answers by itself, so that totals and failures fit. */
+void
+txn_count_no_request(const struct stream *s)
+{
+	struct px_counters *c = px_cnt(s->lc, s->fe);
+
+	counter_inc(&c->cum_req);
+	counter_inc(&c->failed_req);
+}
+
 void
 txn_request_error(struct stream *s)
 {
 	enum mux_err err = muxs_error(s->cs);
 
-	counter_inc(&px_cnt(s->lc, s->fe)->failed_req);
-	if (err == MUX_ERR_PARSE || err == MUX_ERR_TOO_BIG) {
-		counter_inc(&px_cnt(s->lc, s->fe)->cum_req); // it was one, as HAProxy has it
+	txn_count_no_request(s);
+	if (err == MUX_ERR_PARSE || err == MUX_ERR_TOO_BIG)
 		survey_keep_bad(s, s->cs, false);
-	}
 	if (s->req.meth == HTTP_HEAD)
 		s->flags |= ST_F_HEAD;
 	switch (err) {
