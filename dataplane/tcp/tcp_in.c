@@ -550,6 +550,10 @@ tcp_icmp(struct lcore *lc, const struct net_icmp_error *e)
 
 	tcp_key_set(&k, &e->laddr, e->lport, &e->raddr, e->rport);
 	r = tcp_lookup(tl, &k, tcp_key_hash(&tl->table, &k));
+	if (r.idx != TCP_NONE && r.kind == TK_HALF) { // of a SYN-ACK, which goes again in its time
+		const struct tcp_half *h = pool_at(&tl->halfs, r.idx);
+		return e->seq == h->iss;
+	}
 	if (r.idx == TCP_NONE || r.kind != TK_CONN)
 		return false;
 	tc = conn_at(tl, r.idx);

@@ -485,6 +485,40 @@ test_icmp(void **state)
 	case_close(&sim);
 }
 
+/* A SYN-ACK is in flight like any segment: what speaks of it is known, and changes nothing. */
+static void
+test_icmp_half(void **state)
+{
+	struct net_icmp_error icmp = { .kind = NET_ICMP_UNREACH };
+	const struct tcp_half *h;
+	struct tcp_lcore *tl;
+	struct ep s = { 0 };
+	struct pup p;
+
+	(void)state;
+	case_open(&sim, NULL);
+	tl = sim_tcp(&sim, 0);
+	ep_listen(&sim, 0, 80, false, &s);
+	pup_init(&p, &sim, 80, 4000, false);
+	p.out.s.mss = 1460;
+	pup_send(&p, F_SYN, 0);
+	pup_expect(&p, F_SYN | F_ACK, 0, 10 * MS);
+	p.ack = p.in.s.seq + 1;
+	h = pool_at(&tl->halfs, tl->half_fifo[0].head);
+	tcp_key_get(&h->key, &icmp.laddr, &icmp.raddr);
+	icmp.lport = h->key.lport;
+	icmp.rport = h->key.rport;
+	for (uint32_t i = 0; i < 3; i++) {
+		icmp.seq = p.in.s.seq + i - 1;
+		assert_int_equal(tcp_icmp(sim.host[0].lc, &icmp), i == 1);
+	}
+	pup_silence(&p, 50 * MS);
+	pup_send(&p, F_ACK, 0);
+	assert_int_equal(tl->halfs.used, 0);
+	assert_true(s.accepted);
+	case_close(&sim);
+}
+
 /* RFC 6528: for one tuple the clock alone moves it; tuples and secrets differ. */
 static void
 test_isn(void **state)
@@ -530,6 +564,7 @@ main(void)
 		cmocka_unit_test(test_simultaneous_open),
 		cmocka_unit_test(test_syn_sent),
 		cmocka_unit_test(test_icmp),
+		cmocka_unit_test(test_icmp_half),
 		cmocka_unit_test(test_isn),
 	};
 
