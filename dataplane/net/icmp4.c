@@ -101,7 +101,7 @@ icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, u
 {
 	if (!icmp_quote_read(rte_pktmbuf_mtod_offset(m, const uint8_t *, q), len, e) ||
 		!port_has_addr(lc, rx->p, &e->laddr)) {
-		pkt_drop(lc, m, DROP_ICMP_BAD);
+		tap_left_or_drop(lc, rx, m, DROP_ICMP_BAD);
 		return;
 	}
 	if (rx->p->mode != PORT_SINGLE && !rx->foreign) {
@@ -111,7 +111,7 @@ icmp_quote_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t q, u
 			return;
 	}
 	if (!lc->net->icmp(lc, e)) {
-		pkt_drop(lc, m, DROP_ICMP_STALE);
+		tap_left_or_drop(lc, rx, m, DROP_ICMP_STALE);
 		return;
 	}
 	stat_inc(lc, STAT_ICMP_ERR_IN);

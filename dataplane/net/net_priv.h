@@ -249,6 +249,8 @@ void tap_or_drop(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, enum
 void tap_copy(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m);
 /* Likewise, if it came to an address that both have. */
 void tap_copy_shared(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m);
+/* What is not ours after all: the kernel's, if it had such a copy; else dropped. */
+void tap_left_or_drop(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, enum drop why);
 void tap_tick(struct lcore *lc);
 void tap_flush(struct lcore *lc, const struct port *p);
 uint32_t tap_pending(const struct lcore *lc);

@@ -416,13 +416,28 @@ tap_copy(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m)
 		give(lc, rx->p, m, rx->l3);
 }
 
-sl_cold void
-tap_copy_shared(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m)
+static bool
+is_for_both(const struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m)
 {
 	struct ip_addr dst;
 
-	if (rx->np->tap != NULL && destination(m, rx->l3, &dst) && is_shared(lc, rx->p, &dst))
+	return rx->np->tap != NULL && destination(m, rx->l3, &dst) && is_shared(lc, rx->p, &dst);
+}
+
+sl_cold void
+tap_copy_shared(struct lcore *lc, const struct rx *rx, const struct rte_mbuf *m)
+{
+	if (is_for_both(lc, rx, m))
 		tap_copy(lc, rx, m);
+}
+
+sl_cold void
+tap_left_or_drop(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, enum drop why)
+{
+	if (is_for_both(lc, rx, m))
+		rte_pktmbuf_free(m);
+	else
+		pkt_drop(lc, m, why);
 }
 
 sl_cold bool

@@ -286,6 +286,27 @@ errors(void **state)
 	net_tap_share(host.net, 0, 1);
 	KERNELS(f, n);
 	assert_int_equal(icmp_got, 2);
+	// of what tcp does not know, and of UDP: the kernel's, and nobody lost it
+	icmp_stale = true;
+	KERNELS(f, n);
+	assert_int_equal(icmp_got, 3);
+	f[42 + 9] = 17;
+	put16(f + 36, 0);
+	put16(f + 36, naive_sum(f + 34, 48, 0));
+	KERNELS(f, n);
+	assert_int_equal(icmp_got, 3);
+	assert_int_equal(counter_get(&host.lc[0]->stat[STAT_ICMP_ERR_IN]), 2);
+	assert_int_equal(all_drops(), 0);
+	// without the kernel it is
+	net_tap_share(host.net, 0, 0);
+	OURS(f, n);
+	assert_int_equal(drops(DROP_ICMP_BAD), 1);
+	f[42 + 9] = 6;
+	put16(f + 36, 0);
+	put16(f + 36, naive_sum(f + 34, 48, 0));
+	OURS(f, n);
+	icmp_stale = false;
+	assert_int_equal(drops(DROP_ICMP_STALE), 1);
 }
 
 /* A flood of what nobody needs neither holds up BGP nor is it counted as something else. */
