@@ -7,7 +7,7 @@
  * virtual device, and looked for among the devices that EAL has when the bond is configured; until
  * then the bond knows no limits, offloads or address. EAL makes no slave by itself.
  */
-#include <stdio.h>
+#include <rte_pci.h>
 
 #include "drivers/drv.h"
 
@@ -62,41 +62,40 @@ is_hex(struct sl_str s, uint32_t min, uint32_t max)
 	return s.len >= min && s.len <= max;
 }
 
-/* "[dddd:]bb:dd.f" without the domain, where that is 0; empty: no such address. */
-static struct sl_str
-pci_address(struct sl_str name)
-{
-	struct sl_str rest = name, first = sl_str_cut(&rest, ':'), bus = first, domain = { 0 };
-
-	if (rest.p != NULL && sl_str_chr(rest, ':') >= 0) {
-		domain = first;
-		name = rest;
-		bus = sl_str_cut(&rest, ':');
-		if (!is_hex(domain, 1, 8))
-			return (struct sl_str){ .p = NULL };
-	}
-	struct sl_str func = rest, dev = sl_str_cut(&func, '.');
-	if (!is_hex(bus, 1, 2) || !is_hex(dev, 1, 2) || !is_hex(func, 1, 1))
-		return (struct sl_str){ .p = NULL };
-	for (uint32_t i = 0; i < domain.len; i++) {
-		if (domain.p[i] != '0')
-			return sl_str_make(domain.p, domain.len + 1 + name.len);
-	}
-	return name;
-}
-
 bool
 pmd_is_pci(struct sl_str name)
 {
-	return pci_address(name).len > 0;
+	struct sl_str rest = name, bus = sl_str_cut(&rest, ':');
+
+	if (rest.p != NULL && sl_str_chr(rest, ':') >= 0) {
+		if (!is_hex(bus, 1, 8)) // it is the domain
+			return false;
+		bus = sl_str_cut(&rest, ':');
+	}
+	struct sl_str func = rest, dev = sl_str_cut(&func, '.');
+	return is_hex(bus, 1, 2) && is_hex(dev, 1, 2) && is_hex(func, 1, 1);
 }
 
 static bool
+pci_address(struct sl_str name, struct rte_pci_addr *a)
+{
+	char text[sizeof("dddddddd:bb:dd.f")];
+
+	if (!pmd_is_pci(name))
+		return false;
+	memcpy(text, name.p, name.len);
+	text[name.len] = '\0';
+	return rte_pci_addr_parse(text, a) == 0;
+}
+
+/* One address of PCI has many spellings: letters of both cases, zeros in front, a domain of 0 left out. */
+static bool
 same_device(struct sl_str a, struct sl_str b)
 {
-	struct sl_str pa = pci_address(a), pb = pci_address(b);
+	struct rte_pci_addr pa, pb;
 
-	return pa.len > 0 && pb.len > 0 ? sl_str_ieq(pa, pb) : sl_str_eq(a, b);
+	return pci_address(a, &pa) && pci_address(b, &pb) ? rte_pci_addr_cmp(&pa, &pb) == 0
+							  : sl_str_eq(a, b);
 }
 
 struct sl_str
@@ -256,17 +255,21 @@ check_bond(const struct eal_spec *e, uint32_t port, struct port_err *err)
 	return rc;
 }
 
-/* DPDK's name of a slave: PCI devices have their domain in it. */
+/* DPDK's port of a slave, however either of them spells it. */
 static int
 slave_ethdev(struct sl_str slave, uint16_t *id)
 {
-	struct sl_str pci = pci_address(slave);
-	bool domain = pci.len > 0 && pci.len == slave.len && sl_str_chr(pci, ':') == 4;
 	char name[RTE_ETH_NAME_MAX_LEN];
 
-	snprintf(name, sizeof(name), "%s%.*s", pci.len > 0 && !domain ? "0000:" : "",
-		SL_STR_ARG(pci.len > 0 ? pci : slave));
-	return rte_eth_dev_get_port_by_name(name, id);
+	for (uint32_t i = rte_eth_find_next(0); i < RTE_MAX_ETHPORTS;
+		i = rte_eth_find_next((uint16_t)(i + 1))) {
+		if (rte_eth_dev_get_name_by_port((uint16_t)i, name) == 0 &&
+			same_device(slave, sl_str_c(name))) {
+			*id = (uint16_t)i;
+			return 0;
+		}
+	}
+	return -ENODEV;
 }
 
 uint32_t

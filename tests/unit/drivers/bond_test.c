@@ -33,6 +33,71 @@ rte_eal_init(int argc, char **argv)
 	return -1;
 }
 
+/* Devices in ethdev's place, named as EAL names them. */
+static const char *const devices[] = { "net_null0", "0000:af:00.0", "10000:01:00.0", "41:00.1" };
+
+uint16_t
+rte_eth_find_next(uint16_t id)
+{
+	return id < SL_ARRAY_SIZE(devices) ? id : RTE_MAX_ETHPORTS;
+}
+
+int
+rte_eth_dev_get_name_by_port(uint16_t id, char *name)
+{
+	if (id >= SL_ARRAY_SIZE(devices))
+		return -ENODEV;
+	snprintf(name, RTE_ETH_NAME_MAX_LEN, "%s", devices[id]);
+	return 0;
+}
+
+int
+rte_eth_dev_get_port_by_name(const char *name, uint16_t *id)
+{
+	for (uint16_t i = 0; i < SL_ARRAY_SIZE(devices); i++) {
+		if (strcmp(devices[i], name) == 0) {
+			*id = i;
+			return 0;
+		}
+	}
+	return -ENODEV;
+}
+
+/* A slave is found however it is spelt. */
+static void
+found(void **state sl_unused)
+{
+	static const struct {
+		int line;
+		const char *slave;
+		uint16_t id; // RTE_MAX_ETHPORTS: none
+	} rows[] = {
+		{ __LINE__, "net_null0", 0 },
+		{ __LINE__, "0000:af:00.0", 1 },
+		{ __LINE__, "0000:AF:00.0", 1 },
+		{ __LINE__, "AF:00.0", 1 },
+		{ __LINE__, "0:af:0.0", 1 },
+		{ __LINE__, "10000:01:00.0", 2 },
+		{ __LINE__, "00010000:1:00.0", 2 },
+		{ __LINE__, "0000:41:00.1", 3 },
+		{ __LINE__, "41:00.1", 3 },
+		{ __LINE__, "01:00.0", RTE_MAX_ETHPORTS },
+		{ __LINE__, "0000:af:00.1", RTE_MAX_ETHPORTS },
+		{ __LINE__, "net_null", RTE_MAX_ETHPORTS },
+	};
+
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		uint16_t ids[BOND_SLAVES] = { RTE_MAX_ETHPORTS };
+		char device[64];
+		uint32_t n;
+
+		snprintf(device, sizeof(device), "net_bonding0,mode=1,slave=%s", rows[i].slave);
+		n = bond_slaves(sl_str_c(device), ids);
+		if (n != (rows[i].id < RTE_MAX_ETHPORTS) || ids[0] != rows[i].id)
+			fail_msg("line %d: %u, device %u", rows[i].line, n, ids[0]);
+	}
+}
+
 static void
 slaves(void **state sl_unused)
 {
@@ -171,6 +236,8 @@ refused(void **state sl_unused)
 			"'net_bonding1' cannot be" },
 		{ __LINE__, "net_bonding0,mode=1,slave=41:00.0,slave=0000:41:00.0", NULL, "",
 			"given twice" },
+		{ __LINE__, "net_bonding0,mode=1,slave=AF:0.0,slave=0000:af:00.0", NULL, "",
+			"given twice" },
 		{ __LINE__, "net_bonding0,mode=1,slave=41:00.0", "0000:41:00.0", "",
 			"device of port 'srv'" },
 		{ __LINE__, "net_bonding0,mode=1,slave=41:00.0",
@@ -199,6 +266,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(found),
 		cmocka_unit_test(slaves),
 		cmocka_unit_test(pci),
 		cmocka_unit_test(arguments),
