@@ -120,6 +120,8 @@ void port_forget(struct port *p);
 void pool_flush(struct rte_mempool *const *pools, uint16_t n);
 
 /* ---- gone.c ---- */
+/* DPDK's ports of all that may be taken away: the port's own, then the slaves of a bond. How many. */
+uint32_t port_devices(const struct port *p, uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES]);
 void gone_watch(struct port *p);
 void gone_unwatch(struct port *p);
 

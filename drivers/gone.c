@@ -24,9 +24,8 @@ on_event(const char *name sl_unused, enum rte_dev_event_type type, void *ctx)
 		atomic_store(&p->leaving, true);
 }
 
-/* All that may be taken away: the port's own, and the slaves of a bond. */
-static uint32_t
-devices_of(const struct port *p, uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES])
+uint32_t
+port_devices(const struct port *p, uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES])
 {
 	for (uint16_t i = 0; i < p->ndevs; i++)
 		ids[i] = p->q[i].ethdev;
@@ -37,7 +36,7 @@ void
 gone_watch(struct port *p)
 {
 	uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES];
-	uint32_t n = devices_of(p, ids);
+	uint32_t n = port_devices(p, ids);
 	struct rte_eth_dev_info info;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -50,7 +49,7 @@ void
 gone_unwatch(struct port *p)
 {
 	uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES];
-	uint32_t n = devices_of(p, ids);
+	uint32_t n = port_devices(p, ids);
 	struct rte_eth_dev_info info;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -69,7 +68,7 @@ void
 port_let_go(struct ports *ps, struct port *p, struct rte_mempool *const *pools)
 {
 	uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES];
-	uint32_t n = devices_of(p, ids);
+	uint32_t n = port_devices(p, ids);
 
 	atomic_store(&p->gone, true);
 	atomic_store(&p->link_up, false);

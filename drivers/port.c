@@ -348,6 +348,27 @@ pool_flush(struct rte_mempool *const *pools, uint16_t n)
 	}
 }
 
+/*
+ * A bond before its slaves: it lets them go. What these hold are buffers of pools that end with the ports,
+ * sooner than EAL would close them. remove: what find_devices() plugged, which no slave is.
+ */
+static void
+close_devices(const struct port *p, bool remove)
+{
+	uint16_t ids[PORT_MAX_QUEUES + BOND_SLAVES];
+	uint32_t n = port_devices(p, ids);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct rte_eth_dev_info info;
+		bool ours = remove && i < p->ndevs && rte_eth_dev_info_get(ids[i], &info) == 0;
+
+		rte_eth_dev_stop(ids[i]);
+		rte_eth_dev_close(ids[i]);
+		if (ours)
+			rte_dev_remove(info.device);
+	}
+}
+
 int
 port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *const *pools,
 	uint16_t nworkers, struct port_err *err)
@@ -415,10 +436,7 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	ps->n++;
 	return 0;
 fail:
-	for (uint16_t i = 0; i < p->ndevs; i++) {
-		rte_eth_dev_stop(p->q[i].ethdev);
-		rte_eth_dev_close(p->q[i].ethdev);
-	}
+	close_devices(p, false);
 	put_key(ps, p);
 	return rc;
 }
@@ -444,15 +462,8 @@ port_stop(struct ports *ps, struct port *p)
 		rte_eth_dev_stop(p->q[i].ethdev);
 	if (pmd_quirk(dev)->quirks & PMD_Q_WIRE)
 		wire_unbind(p);
-	for (uint16_t i = 0; i < p->ndevs && !leave; i++) {
-		struct rte_eth_dev_info info;
-		bool removable =
-			pmd_is_virtual(dev) && rte_eth_dev_info_get(p->q[i].ethdev, &info) == 0;
-
-		rte_eth_dev_close(p->q[i].ethdev);
-		if (removable)
-			rte_dev_remove(info.device);
-	}
+	if (!leave && p->ndevs > 0)
+		close_devices(p, pmd_is_virtual(dev));
 	put_key(ps, p);
 	p->nqueues = 0;
 	while (ps->n > 0 && ps->port[ps->n - 1].nqueues == 0)
