@@ -2,9 +2,9 @@
 /*
  * Life of a port: from a device name to started queues, and back.
  *
- * Runs on: the main thread; the link event comes on EAL's interrupt thread. Order of a start: find
- * or plug the device → negotiate → configure → queues with the pool of their worker → MTU, MAC →
- * start → RSS table → multicast → link.
+ * Runs on: the main thread; on_event() on EAL's interrupt thread, which notes link and removal. Order of
+ * a start: find or plug the device → negotiate → configure → queues with the pool of their worker →
+ * MTU, MAC → start → RSS table → multicast → link.
  */
 #include <rte_dev.h>
 #include <rte_eal.h>
@@ -77,7 +77,7 @@ look_at_slaves(struct port *p)
 {
 	uint32_t up;
 
-	if (!pmd_is_bond(sl_str_c(p->device)))
+	if (p->ndevs == 0 || !pmd_is_bond(sl_str_c(p->device)))
 		return;
 	up = bond_links(sl_str_c(p->device));
 	if (up != p->slaves_up)
@@ -85,8 +85,8 @@ look_at_slaves(struct port *p)
 	p->slaves_up = up;
 }
 
-void
-port_poll_link(struct port *p)
+static void
+look_at_link(struct port *p)
 {
 	struct rte_eth_link link;
 	int up;
@@ -98,9 +98,15 @@ port_poll_link(struct port *p)
 	up = port_is_gone(p) ? 0 : check_carrier(sl_str_c(p->device));
 	if (up < 0 && rte_eth_link_get_nowait(p->ethdev, &link) == 0)
 		up = link.link_status == RTE_ETH_LINK_UP;
-	look_at_slaves(p);
 	if (up >= 0 && atomic_exchange(&p->link_up, up != 0) != (up != 0))
 		atomic_fetch_add(&p->link_changes, 1);
+}
+
+void
+port_poll_link(struct port *p)
+{
+	look_at_slaves(p);
+	look_at_link(p);
 }
 
 static int
@@ -110,7 +116,7 @@ on_event(uint16_t ethdev sl_unused, enum rte_eth_event_type ev, void *ctx, void 
 
 	if (ev == RTE_ETH_EVENT_INTR_RMV) // pulled, or taken back by its bus
 		atomic_store_explicit(&p->gone, true, memory_order_relaxed);
-	port_poll_link(p);
+	look_at_link(p);
 	return 0;
 }
 

@@ -99,11 +99,12 @@ struct port {
 	uint16_t rx_desc, tx_desc;
 	uint16_t rings; // of a queue: one of each, or one of each for each slave of a bond
 	unsigned int ifindex; // of the kernel's interface under it; 0: none
-	/* ==== main writes, workers read ==== */
+	/* ==== main and EAL's interrupt thread write, workers read ==== */
 	_Atomic(bool) gone; // the device was taken away: for good
-	_Atomic(uint8_t) spread; // enum port_spread
 	_Atomic(bool) link_up;
 	_Atomic(uint32_t) link_changes;
+	/* ==== main writes, workers read ==== */
+	_Atomic(uint8_t) spread;         // enum port_spread
 	_Atomic(uint32_t) slave_changes; // of a bond: links of its slaves that came or went
 	uint32_t slaves_up;              // main's: which had a link when it looked last
 	/* ==== EAL's interrupt thread writes, main reads ==== */

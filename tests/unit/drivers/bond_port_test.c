@@ -86,6 +86,41 @@ started(void **state sl_unused)
 	slaves_down();
 }
 
+/* The slaves are looked at by main alone, whatever the interrupt thread hears of the bond. */
+static void
+links(void **state sl_unused)
+{
+	struct port_err err = { .text = "" };
+	struct port *p = &ports.port[0];
+	uint32_t before;
+	uint16_t id;
+
+	slaves_up("no-rx=1");
+	if (start("net_bonding3,mode=1,slave=net_null7,slave=net_null8", &err) < 0)
+		fail_msg("%s", err.text);
+	for (int i = 0; i < 10000 && !atomic_load(&p->link_up); i++)
+		usleep(1000);
+	assert_true(atomic_load(&p->link_up));
+	port_poll_link(p);
+	before = atomic_load(&p->slave_changes);
+	assert_int_equal(p->slaves_up, 3);
+	for (int i = 7; i <= 8; i++) {
+		assert_int_equal(
+			rte_eth_dev_get_port_by_name(i == 7 ? "net_null7" : "net_null8", &id), 0);
+		assert_int_equal(rte_eth_dev_stop(id), 0);
+	}
+	for (int i = 0; i < 10000 && atomic_load(&p->link_up); i++)
+		usleep(1000);
+	assert_false(atomic_load(&p->link_up));
+	assert_int_equal(p->slaves_up, 3);
+	assert_int_equal(atomic_load(&p->slave_changes), before);
+	port_poll_link(p);
+	assert_int_equal(p->slaves_up, 0);
+	assert_int_equal(atomic_load(&p->slave_changes), before + 1);
+	port_stop(&ports, p);
+	slaves_down();
+}
+
 static void
 taken_away(void **state sl_unused)
 {
@@ -126,6 +161,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(started),
+		cmocka_unit_test(links),
 		cmocka_unit_test(taken_away),
 		cmocka_unit_test(refused),
 	};
