@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
- * The mbuf pools: one per worker, used by that worker alone once it runs.
+ * The mbuf pools: one per worker, used by that worker alone once it runs, but for frames of LACP.
  *
- * Runs on: the main thread. Because there is one owner, nobody ever waits for the lock of the pool's
+ * Runs on: the main thread. Because there is one owner, nobody waits for the lock of the pool's
  * stack, which gives what was freed last: a load that needs few buffers stays with these, where a ring
  * would lead it through all of them, and each would be cold. One pool serves the worker's queues on
  * all ports, so that AF_XDP forwards a buffer from port to port without a copy.
+ *
+ * Under LACP DPDK's bonding driver keeps the switch's own frames, which a worker received, in rings of
+ * the slave: EAL's interrupt thread frees what was negotiated (about one a second and slave), and any
+ * worker that sends by the bond sends the answer to a marker. Such a buffer comes home through the
+ * stack and its lock, or stays in that worker's cache of the pool; that is why the lock is needed.
  */
 #include <rte_errno.h>
 #include <rte_ethdev.h>

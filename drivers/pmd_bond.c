@@ -2,10 +2,12 @@
 /*
  * Bonds: ports whose device is DPDK's net_bonding over slaves, which are devices of their own.
  *
- * Runs on: the main thread, at start and when a device is taken away. What is known of the driver was
- * read in the sources of DPDK 22.11: a slave is named by `slave=`, as a PCI address or as the name of a
- * virtual device, and looked for among the devices that EAL has when the bond is configured; until
- * then the bond knows no limits, offloads or address. EAL makes no slave by itself.
+ * Runs on: the main thread: at start, when it looks at links, and when a device is taken away. Under LACP
+ * the driver itself runs on EAL's interrupt thread, too, and frees there what workers received for it
+ * (mempool.c). What is known of it was read in the sources of DPDK 22.11: a slave is named by `slave=`,
+ * as a PCI address or as the name of a virtual device, and looked for among the devices that EAL has when
+ * the bond is configured; until then the bond knows no limits, offloads or address. EAL makes no slave by
+ * itself.
  */
 #include <rte_pci.h>
 
