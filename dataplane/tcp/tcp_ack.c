@@ -118,7 +118,7 @@ window_update(struct tcp_conn *tc, const struct tcp_seg *s, uint32_t acked)
 
 /*
  * The window was taken back to nothing while something is on its way, or it opens again after that. What
- * lies behind its edge is no reason to give up, as long as the peer answers (RFC 9293 3.8.6, SHLD-15); but
+ * lies behind its edge is no reason to give up, as long as the peer answers (RFC 9293 3.8.6, SHLD-17); but
  * a connection that nobody owns any more waits no longer than others. When there is room again the rest does
  * not wait for a timer that was backed off.
  */

@@ -89,7 +89,7 @@ struct tcp_key {
 #define TF_FIN_RCVD   TCP_FLAG_EOF
 #define TF_RECOVERY   0x2000u   // fast recovery until `recover`
 #define TF_LOSS       0x4000u   // after a retransmission timeout until `recover`
-#define TF_RTX_FORCE  0x8000u   // the next retransmission ignores cwnd (RFC 6675 5 (4.3))
+#define TF_RTX_FORCE  0x8000u   // the next retransmission ignores cwnd (RFC 6675 5 (4.3)) and window
 #define TF_SHORT      0x10000u  // send space ran short: WRITABLE when it is back
 #define TF_DONE       0x20000u  // orderly end; CLOSED when the received bytes are read
 #define TF_SHRUNK     0x40000u  // the peer took window back: its edge lies before SND.NXT

@@ -75,8 +75,9 @@ retransmit(struct lcore *lc, struct tcp_conn *tc)
 
 		if ((p->tx_flags & (TXF_LOST | TXF_RETX | TXF_SACKED)) != TXF_LOST)
 			continue;
-		// behind the edge of a window that was taken back only the timer's own segment goes, as a
-		// probe (RFC 9293 3.8.6)
+		// behind the edge of a window that was taken back only one segment goes, as a probe: the
+		// first of a timeout, a recovery, a partial ACK, a size that was told (RFC 9293 3.8.6,
+		// MAY-7)
 		if (!(tc->flags & TF_RTX_FORCE) &&
 			(!cwnd_allows(tc, p->pay_len) || seq_geq(p->seq, edge) || paced(lc, tc)))
 			break;
