@@ -153,7 +153,7 @@ check_pci_port() { # DEVICE
 	fi
 }
 
-has_prog() { ip -d link show dev "$1" 2>/dev/null | grep -q 'prog/xdp\| xdp'; }
+has_prog() { ip -d link show dev "$1" 2>/dev/null | has_line 'prog/xdp\| xdp'; }
 # What a port over an interface of the kernel wants of it.
 check_iface_port() { # KIND IFACE
 	local i=$2 f p mtu
@@ -271,10 +271,10 @@ check_addresses() {
 		[[ $a == *.* ]] || continue
 		dev=$(ip -o route show root "$a" 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1) || :
 		# the card of a port that is still to be bound takes its route along
-		! conf_devices | grep -q -F -- "$([ -z "$dev" ] || pci_of_iface "$dev" | grep . || echo "$dev is none")" || continue
+		! conf_devices | has_line -F -- "$([ -z "$dev" ] || pci_of_iface "$dev" | grep . || echo "$dev is none")" || continue
 		# the other end of a veth is in that network because sluice is
-		! ip -o -d link show dev "$dev" 2>/dev/null | grep -q ' veth ' || continue
-		[ -z "$dev" ] || conf_devices | grep -q "iface=$dev\\(,\\|\$\\)" ||
+		! ip -o -d link show dev "$dev" 2>/dev/null | has_line ' veth ' || continue
+		[ -z "$dev" ] || conf_devices | has_line "iface=$dev\\(,\\|\$\\)" ||
 			warn "the kernel has a route to the network of $a on $dev: it and sluice would both be in that network" \
 				"another network in $cfg, or: ip route del ${a} dev $dev"
 	done < <(conf_words address)

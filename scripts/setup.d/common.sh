@@ -225,6 +225,9 @@ pages_own() { # NODE: those that a sluice which runs holds there; 1: we may not 
 pages_ours() { # NODE: those that are free, and those of a sluice that runs
 	echo $(($(pages_free "$1") + $(pages_own "$1" || echo 0)))
 }
+# Whether what comes has such a line. All of it is read: where `grep -q` leaves, its writer ends by SIGPIPE, and
+# pipefail takes that for "no".
+has_line() { grep "$@" >/dev/null; }
 huge_mounted() { grep -q -s ' hugetlbfs ' "$R/proc/mounts"; }
 
 # ---- the configuration, as far as set-up cares ----

@@ -244,6 +244,18 @@ def test_check():
             m.close()
 
 
+def test_check_many_words():
+    """The route over a card that is yet to be bound goes with it, however much stands behind that card: who looks for
+    it reads all, more than a pipe holds."""
+    m = good()
+    m.nic(NIC, "e1000e", iface="ens1", group=1)
+    m.put("ip/root.192.0.2.10_24", "192.0.2.0/24 dev ens1 proto kernel\n")
+    m.conf(PORT + "port b\n    device net_af_xdp0,iface=eth0,x=" + "x" * 200000 + "\n")
+    out = run(m, 1, "check")
+    check("the kernel has a route" not in out and "Broken pipe" not in out, out[:2000])
+    m.close()
+
+
 def two_nics(**kw):
     m = Machine(nodes=2, **kw)
     m.nic("0000:3b:00.0", "e1000e", iface="ens1", node=0, group=1)
