@@ -183,10 +183,12 @@ topology_device_node(const char *sys, struct sl_str device)
 		if (sl_str_starts(arg, SL_STR("iface="), false))
 			iface = sl_str_make(arg.p + 6, arg.len - 6);
 	}
-	if (pci) // the domain may be left out
+	if (pci) { // the domain may be left out; EAL takes either case, the kernel's name has one
 		snprintf(path, sizeof(path), "%s/bus/pci/devices/%s%.*s/numa_node", sys,
 			name.len < 12 ? "0000:" : "", SL_STR_ARG(name));
-	else if (iface.len > 0 && sl_str_chr(iface, '/') < 0)
+		for (char *p = path + strlen(sys); *p != '\0'; p++)
+			*p = sl_lower(*p);
+	} else if (iface.len > 0 && sl_str_chr(iface, '/') < 0)
 		snprintf(path, sizeof(path), "%s/class/net/%.*s/device/numa_node", sys,
 			SL_STR_ARG(iface));
 	else

@@ -427,6 +427,7 @@ test_device_node(void **state sl_unused)
 	} cases[] = {
 		{ __LINE__, "0000:3b:00.0", 1 },
 		{ __LINE__, "3b:00.0,arg=1", 1 },
+		{ __LINE__, "0000:3B:00.0", 1 },
 		{ __LINE__, "0000:3b:00.1", -1 }, // a device that knows none: "-1"
 		{ __LINE__, "0000:99:00.0", -1 },
 		{ __LINE__, "net_af_xdp0,iface=ens1,start_queue=0", 2 },

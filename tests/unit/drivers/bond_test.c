@@ -118,8 +118,7 @@ slaves(void **state sl_unused)
 				PMD_Q_KERNEL },
 		{ __LINE__, "net_bonding0,mode=1", { NULL }, 1, PMD_Q_BOND },
 		{ __LINE__, "net_tap0,slave=x", { NULL }, 1,
-			PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC | PMD_Q_KERNEL | PMD_Q_GSO |
-				PMD_Q_NO_LSC },
+			PMD_Q_SOFT | PMD_Q_NO_RSS | PMD_Q_OTHER_MAC | PMD_Q_KERNEL | PMD_Q_GSO },
 		{ __LINE__, "0000:41:00.0", { NULL }, 1, 0 },
 	};
 
