@@ -20,29 +20,35 @@ class Server:
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
+        try:
+            while True:
+                with self.s.accept()[0] as c:
+                    self.serve(c)
+        except OSError:  # the end, of the server or of a client that does not wait for its answer
+            return
+
+    def serve(self, c):
+        buf = b""
         while True:
-            try:
-                c = self.s.accept()[0]
-            except OSError:
+            d = c.recv(65536)
+            if not d:
                 return
-            with c:
-                buf = b""
-                while True:
-                    d = c.recv(65536)
-                    if not d:
-                        break
-                    buf += d
-                    while b"\r\n\r\n" in buf:
-                        buf = buf.split(b"\r\n\r\n", 1)[1]
-                        self.n += 1
-                        c.sendall(self.answer(self.n))
+            buf += d
+            while b"\r\n\r\n" in buf:
+                buf = buf.split(b"\r\n\r\n", 1)[1]
+                self.n += 1
+                c.sendall(self.answer(self.n))
+
+    def close(self):
+        self.s.shutdown(socket.SHUT_RDWR)  # to close it alone does not wake who waits in accept()
+        self.s.close()
 
 
 def load(server, *args):
     """Exit code and the figures of the last line."""
     rc, out = sh([os.path.join(BUILD, "tools/sluice-load"), "-m", *args,
                   "http://127.0.0.1:%d/" % server.s.getsockname()[1]], ok=False)
-    server.s.close()
+    server.close()
     return rc, {k: float(v) for k, v in re.findall(r"(\w+)=([\d.]+)", out)}
 
 
