@@ -5,6 +5,7 @@ Two configurations that differ in a bind, in the list of servers, in the value o
 Lua file take turns, under 200 kept connections, a load of new connections and 50 tunnels in mode tcp;
 over a port, and over sockets of the host. docs/reload.md has the figures of the long run.
 """
+import contextlib
 import os
 import re
 import signal
@@ -121,7 +122,8 @@ class Bed:
         net.wait_port(sns, self.srv, 8009)
         top = "    stats socket %s level admin\n    lua-load %s\n%s" % (
             self.sock, net.file("gen.lua"), extra)
-        self.head = ("global\n" + top) if host else net.sluice_head(kind, extra=top)
+        self.head = 'global\n    dpdk-eal "--file-prefix=%s"\n%s' % (net.prefix, top) if host else net.sluice_head(
+            kind, extra=top)
         self.gen = None
         text = self.conf("A")
         # what was freed is kept by the sanitizer for a while: not for long, or memory says nothing
@@ -579,9 +581,9 @@ def test_stuck(net):
     sock, fifo, once = net.file("sock"), net.file("fifo"), net.write("once", "")
     os.mkfifo(fifo)
     net.write("t.lua", STUCK % (once, net.file("done"), fifo))
-    p = net.sluice("global\n    stats socket %s level admin\n    lua-load %s\n    tune.lua.stuck-timeout 500ms\n"
-                   "defaults\n    mode http\n    timeout client 1s\nfrontend f\n    bind 127.0.0.1:80\n" % (
-                       sock, net.file("t.lua")))
+    p = net.sluice("global\n    dpdk-eal \"--file-prefix=%s\"\n    stats socket %s level admin\n    lua-load %s\n"
+                   "    tune.lua.stuck-timeout 500ms\ndefaults\n    mode http\n    timeout client 1s\n"
+                   "frontend f\n    bind 127.0.0.1:80\n" % (net.prefix, sock, net.file("t.lua")))
     wait_for("the stuck thread's end", lambda: "is abandoned" in p.log(), 20)
     generations = lambda: [x.split()[0] for x in cli(sock, "show generations").splitlines()  # noqa: E731
                            if x and x[0] != "#"]
@@ -597,14 +599,20 @@ def test_stuck(net):
 def test_old_maps(net):
     """What rules of an old configuration ask for is done in its files, as long as requests are under way."""
     sock, path, files = net.file("sock"), net.file("fe.sock"), net.write("map", "k before\n")
-    p = net.sluice("global\n    stats socket %s level admin\ndefaults\n    mode http\n    timeout client 60s\n"
-                   "frontend f\n    bind unix@%s\n    http-request wait-for-body time 60s\n"
+    p = net.sluice("global\n    dpdk-eal \"--file-prefix=%s\"\n    stats socket %s level admin\ndefaults\n    mode http\n"
+                   "    timeout client 90s\nfrontend f\n    bind unix@%s\n    http-request wait-for-body time 90s\n"
                    "    http-request set-map(%s) k %%[req.hdr(v)] if { req.hdr(v) -m found }\n"
                    "    http-request return status 200 hdr x-v %%[str(k),map(%s)]\n" % (
-                       sock, path, files, files))
+                       net.prefix, sock, path, files, files))
+    with contextlib.ExitStack() as all_closed:
+        old_maps(sock, path, all_closed)
+    net.stop_sluice(p)
+
+
+def old_maps(sock, path, all_closed):
     asked = []
-    for i in range(40):
-        s = socket.socket(socket.AF_UNIX)
+    for i in range(60):
+        s = all_closed.enter_context(socket.socket(socket.AF_UNIX))
         s.settimeout(10 * SLOW)
         s.connect(path)
         s.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n%s\r\n" % (
@@ -612,16 +620,23 @@ def test_old_maps(net):
         asked.append(s)
     streams = lambda: [x.split()[4] for x in cli(sock, "show generations").splitlines()  # noqa: E731
                        if x and x[0] != "#"]
-    wait_for("requests that wait", lambda: streams() == ["40"])
+    wait_for("requests that wait", lambda: streams() == ["60"])
     check(cli(sock, "reload").startswith("Success=1"), "refused")
-    check(streams() == ["0", "40"], streams())
+    check(streams() == ["0", "60"], streams())
 
     def answer(s):
         s.sendall(b"x")
         return s.recv(4096).decode()
+
+    def is_changed():
+        """As one of the requests sees it that are left: they last longer than the wait."""
+        if "x-v: after" in answer(asked.pop(0)):
+            return True
+        time.sleep(0.2 * SLOW)
+        return False
+
     check("200" in answer(asked.pop(0)), "no answer")
-    wait_for("the change", lambda: "x-v: after" in answer(asked.pop(0)))
-    net.stop_sluice(p)
+    wait_for("the change", is_changed, 10)
 
 
 def test_successor(net):
