@@ -28,8 +28,8 @@ backend six
 PLAIN = BODY % (VIP4, VIP6, SRV4, SRV6)
 
 
-# each device and each number of workers once
-CROSSED = [{"pmd": "af_xdp", "nbthread": 2}, {"pmd": "af_packet", "nbthread": 1}]
+# each device and each number of workers; with one of them AF_XDP programs no spread
+CROSSED = [{"pmd": "af_xdp", "nbthread": 1}, {"pmd": "af_xdp", "nbthread": 2}, {"pmd": "af_packet", "nbthread": 1}]
 
 
 def queues(case):

@@ -136,9 +136,9 @@ def test_link_load(net, nbthread):
     check(lines == hurt > 0, "%d were hurt, %d lines say so" % (hurt, lines))
 
 
-# one worker or two: each way once
+# one worker or two
 test_stop_load.cases = [{"nbthread": 1}]
-test_link_load.cases = [{"nbthread": 2}]
+test_link_load.cases = [{"nbthread": n} for n in (1, 2)]
 test_stop_load.net = test_link_load.net = queues
 
 
@@ -182,7 +182,7 @@ def test_in_body(net, how, nbthread):
     net.stop_sluice(p)
 
 
-test_in_body.cases = [{"how": "stop", "nbthread": 2}, {"how": "link", "nbthread": 1}]
+test_in_body.cases = [{"how": how, "nbthread": n} for how in ("stop", "link") for n in (1, 2)]
 test_in_body.net = queues
 
 
