@@ -2,6 +2,7 @@
 """The exception path of a port: what is the kernel's reaches it and comes back, BGP beside us lives through a
 saturated port, and our address is announced while the health file is there."""
 import contextlib
+import glob
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from lib import SLOW, VIP4, check, log, sh, wait_for
+from lib import SLOW, VIP4, Failure, check, log, sh, wait_for
 from test_link import mac_of, socket_in
 
 VIP = "10.99.0.10"  # announced; the lan's addresses are 10.61.1.10 (ours) and 10.61.1.2 (the kernel's)
@@ -229,14 +230,27 @@ def saturate(net, k, seconds):
     return out, n
 
 
-def load_of(net):
-    """Of the worker: cycles in loops that found work, all cycles, frames that came; and what the lan's device lost."""
+def load_of(net, p):
+    """Of the worker: cycles in loops that found work, all cycles, those in which others had its CPU, frames that came;
+    and what the lan's device lost."""
     hz = int(re.search(r"^tsc_hz: (\d+)$", cli(net, "show workers"), re.M).group(1))
-    return [net.stat("cycles_busy"), time.monotonic() * hz, net.stat("rx_packets"), int(port(net)["rx_missed"])]
+    return [net.stat("cycles_busy"), time.monotonic() * hz, run_delay(p) * hz, net.stat("rx_packets"),
+            int(port(net)["rx_missed"])]
+
+
+def run_delay(p):
+    """Seconds that the one worker waited for a CPU."""
+    daemon = sh(["pgrep", "-P", str(p.pid)])[1].split()[0]
+    for task in glob.glob("/proc/%s/task/*" % daemon):
+        with open(task + "/comm", encoding="ascii") as name, open(task + "/schedstat", encoding="ascii") as f:
+            if name.read() == "rte-worker-1\n":
+                return int(f.read().split()[1]) / 1e9
+    raise Failure("there is no worker")
 
 
 def test_bgp(net, pmd, hold, seconds):
-    """The session with the router lives as long as the port is saturated; the address that it announces serves."""
+    """The session with the router lives under all the load that the machine can put on the port; the address that it
+    announces serves."""
     net.nginx([("b1", 8001)])
     with site(net, hold) as (k, _):
         p, _, _ = sluice(net, pmd)
@@ -244,18 +258,21 @@ def test_bgp(net, pmd, hold, seconds):
         wait_for("the route", lambda: route(net), 10)
         since = session(net)[1]
         drops0 = drops(net, "kernel_rate") + drops(net, "kernel_full")
-        before = load_of(net)
+        before = load_of(net, p)
         out, junk = saturate(net, k, seconds)
-        busy, cycles, came, missed = (b - a for a, b in zip(before, load_of(net)))
+        busy, cycles, away, came, missed = (b - a for a, b in zip(before, load_of(net, p)))
         check("requests in" in out and "Non-2xx" not in out and "Socket errors" not in out, out)
-        # the worker's share says how far the machine could drive it: others may want its CPU, too
-        check(missed > 0 or busy > 0.1 * cycles, "the port was not saturated: %.2f busy" % (busy / cycles))
+        # frames were lost in numbers, or there was work half of the time that others left the worker of its CPU:
+        # where few CPUs are shared with what drives it no more can be asked
+        check(missed > came // 1000 or busy > 0.5 * (cycles - away),
+              "the port was hardly loaded: %.2f busy, %.2f away, %d of %d frames missed" % (
+                  busy / cycles, away / cycles, missed, came))
         check(lasted(net, since) and route(net), "the session did not last:\n%s\n%s" %
               (birdc(net, "ours", "show", "protocols", "all", "upstream"), open(net.file("ours.log")).read()[-1500:]))
         lost = drops(net, "kernel_rate") + drops(net, "kernel_full") - drops0
         check(lost > 0, "%d frames of junk, none over the limit" % junk)
-        log("%s, %d frames for the kernel, %d over the limit; worker busy %.2f, %d frames came, %d missed" % (
-            re.search(r"Requests/sec:\s+\S+", out).group(0), junk, lost, busy / cycles, came, missed))
+        log("%s, %d frames for the kernel, %d over the limit; worker busy %.2f, away %.2f, %d frames came, %d missed" % (
+            re.search(r"Requests/sec:\s+\S+", out).group(0), junk, lost, busy / cycles, away / cycles, came, missed))
         net.stop_sluice(p, 5)  # interfaces go under one lock of the kernel
         check(not has_tap(net), "the TAP is left")
 
