@@ -96,8 +96,8 @@ def test_stop(net, nbthread):
     up(net)
     b1.send(signal.SIGSTOP)
     seen = []
-    # each worker has turns of its own, and a connection goes to either
-    while len(seen) < 4 or (nbthread > 1 and len(seen) < 16 and len({x[0] for x in seen}) < 2):
+    # each worker has turns of its own, and a connection goes to either: of three two go to the same
+    while len(seen) < 4:
         t = time.monotonic()
         code, name = head(net)
         seen.append((code, name, time.monotonic() - t))
