@@ -736,8 +736,12 @@ def test_all_messages_seen():
     check(not missing, "no test has seen:\n" + "\n".join(missing))
 
 
+tests = {n: f for n, f in list(globals().items()) if n.startswith("test_")}
+for name in sys.argv[1:]:
+    if name not in tests:
+        sys.exit("there is no test '%s'" % name)
 failed = 0
-for fn in [f for n, f in list(globals().items()) if n.startswith("test_") and (n in sys.argv or len(sys.argv) < 2)]:
+for fn in [tests[n] for n in tests if n in sys.argv or len(sys.argv) < 2]:
     try:
         fn()
         print("ok     " + fn.__name__)
