@@ -215,16 +215,14 @@ while time.monotonic() < end:
             n += 1
         except OSError:  # its own queue is full
             pass
-    if len(sys.argv) > 3:
-        time.sleep(float(sys.argv[3]))
 print(n)
 """
 
 
 def saturate(net, k, seconds):
-    """Everything that wrk and its server give, and frames for the kernel far over the limit."""
+    """Everything that wrk and its server give, and as many frames for the kernel as another sender has time for."""
     junk = subprocess.Popen(["ip", "netns", "exec", net.c, "/usr/bin/python3", "-c", JUNK, mac_of(net, net.d, "lan"),
-                             str(seconds), "0.0005"], stdout=subprocess.PIPE)
+                             str(seconds)], stdout=subprocess.PIPE)
     _, out = sh(["wrk", "-t1", "-c64", "-d%ds" % seconds, "--timeout", "10s", "http://%s/name" % VIP], ns=k, timeout=seconds + 60)
     n = int(junk.communicate(timeout=30)[0])
     return out, n
