@@ -302,9 +302,10 @@ bond_links(struct sl_str device)
 }
 
 /*
- * The bond asks each slave every 10 ms (lsc_poll_period_ms) for its link, also where the driver says that it
- * has an event for it: TAP only notes that, and e1000's "em" has no interrupt of it under MSI-X. The bond would
- * never learn that the link went, and rte_eth_link_get_nowait() would go on with what the last event said.
+ * The bond asks each slave every 10 ms (lsc_poll_period_ms) for its link, also where the driver says that
+ * it has an event for it: TAP only notes that, and e1000's "em" has no interrupt of it under MSI-X. The bond
+ * would never learn that the link went, and rte_eth_link_get_nowait() would go on with what the last event
+ * said.
  */
 static void
 poll_link_of(uint16_t slave)
