@@ -377,10 +377,6 @@ do_capture(struct cli_ctx *x)
 	struct capturing *k;
 	int rc;
 
-	if (x->cli->capture != NULL) {
-		cli_err(x, "Can't capture: a capture is running already, and there is one at a time.");
-		return;
-	}
 	q = calloc(1, sizeof(*q));
 	k = calloc(1, sizeof(*k));
 	if (k != NULL)
@@ -391,6 +387,10 @@ do_capture(struct cli_ctx *x)
 	}
 	if (!read_words(x, q))
 		goto free_all;
+	if (x->cli->capture != NULL) {
+		cli_err(x, "Can't capture: a capture is running already, and there is one at a time.");
+		goto free_all;
+	}
 	s.snaplen = (uint32_t)q->snaplen;
 	s.insns = q->insn;
 	s.ninsns = q->ninsns;

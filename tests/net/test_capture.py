@@ -134,6 +134,15 @@ def test_options(net):
     rc, out = sh([CTL, "-s", sock, "capture", "-w", net.file("no")], ok=False)
     check(rc == 1 and "a capture is running already" in out, "a second one: %d %s" % (rc, out))
     check(not os.path.exists(net.file("no")), "a file of nothing")
+    with open(net.file("old"), "w", encoding="ascii") as f:
+        f.write("what was there\n")
+    rc, out = sh([CTL, "-s", sock, "capture", "-w", net.file("old")], ok=False)
+    with open(net.file("old"), encoding="ascii") as f:
+        check(rc == 1 and f.read() == "what was there\n", "a refused one touches the file: %d %s" % (rc, out))
+    # what is wrong by itself is told before that: no capture begins of which nobody takes the packets
+    rc, out = sh([CTL, "-s", sock, "capture", "-w", "/nowhere/x"], ok=False)
+    check(rc == 1 and "/nowhere/x: No such file" in out, "no folder: %d %s" % (rc, out))
+    check("Invalid count" in sh([CTL, "-s", sock, "capture count 0"], ok=False)[1], "words are read first")
     net.curl("-o", "/dev/null", "http://%s/big" % VIP4)
     c = r.ended()
     check(len(c.packets) == 50 and c.sum("seen") > c.sum("matched"), str(c.stats))

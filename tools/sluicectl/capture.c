@@ -8,6 +8,7 @@
 #include "tools/sluicectl/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pcap/pcap.h>
 #include <poll.h>
@@ -228,24 +229,57 @@ say(const struct counts *n)
 	fprintf(stderr, "%" PRIu64 " packets left out by the filter\n", n->seen - n->matched);
 }
 
+/*
+ * Before the daemon is asked, so that no capture begins which nobody can take. What the file holds stays
+ * until one begins; `made`: there was none. NULL: errno.
+ */
+static FILE *
+open_file(const char *file, bool *made)
+{
+	FILE *f = NULL;
+	int fd;
+
+	*made = false;
+	if (strcmp(file, "-") == 0)
+		return stdout;
+	fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd >= 0)
+		*made = true;
+	else if (errno == EEXIST)
+		fd = open(file, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && (f = fdopen(fd, "w")) == NULL)
+		close(fd);
+	return f;
+}
+
 static int
-record(struct ctl_conn *c, const char *file, const sigset_t *mask)
+record(struct ctl_conn *c, const char *line, const char *file, const sigset_t *mask)
 {
 	static struct input in;
 	struct counts n = { 0 };
-	int rc = read_answer(c->fd, &in, mask);
-	FILE *f;
+	bool made;
+	FILE *f = open_file(file, &made);
+	int rc;
 
-	if (rc != 0) {
-		if (rc < 0)
-			fprintf(stderr, "sluicectl: %s: %s\n", c->where, strerror(-rc));
-		return rc < 0 ? 2 : 1;
-	}
-	f = strcmp(file, "-") == 0 ? stdout : fopen(file, "we");
 	if (f == NULL) {
 		fprintf(stderr, "sluicectl: %s: %s\n", file, strerror(errno));
 		return 1;
 	}
+	if (send(c->fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line))
+		rc = read_answer(c->fd, &in, mask);
+	else
+		rc = -errno;
+	if (rc != 0) {
+		if (rc < 0)
+			fprintf(stderr, "sluicectl: %s: %s\n", c->where, strerror(-rc));
+		if (f != stdout)
+			fclose(f);
+		if (made)
+			unlink(file);
+		return rc < 0 ? 2 : 1;
+	}
+	if (f != stdout && ftruncate(fileno(f), 0) < 0 && errno != EINVAL) // a pipe has nothing to cut
+		fprintf(stderr, "sluicectl: %s: %s\n", file, strerror(errno));
 	rc = copy_all(c->fd, &in, f, &n, mask);
 	if (rc == -EIO)
 		fprintf(stderr, "sluicectl: %s: %s\n", file, strerror(errno));
@@ -297,10 +331,7 @@ ctl_capture(struct ctl_conn *c, const struct ctl_capture *q)
 		goto free_all;
 	}
 	take_signals(&mask);
-	if (send(c->fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line))
-		rc = record(c, q->file, &mask);
-	else
-		fprintf(stderr, "sluicectl: %s: %s\n", c->where, strerror(errno));
+	rc = record(c, line, q->file, &mask);
 free_all:
 	free(text);
 	free(filter);
