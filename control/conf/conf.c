@@ -86,7 +86,7 @@ global_defaults(struct global_conf *g)
 		.description = SL_STR(""),
 		.cli_timeout_ms = 10000,
 		.cli_maxconn = 10,
-		.cli_share = 5,
+		.cli_share = 3,
 	};
 }
 
