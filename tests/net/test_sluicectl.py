@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """sluicectl against a daemon with a port: answers, completion on a terminal, top, report."""
+import contextlib
 import os
 import pty
 import re
@@ -185,15 +186,30 @@ def test_follow_pieces(net):
     check((rc, out) == (1, "no\n"), "a refusal: %d %r" % (rc, out))
 
 
-def test_follow_shell(net):
-    """In the shell of a terminal the next line ends it, and the shell goes on."""
-    p, sock = follow(net)
+@contextlib.contextmanager
+def shell(sock):
+    """The shell on a terminal, at its prompt; it ends by itself, without a fault, when it was told to."""
     pid, fd = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "dumb"
         os.execv(CTL, [CTL, "-s", sock])
     try:
         until(fd, b"sluice> ")
+        yield fd
+        _, status = os.waitpid(pid, 0)
+        pid = 0
+        check(status == 0, "the shell ended with %d" % status)
+    finally:
+        if pid:
+            os.kill(pid, 9)
+            os.waitpid(pid, 0)
+        os.close(fd)
+
+
+def test_follow_shell(net):
+    """In the shell of a terminal the next line ends it, and the shell goes on."""
+    p, sock = follow(net)
+    with shell(sock) as fd:
         os.write(fd, b"show events later -w\n")
         time.sleep(1)
         ctl(sock, "disable", "server", "be/b")
@@ -203,13 +219,6 @@ def test_follow_shell(net):
         os.write(fd, b"get weight be/b\n")
         until(fd, b"2 (initial 2)")
         os.write(fd, b"quit\n")
-        check(os.waitpid(pid, 0)[1] == 0, "the shell's exit")
-        pid = 0
-    finally:
-        if pid:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-        os.close(fd)
     net.stop_sluice(p)
 
 
@@ -225,12 +234,7 @@ def until(fd, text, limit=20):
 def test_shell(net):
     """On a terminal: Tab completes what the daemon has."""
     p, sock = start(net)
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ["TERM"] = "dumb"
-        os.execv(CTL, [CTL, "-s", sock])
-    try:
-        until(fd, b"sluice> ")
+    with shell(sock) as fd:
         os.write(fd, b"show vers\t\n")
         until(fd, b"0.1.0")
         os.write(fd, b"get w\tbe/b\n")  # one word fits: a blank comes behind it
@@ -239,14 +243,6 @@ def test_shell(net):
         out = until(fd, b"errors  ")
         check(b"env  " in out, "both are listed: %r" % out)
         os.write(fd, b"\x15quit\n")
-        _, status = os.waitpid(pid, 0)
-        pid = 0
-        check(status == 0, "ended with %d" % status)
-    finally:
-        if pid:
-            os.kill(pid, 9)
-            os.waitpid(pid, 0)
-        os.close(fd)
     net.stop_sluice(p)
 
 
