@@ -238,6 +238,16 @@ test_synack_retransmit(void **state)
 	case_close(&sim);
 }
 
+/* Its SYN, and the answer to that: on our side a half-open connection. */
+static void
+half_open(struct pup *p)
+{
+	p->out.s.mss = 1460;
+	pup_send(p, F_SYN, 0);
+	pup_expect(p, F_SYN | F_ACK, 0, 10 * MS);
+	p->ack = p->in.s.seq + 1;
+}
+
 /* What may come for a half-open entry, and what comes of it. */
 static void
 test_half_open(void **state)
@@ -249,10 +259,7 @@ test_half_open(void **state)
 	case_open(&sim, NULL);
 	ep_listen(&sim, 0, 80, false, &s);
 	pup_init(&p, &sim, 80, 4000, false);
-	p.out.s.mss = 1460;
-	pup_send(&p, F_SYN, 0);
-	pup_expect(&p, F_SYN | F_ACK, 0, 10 * MS);
-	p.ack = p.in.s.seq + 1;
+	half_open(&p);
 	// the SYN again: the same answer
 	pup_send_at(&p, p.seq - 1, F_SYN, 0);
 	pup_expect(&p, F_SYN | F_ACK, 0, 10 * MS);
@@ -279,10 +286,7 @@ test_half_open(void **state)
 	assert_false(s.accepted);
 	// the same again, ended by data and FIN in the acknowledging segment
 	p.seq = 1000000;
-	p.out.s.mss = 1460;
-	pup_send(&p, F_SYN, 0);
-	pup_expect(&p, F_SYN | F_ACK, 0, 10 * MS);
-	p.ack = p.in.s.seq + 1;
+	half_open(&p);
 	pup_send(&p, F_ACK | F_FIN, 100);
 	assert_true(s.accepted);
 	assert_int_equal(s.got, 100);
@@ -500,10 +504,7 @@ test_icmp_half(void **state)
 	tl = sim_tcp(&sim, 0);
 	ep_listen(&sim, 0, 80, false, &s);
 	pup_init(&p, &sim, 80, 4000, false);
-	p.out.s.mss = 1460;
-	pup_send(&p, F_SYN, 0);
-	pup_expect(&p, F_SYN | F_ACK, 0, 10 * MS);
-	p.ack = p.in.s.seq + 1;
+	half_open(&p);
 	h = pool_at(&tl->halfs, tl->half_fifo[0].head);
 	tcp_key_get(&h->key, &icmp.laddr, &icmp.raddr);
 	icmp.lport = h->key.lport;
