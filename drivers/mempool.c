@@ -21,7 +21,7 @@
 #include "drivers/drv.h"
 
 #define POOL_CACHE    256
-#define POOL_RETAIN   8192 // buffers that queues may hold, whatever the rings take
+#define POOL_RETAIN   20480 // buffers that queues may hold, whatever the rings take
 #define POOL_PER_PORT 4096 // rx ring or fill ring, and tx ring
 #define POOL_OBJECT                                                                         \
 	(64 + sizeof(struct rte_mbuf) + PORT_PRIV + RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA + \

@@ -252,7 +252,7 @@ need_mb() {
 	ports=$(conf_words port | grep -c . || :)
 	[ "$ports" -gt 0 ] || ports=1
 	if [ -z "$mbufs" ]; then
-		while [ $n -lt $((8192 + ports * 4096)) ]; do n=$((n * 2)); done
+		while [ $n -lt $((20480 + ports * 4096)) ]; do n=$((n * 2)); done
 		mbufs=$((n - 1))
 	fi
 	n=$((${threads:-1} * ((mbufs + 1) * 2504 / 1048576 + 2) + ports * 4 + 64))

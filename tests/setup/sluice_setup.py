@@ -45,7 +45,7 @@ def says(out, *texts):
 
 def good():
     """A machine on which check has nothing to say about a port on PCI."""
-    m = Machine(nodes=2, pages=150)
+    m = Machine(nodes=2, pages=250)
     m.mount_huge()
     m.nic(NIC, "vfio-pci", node=0, group=1)
     m.put("var/lib/sluice/setup/state", "bind %s e1000e\n" % NIC)
@@ -98,21 +98,21 @@ ROWS = [
                                                               "has no port section"]),
     # hugepages "needed"
     ("no hugepages", lambda m: m.pages(0, 0, 0), 1,
-     ["node 0 has 0 MiB of hugepages free, a port on PCI needs 110\n      -> sluice-setup hugepages 0=110"]),
+     ["node 0 has 0 MiB of hugepages free, a port on PCI needs 148\n      -> sluice-setup hugepages 0=148"]),
     ("hugepages on the wrong node", lambda m: (m.pages(0, 54, 54), m.pages(1, 500, 500)), 1,
      ["node 0 has 108 MiB of hugepages free"]),
-    ("hugepages of one that runs", lambda m: (m.pages(0, 55, 2), runs(m, 53, 0)), 0,
-     ["node 0: 110 MiB of hugepages are free, or sluice's that runs, 110 are needed"]),
+    ("hugepages of one that runs", lambda m: (m.pages(0, 74, 2), runs(m, 72, 0)), 0,
+     ["node 0: 148 MiB of hugepages are free, or sluice's that runs, 148 are needed"]),
     ("hugepages of one that hides them", lambda m: (m.pages(0, 0, 0), m.put("running", "77\n")), 0,
      ["sluice runs, but /proc/PID/numa_maps is hidden"]),
     ("one that runs with fewer hugepages", lambda m: (m.pages(0, 50, 0), runs(m, 40, 10)), 1,
-     ["node 0 has 80 MiB of hugepages free, a port on PCI needs 110\n      -> sluice-setup hugepages 0=110"]),
+     ["node 0 has 80 MiB of hugepages free, a port on PCI needs 148\n      -> sluice-setup hugepages 0=148"]),
     ("hugepages for more workers", both(add("global\n    nbthread 4\n"), lambda m: m.pages(0, 60, 60)), 1,
-     ["needs 232", "hugepages 0=232"]),
-    ("tune.mbufs counts", both(add("global\n    tune.mbufs 100000\n"), lambda m: None), 1, ["needs 308"]),
+     ["needs 388", "hugepages 0=388"]),
+    ("tune.mbufs counts", both(add("global\n    tune.mbufs 100000\n"), lambda m: m.pages(0, 150, 150)), 1, ["needs 308"]),
     ("hugepages not mounted", lambda m: m.put("proc/mounts", ""), 1, ["no hugetlbfs is mounted\n      -> dpdk-hugepages.py --mount"]),
     ("no hugepages without PCI", both(over("af_xdp"), lambda m: (m.pages(0, 0, 0), m.pages(1, 0, 0))), 0,
-     ["node 1 has 0 MiB of hugepages free, of 110: sluice goes without, and dpdk-dumpcap cannot attach"]),
+     ["node 1 has 0 MiB of hugepages free, of 148: sluice goes without, and dpdk-dumpcap cannot attach"]),
     ("--no-huge", add('    dpdk-eal "--no-huge"\n'), 0, ["has --no-huge: hugepages are not used"]),
     # --in-memory
     ("--in-memory", add('    dpdk-eal "--in-memory"\n'), 0, ["has --in-memory: dpdk-dumpcap", "--file-prefix=NAME"]),
@@ -215,7 +215,7 @@ ROWS = [
      ["amd_iommu=on iommu=pt"]),
     ("bound without IOMMU", unlink("sys/bus/pci/devices/%s/iommu_group" % NIC), 1, ["--iova-mode=pa"]),
     ("a bond of bound cards", lambda m: m.conf(PORT.replace(NIC, "net_bonding0,mode=1,slave=" + NIC)), 0,
-     [NIC + " is bound to vfio-pci", "node 0: 300 MiB"]),
+     [NIC + " is bound to vfio-pci", "node 0: 500 MiB"]),
     ("a slave that the kernel has", lambda m: (m.nic("0000:3b:00.1", "e1000e", iface="ens9", node=0, group=2),
                                                m.conf(PORT.replace(NIC, "net_bonding0,mode=1,slave=3b:00.0,slave=3b:00.1"))), 1,
      [NIC + " is bound to vfio-pci", "0000:3b:00.1 belongs to the kernel's driver e1000e"]),
@@ -624,14 +624,14 @@ def test_hugepages():
     m.put("etc/dpdk/dpdk.conf", "# mine\nNR_1G_PAGES=0\n")
     m.conf("global\n    nbthread 2\nport a\n    device 0000:af:00.0\n")
     m.pages(1, 20, 4)  # 16 are somebody else's
-    says(run(m, 0, "hugepages"), "hugetlbfs is mounted now", "node 1: 150 MiB are free now", "reserves them at boot")
-    check(free(m, 0) == 0 and free(m, 1) == 75, "pages: %d %d" % (free(m, 0), free(m, 1)))
-    says(m.get("etc/dpdk/dpdk.conf"), "# mine\n", 'NR_2M_PAGES="0 91"\n', "FREE_PREVIOUS_ALLOCATIONS=0\n")
+    says(run(m, 0, "hugepages"), "hugetlbfs is mounted now", "node 1: 228 MiB are free now", "reserves them at boot")
+    check(free(m, 0) == 0 and free(m, 1) == 114, "pages: %d %d" % (free(m, 0), free(m, 1)))
+    says(m.get("etc/dpdk/dpdk.conf"), "# mine\n", 'NR_2M_PAGES="0 130"\n', "FREE_PREVIOUS_ALLOCATIONS=0\n")
     before = m.get("etc/dpdk/dpdk.conf"), m.get("var/lib/sluice/setup/state")
-    says(run(m, 0, "hugepages"), "node 1: 150 MiB are free, 150 are needed", "reserves them at boot")
+    says(run(m, 0, "hugepages"), "node 1: 228 MiB are free, 228 are needed", "reserves them at boot")
     check(before == (m.get("etc/dpdk/dpdk.conf"), m.get("var/lib/sluice/setup/state")), "not idempotent")
-    says(run(m, 0, "hugepages", "0=10", "1=10"), "node 0: 10 MiB are free now", "node 1: 150 MiB are free, 10 are needed")
-    says(m.get("etc/dpdk/dpdk.conf"), 'NR_2M_PAGES="5 91"\n')
+    says(run(m, 0, "hugepages", "0=10", "1=10"), "node 0: 10 MiB are free now", "node 1: 228 MiB are free, 10 are needed")
+    says(m.get("etc/dpdk/dpdk.conf"), 'NR_2M_PAGES="5 130"\n')
     out = run(m, 0, "undo")
     says(out, "node 1 has 20 pages", "node 0 has 0 pages", "not mounted any more", "/etc/dpdk/dpdk.conf is as it was")
     check(m.get("etc/dpdk/dpdk.conf") == "# mine\nNR_1G_PAGES=0\n", m.get("etc/dpdk/dpdk.conf"))
@@ -642,7 +642,7 @@ def test_hugepages():
     says(m.get("calls"), "sluice -dN -f %s/etc/sluice/sluice.cfg" % m.root)
     run(m, 0, "undo")
     m.stub("sluice", "echo an error >&2; exit 1")
-    says(run(m, 0, "hugepages"), "node 1: 150 MiB are free now")
+    says(run(m, 0, "hugepages"), "node 1: 228 MiB are free now")
     run(m, 0, "undo")
     m.put("max.0", "7")
     says(run(m, 1, "hugepages", "0=100"), "only 14 of 100 MiB could be reserved: memory is fragmented", "hugepages=50")
@@ -651,8 +651,8 @@ def test_hugepages():
     held = two_nics()  # those of a sluice that runs are not those of others
     held.pages(0, 50, 0)
     runs(held, 40)
-    says(run(held, 0, "hugepages", "0=110"), "node 0: 110 MiB are free now")
-    check(free(held, 0) == 15, "pages: %d" % free(held, 0))
+    says(run(held, 0, "hugepages", "0=148"), "node 0: 148 MiB are free now")
+    check(free(held, 0) == 34, "pages: %d" % free(held, 0))
     for wrong in ("0=x", "x=0", "0=10x", "0=1.5", "0=-3", "=", "0=", "=5", "0=99999999999999999999", "0=1=2"):
         says(run(m, 1, "hugepages", wrong), "'%s' is not a node and its MiB, as in 0=512" % wrong)
     says(run(m, 0, "hugepages", "00=08"), "node 0: 14 MiB are free, 8 are needed")
