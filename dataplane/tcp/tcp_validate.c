@@ -53,9 +53,9 @@ check_sndq(const struct tcp_conn *tc, uint32_t i, char *why, uint32_t size)
 }
 
 static int
-check_rcv(const struct tcp_conn *tc, uint32_t i, char *why, uint32_t size)
+check_rcv(const struct lcore *lc, const struct tcp_conn *tc, uint32_t i, char *why, uint32_t size)
 {
-	uint32_t len = 0, segs = 0, end = tc->rcv_nxt;
+	uint32_t len = 0, segs = 0, end = tc->rcv_nxt, buf = lc->tcp->conf.rcv_buf;
 	const struct rte_mbuf *last = NULL, *was = NULL;
 
 	for (const struct rte_mbuf *m = tc->rxq.head; m != NULL; m = m->next) {
@@ -78,6 +78,9 @@ check_rcv(const struct tcp_conn *tc, uint32_t i, char *why, uint32_t size)
 	CHECK(segs == tc->ooo_segs && was == last);
 	CHECK(segs == 0 || seq_leq(end, tc->rcv_adv));
 	CHECK(seq_leq(tc->rcv_nxt, tc->rcv_adv) || tc->state < TCP_ESTABLISHED);
+	// unread, and offered: the buffer, an eighth and a unit that rounding adds
+	CHECK(tc->rxq.len + (tc->rcv_adv - tc->rcv_nxt) <= buf + buf / 8 + (1u << tc->rcv_scale) ||
+		tc->state < TCP_ESTABLISHED);
 	return 0;
 }
 
@@ -121,7 +124,7 @@ check_conn(const struct lcore *lc, const struct tcp_conn *tc, uint32_t i, char *
 	CHECK(!(tc->flags & TF_DEAD));
 	rc = check_sndq(tc, i, why, size);
 	if (rc == 0)
-		rc = check_rcv(tc, i, why, size);
+		rc = check_rcv(lc, tc, i, why, size);
 	if (rc == 0)
 		rc = check_timers(lc, tc, i, why, size);
 	if (rc < 0)

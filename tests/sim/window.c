@@ -132,6 +132,67 @@ test_reader_slows_down(void **state)
 	finish();
 }
 
+static uint32_t edge; // the right one, as the wire has seen it
+
+static bool
+watch(struct sim *s, int from, const struct sim_pkt *p)
+{
+	uint32_t at = p->s.ack + ((uint32_t)p->s.wnd << 6);
+
+	(void)s;
+	if (from == 0) {
+		assert_true(seq_gt(at + 64, edge)); // it may seem to go back by less than a unit
+		edge = seq_max(edge, at);
+	}
+	return true;
+}
+
+/*
+ * Nobody reads, and the peer sends always less than the field's unit, so that each ACK has to be rounded: the
+ * edge does not creep on.
+ */
+static void
+test_edge_creeps(void **state)
+{
+	struct ep s = { .hold = true };
+	struct tcp_conf conf;
+	struct pup p;
+	uint32_t left;
+
+	(void)state;
+	sim_conf(&conf);
+	conf.rcv_buf = 2 * MB;
+	case_passive(&sim, &conf, &s, &p, TCP_OPT_WSCALE);
+	assert_int_equal(s.tc->rcv_scale, 6);
+	edge = s.tc->rcv_nxt;
+	sim.tap = watch;
+	while ((left = s.tc->rcv_adv - s.tc->rcv_nxt) > 64) {
+		pup_send(&p, F_ACK, sl_min(left - 64, 1448u));
+		sim.nstolen = 0;
+	}
+	for (int i = 0; i < 10000; i++) {
+		p.seq = s.tc->rcv_nxt; // but for what was refused
+		pup_send_at(&p, p.seq, F_ACK, 63);
+		pup_send_at(&p, p.seq - 63, F_ACK, 63); // wants an ACK
+		sim.nstolen = 0;
+	}
+	assert_int_equal(s.tc->rcv_step, 0);
+	assert_true(tcp_rx(s.tc)->len >= START);
+	assert_true(tcp_rx(s.tc)->len <= START + START / 8 + 64);
+	// what it takes is what it offered, and the window opens again
+	p.seq = s.tc->rcv_nxt;
+	s.hold = false;
+	ep_read(&s);
+	assert_true(s.got >= START);
+	pup_expect(&p, F_ACK, 0, 10 * MS);
+	assert_true((uint32_t)p.in.s.wnd << 6 >= START - 64);
+	pup_send(&p, F_ACK, 1000);
+	assert_int_equal(s.tc->rcv_nxt, p.seq);
+	assert_false(s.wrong);
+	sim.tap = NULL;
+	case_close(&sim);
+}
+
 int
 main(void)
 {
@@ -140,6 +201,7 @@ main(void)
 		cmocka_unit_test(test_fast_reader),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_reader_slows_down),
+		cmocka_unit_test(test_edge_creeps),
 	};
 	return cmocka_run_group_tests(tests, group_start, group_stop);
 }
