@@ -101,8 +101,10 @@ tcp_timewait_input(struct lcore *lc, struct rte_mbuf *m, const struct tcp_seg *s
 		bool ts = w->ts && (s->opts & TCP_OPT_TS);
 		int32_t newer = ts ? (int32_t)(s->tsval - w->ts_recent) : 0;
 		// RFC 6191 2: a newer timestamp; the sequence number decides where that says nothing, for
-		// it is equal or missing. An older one is of an old SYN, whatever its number.
-		if (newer > 0 || (newer == 0 && seq_gt(s->seq, w->rcv_nxt))) {
+		// it is equal or missing. An older one is of an old SYN, whatever its number. Where nobody
+		// would take it, it is a stray or forged one, and the old tuple stays guarded.
+		if ((newer > 0 || (newer == 0 && seq_gt(s->seq, w->rcv_nxt))) &&
+			tcp_find_listener(lc, &s->key) >= 0) {
 			uint32_t iss = w->snd_nxt + 65536;
 			tcp_timewait_del(lc, idx);
 			tcp_syn_input(lc, m, s, &iss);

@@ -421,6 +421,39 @@ test_timewait_reuse(void **state)
 	}
 }
 
+/* Where nobody listens, or takes anything any more, a SYN ends no TIME_WAIT, however new it looks. */
+static void
+test_timewait_no_listener(void **state)
+{
+	(void)state;
+	for (int stopping = 0; stopping < 2; stopping++) {
+		struct ep e = { 0 };
+		struct pup p;
+
+		if (stopping) {
+			to_timewait(&p, &e, 0);
+			sim.host[0].lc->stopping = true;
+		} else { // we had opened it
+			case_active(&sim, NULL, &e, &p, 0);
+			ep_shutdown(&e);
+			pup_expect(&p, F_ACK | F_FIN, 0, 10 * MS);
+			p.ack++;
+			pup_send(&p, F_ACK | F_FIN, 0);
+			pup_expect(&p, F_ACK, 0, 10 * MS);
+		}
+		assert_int_equal(tws(0), 1);
+		pup_send_at(&p, p.seq + 1000, F_SYN, 0);
+		pup_expect(&p, F_ACK, 0, 1 * MS);
+		assert_int_equal(p.in.s.seq, p.ack);
+		assert_int_equal(p.in.s.ack, p.seq);
+		pup_silence(&p, 10 * MS);
+		assert_int_equal(tws(0), 1);
+		assert_int_equal(sim_drop(&sim, 0, DROP_TCP_TIMEWAIT), 1);
+		assert_int_equal(sim_drop(&sim, 0, DROP_TCP_NO_LISTENER), 0);
+		case_close(&sim);
+	}
+}
+
 /* One port only: it can be used again after a second, when timestamps guard it. */
 static void
 test_port_reuse(void **state)
@@ -647,6 +680,7 @@ main(void)
 		cmocka_unit_test(test_send_after_shutdown),
 		cmocka_unit_test(test_timewait),
 		cmocka_unit_test(test_timewait_reuse),
+		cmocka_unit_test(test_timewait_no_listener),
 		cmocka_unit_test(test_timewait_full),
 		cmocka_unit_test(test_port_reuse),
 		cmocka_unit_test(test_handlers_end_others),
