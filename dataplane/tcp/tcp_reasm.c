@@ -86,7 +86,9 @@ tcp_ooo_blocks(const struct tcp_conn *tc, struct tcp_sack *out, uint32_t max)
 	if (max == 0)
 		return 0;
 	for (struct rte_mbuf *m = tc->ooo; m != NULL; m = run_next(m)) {
-		struct tcp_sack b = { pkt_of(m)->seq, run_end(m) };
+		// a FIN has a number too: its sender wants to know of it
+		uint32_t fin = (pkt_of(pkt_of(m)->last)->tx_flags & TXF_FIN) != 0;
+		struct tcp_sack b = { pkt_of(m)->seq, run_end(m) + fin };
 
 		n = insert_block(out, came, n, max, b, pkt_of(m)->came);
 	}

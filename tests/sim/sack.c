@@ -135,6 +135,44 @@ test_sack_blocks(void **state)
 	case_close(&sim);
 }
 
+/* A FIN behind a hole is reported as what it is: one number more. */
+static void
+test_sack_fin(void **state)
+{
+	for (int alone = 0; alone < 3; alone++) {
+		struct ep s = { 0 };
+		struct pup p;
+		uint32_t at;
+
+		(void)state;
+		case_passive(&sim, &conf, &s, &p, TCP_OPT_SACK_OK);
+		at = p.seq + 100;
+		if (alone == 0) { // on the last data
+			pup_send_at(&p, at, F_ACK | F_FIN, 100);
+			pup_expect(&p, F_ACK, 0, 1 * MS);
+		} else { // behind it, or behind what is missing too
+			if (alone == 1) {
+				pup_send_at(&p, at, F_ACK, 100);
+				pup_expect(&p, F_ACK, 0, 1 * MS);
+				assert_int_equal(p.in.s.sack[0].to, at + 100);
+			}
+			pup_send_at(&p, at + 100, F_ACK | F_FIN, 0);
+			pup_expect(&p, F_ACK, 0, 1 * MS);
+		}
+		assert_int_equal(p.in.s.nsack, 1);
+		assert_int_equal(p.in.s.sack[0].from, alone == 2 ? at + 100 : at);
+		assert_int_equal(p.in.s.sack[0].to, at + 101);
+		assert_int_equal(p.in.s.ack, p.seq);
+		pup_send(&p, F_ACK, alone == 2 ? 200 : 100);
+		pup_expect(&p, F_ACK, 0, 1 * MS);
+		assert_int_equal(p.in.s.ack, at + 101);
+		assert_int_equal(p.in.s.nsack, 0);
+		assert_true(s.events & TCP_EV_EOF);
+		assert_int_equal(s.got, 200);
+		case_close(&sim);
+	}
+}
+
 int
 main(void)
 {
@@ -142,6 +180,7 @@ main(void)
 		T(test_sack_holes),
 		T(test_sack_attack),
 		T(test_sack_blocks),
+		T(test_sack_fin),
 	};
 
 	return cmocka_run_group_tests(tests, group_start, group_stop);
