@@ -394,15 +394,20 @@ sack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 	return tcp_sack_update(lc, tc, r, s);
 }
 
-/* Probes and the reduction of the window, for connections that have a block. */
+/* The reduction of the window in recovery, for connections that have a block. */
 static void
-after_ack(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, int32_t delivered,
-	uint32_t acked, bool safe)
+reduce(struct lcore *lc, struct tcp_conn *tc, int32_t delivered, bool safe)
+{
+	if ((tc->flags & (TF_RECOVERY | TF_PACED)) == TF_RECOVERY)
+		tcp_prr_acked(tc, tcp_rec(lc->tcp, tc), (uint32_t)sl_max(delivered, 0), safe);
+}
+
+/* Probes, for the same. */
+static void
+after_ack(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, uint32_t acked)
 {
 	struct tcp_rec *r = tcp_rec(lc->tcp, tc);
 
-	if ((tc->flags & TF_RECOVERY) && !(tc->flags & TF_PACED))
-		tcp_prr_acked(tc, r, (uint32_t)sl_max(delivered, 0), safe);
 	if (r->tlp)
 		tcp_tlp_acked(lc, tc, r, s, acked == 0);
 	if (r->mss_full != 0)
@@ -463,8 +468,9 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		if (!(tc->flags & TF_SACK))
 			reno_dupack(tc);
 	} else if (newly == 0 && wnd_before == tc->snd_wnd) {
+		// nothing arrived, nothing is lost: in recovery nothing more may leave either
 		if (unlikely(tc->rec != TCP_NONE))
-			after_ack(lc, tc, s, 0, 0, true);
+			after_ack(lc, tc, s, 0);
 		return TV_OK; // most data segments of the peer end here
 	}
 	if (tcp_cc_algos[tc->cc]->delivered != NULL) {
@@ -477,9 +483,10 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		wait_us = detect_loss(lc, tc, &lost);
 	if (unlikely(tc->sacked > 0) && !(tc->flags & TF_SACK))
 		reno_clamp(tc);
-	if (unlikely(tc->rec != TCP_NONE))
-		after_ack(lc, tc, s, (int32_t)(acked + tc->sacked - sacked), acked,
-			acked > 0 && lost == 0);
+	if (unlikely(tc->rec != TCP_NONE)) {
+		reduce(lc, tc, (int32_t)(acked + tc->sacked - sacked), acked > 0 && lost == 0);
+		after_ack(lc, tc, s, acked);
+	}
 	if (acked > 0 || (newly > 0 && (tc->flags & TF_TLP)))
 		tcp_timer_update(lc, tc, true);
 	if (unlikely(wait_us != 0))
