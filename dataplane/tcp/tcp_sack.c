@@ -65,8 +65,9 @@ tcp_is_dsack(const struct tcp_conn *tc, const struct tcp_seg *s)
 {
 	struct tcp_sack b = s->sack[0];
 
-	// a window below is as old as a duplicate can be; beyond, somebody makes it up
-	if (!seq_lt(b.from, b.to) || tc->snd_una - b.from > (1u << 30))
+	// a window below is as old as a duplicate can be; beyond, somebody makes it up. Below the ACK that
+	// brings it, not below what was acknowledged before: that ACK may be the first to cover it.
+	if (!seq_lt(b.from, b.to) || s->ack - b.from > (1u << 30))
 		return s->nsack > 1 && seq_geq(b.from, s->sack[1].from) &&
 			seq_leq(b.to, s->sack[1].to) && seq_lt(b.from, b.to) &&
 			seq_leq(b.to, tc->snd_nxt) && seq_gt(b.from, s->ack);

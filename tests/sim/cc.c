@@ -490,6 +490,39 @@ test_undo(void **state)
 	case_close(&sim);
 }
 
+/* The ACK before it was lost: the same ACK covers the segment for the first time, and tells of it twice. */
+static void
+test_undo_by_first_ack(void **state)
+{
+	struct ep c;
+	struct pup p;
+	uint32_t base, before;
+
+	(void)state;
+	start(&p, &c, 0);
+	round_trip(&p, &c, 40 * MS);
+	base = lose_first(&p, &c, 20);
+	before = c.tc->cwnd;
+	p.out.s.sack[1] = (struct tcp_sack){ base + MSS, base + 2 * MSS };
+	p.out.s.sack[0] = (struct tcp_sack){ base + 3 * MSS, base + 12 * MSS };
+	p.out.s.nsack = 2;
+	pup_send(&p, F_ACK, 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		pup_expect(&p, F_ACK, MSS, 10 * MS);
+		assert_int_equal(p.in.s.seq, base + i * 2 * MSS);
+	}
+	p.ack = base + 20 * MSS; // both originals came, then both retransmissions
+	sack(&p, base + 2 * MSS, base + 3 * MSS);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_DSACK_IN), 1);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_UNDO), 0);
+	sack(&p, base, base + MSS);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_DSACK_IN), 2);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_UNDO), 1);
+	assert_int_equal(sim_stat(&sim, 0, STAT_TCP_SACK_BAD), 0);
+	assert_true(c.tc->cwnd >= before);
+	case_close(&sim);
+}
+
 /* Timestamps say the same at once (RFC 3522): recovery is over, what was marked lost is not. */
 static void
 test_undo_by_timestamp(void **state)
@@ -678,6 +711,7 @@ main(void)
 		T(test_fast_convergence),
 		T(test_rto_window),
 		T(test_undo),
+		T(test_undo_by_first_ack),
 		T(test_undo_by_timestamp),
 		T(test_no_undo_beside_a_loss),
 		T(test_limited_transmit),
