@@ -378,11 +378,14 @@ sack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s)
 	struct tcp_rec *r = tcp_rec_get(lc, tc);
 
 	if (r != NULL && tcp_is_dsack(tc, s)) {
+		// a probe that was not needed tells of no reordering, and of no needless recovery
+		bool probe = r->tlp_retrans && s->sack[0].to == r->tlp_end;
 		stat_inc(lc, STAT_TCP_DSACK_IN);
 		r->dsack = true;
-		tcp_rack_dsack(tc, r);
-		// each retransmission of the recovery was one too many; a probe's does not count
-		if (!(r->tlp_retrans && s->sack[0].to == r->tlp_end) && r->undo_dsack > 0) {
+		if (!probe)
+			tcp_rack_dsack(tc, r);
+		// each retransmission of the recovery was one too many
+		if (!probe && r->undo_dsack > 0) {
 			// a block may tell of several
 			uint32_t n = (s->sack[0].to - s->sack[0].from + tc->mss - 1) / tc->mss;
 			n = sl_max(n, 1u);

@@ -355,6 +355,8 @@ test_tlp_repairs(void **state)
 		assert_int_equal(c.tc->cwnd, before);
 		if (needless)
 			sack(&p, base + 2 * MSS, base + 3 * MSS);
+		assert_int_equal(stat(STAT_TCP_DSACK_IN), needless);
+		assert_int_equal(rec(&c)->reo_mult, 1); // and of reordering it says nothing
 		ep_send(&c, MSS);
 		pup_expect(&p, F_ACK, MSS, 1 * MS);
 		p.ack += MSS;
