@@ -7,20 +7,20 @@
 
 static struct sim sim;
 
-/* An echo of 30 kB with shutdown both ways; how many buffers did `host` take? */
+/* An echo of 30 kB, asked for by `host`, who closes first; `piece` bytes at a time. */
 static void
-echo(struct ep *c, struct ep *s)
+echo(int host, uint32_t piece, struct ep *c, struct ep *s)
 {
 	c->hold = false;
 	s->echo = true;
-	ep_listen(&sim, 1, 80, false, s);
-	if (ep_connect(&sim, 0, 80, false, c) < 0)
+	ep_listen(&sim, 1 - host, 80, false, s);
+	if (ep_connect(&sim, host, 80, false, c) < 0)
 		return;
 	run(&sim, 100 * MS);
 	for (int tries = 0; c->tc != NULL && c->sent < 30000 && tries < 100; tries++) {
 		if (tcp_get_state(c->tc) == TCP_ESTABLISHED) {
 			uint64_t sent = c->sent;
-			if (ep_send(c, 1000) < 0)
+			if (ep_send(c, piece) < 0)
 				c->sent = sent; // no buffer for the application itself
 		}
 		run(&sim, 20 * MS);
@@ -50,7 +50,7 @@ test_each_mbuf(void **state)
 
 			case_open(&sim, NULL);
 			lcore_mbuf_fail_in(sim.host[host].lc, n);
-			echo(&c, &s);
+			echo(0, 1000, &c, &s);
 			lcore_mbuf_fail_in(sim.host[host].lc, 0);
 			if (c.got != 30000 || c.wrong)
 				lost++;
@@ -63,27 +63,44 @@ test_each_mbuf(void **state)
 	assert_int_equal(lost, 0); // one refusal costs time, not a connection
 }
 
-/* TCBs, half-open and TIME_WAIT entries are refused once. */
+/*
+ * TCBs, half-open and TIME_WAIT entries, and blocks are refused once, to who opens and closes first, and to
+ * the other one. By what that takes of each pool: `open` of who opens, `wait` of who is asked.
+ */
 static void
 test_each_pool(void **state)
 {
+	static const struct {
+		size_t pool;
+		bool open, wait;
+	} row[] = {
+		{ offsetof(struct tcp_lcore, conns), true, true },
+		{ offsetof(struct tcp_lcore, halfs), false, true },
+		{ offsetof(struct tcp_lcore, tws), true, false },
+		{ offsetof(struct tcp_lcore, recs), true, true },
+	};
+
 	(void)state;
-	for (int host = 0; host < 2; host++) {
-		for (uint32_t which = 0; which < 4; which++) {
+	for (int host = 0; host < 4; host++) { // who is refused, who opens
+		for (size_t i = 0; i < SL_ARRAY_SIZE(row); i++) {
 			struct ep c = { 0 }, s = { 0 };
-			struct tcp_lcore *tl;
+			bool opens = (host & 1) == host >> 1;
+			bool taken = opens ? row[i].open : row[i].wait;
+			struct pool *p;
 
 			case_open(&sim, NULL);
 			run(&sim, 3 * SEC);
-			tl = sim_tcp(&sim, host);
-			(which == 0                  ? &tl->conns
-					: which == 1 ? &tl->halfs
-					: which == 2 ? &tl->tws
-						     : &tl->recs)
-				->fail_in = 1;
-			echo(&c, &s);
+			p = (struct pool *)(void *)((char *)sim_tcp(&sim, host & 1) + row[i].pool);
+			p->fail_in = 1;
+			echo(host >> 1, 10000, &c, &s); // enough for the window to be a limit
+			assert_int_equal(p->failed, taken);
+			assert_int_equal(p->fail_in, !taken);
+			// who has no TCB to open with is told so, everybody else gets everything
+			assert_int_equal(c.got, opens && i == 0 ? 0 : 30000);
+			assert_false(c.wrong);
 			assert_int_equal(sim_tcp(&sim, 0)->conns.used, 0);
 			assert_int_equal(sim_tcp(&sim, 1)->conns.used, 0);
+			assert_int_equal(sim_tcp(&sim, 0)->tws.used + sim_tcp(&sim, 1)->tws.used, 0);
 			case_close(&sim);
 		}
 	}
