@@ -147,50 +147,59 @@ watch(struct sim *s, int from, const struct sim_pkt *p)
 	return true;
 }
 
-/*
- * Nobody reads, and the peer sends always less than the field's unit, so that each ACK has to be rounded: the
- * edge does not creep on.
- */
+/* Nobody reads, and the peer sends always less than the field's unit, so that each ACK has to be rounded. */
 static void
-test_edge_creeps(void **state)
+creep(struct ep *s, struct pup *p)
 {
-	struct ep s = { .hold = true };
-	struct tcp_conf conf;
-	struct pup p;
 	uint32_t left;
 
-	(void)state;
-	sim_conf(&conf);
-	conf.rcv_buf = 2 * MB;
-	case_passive(&sim, &conf, &s, &p, TCP_OPT_WSCALE);
-	assert_int_equal(s.tc->rcv_scale, 6);
-	edge = s.tc->rcv_nxt;
+	edge = s->tc->rcv_nxt;
 	sim.tap = watch;
-	while ((left = s.tc->rcv_adv - s.tc->rcv_nxt) > 64) {
-		pup_send(&p, F_ACK, sl_min(left - 64, 1448u));
+	while ((left = s->tc->rcv_adv - s->tc->rcv_nxt) > 64) {
+		pup_send(p, F_ACK, sl_min(left - 64, 1448u));
 		sim.nstolen = 0;
 	}
 	for (int i = 0; i < 10000; i++) {
-		p.seq = s.tc->rcv_nxt; // but for what was refused
-		pup_send_at(&p, p.seq, F_ACK, 63);
-		pup_send_at(&p, p.seq - 63, F_ACK, 63); // wants an ACK
+		p->seq = s->tc->rcv_nxt; // but for what was refused
+		pup_send_at(p, p->seq, F_ACK, 63);
+		pup_send_at(p, p->seq - 63, F_ACK, 63); // wants an ACK
 		sim.nstolen = 0;
 	}
-	assert_int_equal(s.tc->rcv_step, 0);
-	assert_true(tcp_rx(s.tc)->len >= START);
-	assert_true(tcp_rx(s.tc)->len <= START + START / 8 + 64);
-	// what it takes is what it offered, and the window opens again
-	p.seq = s.tc->rcv_nxt;
-	s.hold = false;
-	ep_read(&s);
-	assert_true(s.got >= START);
-	pup_expect(&p, F_ACK, 0, 10 * MS);
-	assert_true((uint32_t)p.in.s.wnd << 6 >= START - 64);
-	pup_send(&p, F_ACK, 1000);
-	assert_int_equal(s.tc->rcv_nxt, p.seq);
-	assert_false(s.wrong);
-	sim.tap = NULL;
-	case_close(&sim);
+	p->seq = s->tc->rcv_nxt;
+}
+
+/* The edge does not creep on, neither beyond the buffer nor, when memory is scarce, beyond its share. */
+static void
+test_edge_creeps(void **state)
+{
+	(void)state;
+	for (int scarce = 0; scarce < 2; scarce++) {
+		uint32_t least = scarce ? 65535 : START;
+		struct ep s = { .hold = true };
+		struct tcp_conf conf;
+		struct pup p;
+
+		sim_conf(&conf);
+		conf.rcv_buf = 2 * MB;
+		case_passive(&sim, &conf, &s, &p, TCP_OPT_WSCALE);
+		assert_int_equal(s.tc->rcv_scale, 6);
+		if (scarce) // an eighth of it is what the SYN said
+			sim.host[0].lc->retain_max = MB / 2;
+		creep(&s, &p);
+		assert_int_equal(s.tc->rcv_step, 0);
+		assert_in_range(tcp_rx(s.tc)->len, least, least + least / 8 + 64);
+		// what it takes is what it offered, and the window opens again
+		s.hold = false;
+		ep_read(&s);
+		assert_true(s.got >= least);
+		pup_expect(&p, F_ACK, 0, 10 * MS);
+		assert_true((uint32_t)p.in.s.wnd << 6 >= least - 64);
+		pup_send(&p, F_ACK, 1000);
+		assert_int_equal(s.tc->rcv_nxt, p.seq);
+		assert_false(s.wrong);
+		sim.tap = NULL;
+		case_close(&sim);
+	}
 }
 
 int
