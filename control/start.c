@@ -115,6 +115,7 @@ workers_up(struct daemon *d)
 	if (rc < 0)
 		return daemon_fail(d, rc,
 			"the kernel gives no random numbers (getrandom): allow it to this process");
+	net_shared_key(d->net, s->secret);
 	for (uint16_t w = 0; w < d->plan.nworkers; w++) {
 		s->lcore = (struct lcore_spec){ .id = w,
 			.nlcores = d->plan.nworkers,

@@ -261,7 +261,8 @@ output_any(struct lcore *lc, struct net_flow *f, struct rte_mbuf *m, uint16_t si
 		return;
 	}
 	eth_prepend(p, m, NULL, type);
-	wait_add(lc, p, hop, m);
+	// a router is worth waiting for, whoever is behind it
+	wait_add(lc, p, hop, m, f->bare && hop == &f->raddr);
 }
 
 void

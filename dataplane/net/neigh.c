@@ -4,7 +4,8 @@
  *
  * Runs on: one worker per port writes its table (the owner); all workers read. A table is
  * NEIGH_SETS sets of NEIGH_WAYS places; a full set gives away its place that is least worth (failed,
- * then longest unused, never one that is being asked for). Follows: RFC 4861 7.3 for the states,
+ * then asked for by answers without a connection alone, then longest unused; never one that a
+ * connection asks for). Follows: RFC 4861 7.3 for the states,
  * for IPv4 too; requests one per second, three times (RFC 1122 2.3.2.1, RFC 4861 MAX_*_SOLICIT).
  */
 #include "dataplane/net/net_priv.h"
@@ -50,9 +51,11 @@ addr_of(const struct neigh *n, struct ip_addr *a)
 }
 
 static uint32_t
-set_of(const uint64_t key[2])
+set_of(const struct net_port *np, const uint64_t key[2])
 {
-	return (uint32_t)hash_mix(key[0] ^ hash_mix(key[1])) % NEIGH_SETS * NEIGH_WAYS;
+	uint64_t h = hash_mix(key[0] ^ np->key[0] ^ hash_mix(key[1] ^ np->key[1]));
+
+	return (uint32_t)h % NEIGH_SETS * NEIGH_WAYS;
 }
 
 static uint64_t
@@ -78,7 +81,7 @@ neigh_lookup(const struct net_port *np, const struct ip_addr *ip, uint64_t *word
 	uint32_t at;
 
 	key_of(ip, key);
-	at = set_of(key);
+	at = set_of(np, key);
 	for (uint32_t i = at; i < at + NEIGH_WAYS; i++) {
 		const struct neigh *n = &np->neigh[i];
 		uint64_t w = word_get(n);
@@ -163,6 +166,7 @@ worth(const struct neigh *n, sl_tick now)
 	case NEIGH_FAILED:
 		return 1;
 	case NEIGH_INCOMPLETE:
+		return n->bare ? 2 : UINT32_MAX; // maybe an address that somebody made up
 	case NEIGH_PROBE:
 		return UINT32_MAX;
 	default:
@@ -180,7 +184,7 @@ take(struct lcore *lc, struct net_port *np, const struct ip_addr *ip)
 	struct neigh *n = NULL;
 
 	key_of(ip, key);
-	for (uint32_t i = set_of(key), end = i + NEIGH_WAYS; i < end; i++) {
+	for (uint32_t i = set_of(np, key), end = i + NEIGH_WAYS; i < end; i++) {
 		uint32_t v = worth(&np->neigh[i], lc->now);
 		if (v < best) {
 			best = v;
@@ -203,6 +207,7 @@ take(struct lcore *lc, struct net_port *np, const struct ip_addr *ip)
 	atomic_store_explicit(
 		&n->word, word_make(NULL, gen, NEIGH_INCOMPLETE), memory_order_release);
 	n->tries = 0;
+	n->bare = false;
 	n->next = lc->now;
 	np->used++;
 	return n;
@@ -289,24 +294,30 @@ ask(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
 }
 
 void
-neigh_want(struct lcore *lc, const struct port *p, const struct ip_addr *ip)
+neigh_want(struct lcore *lc, const struct port *p, const struct ip_addr *ip, bool bare)
 {
 	struct net_port *np = net_port(lc, p->id);
-	struct xmsg x = { { XMSG_NEIGH_WANT, p->id | (uint64_t)ip->family << 16, ip->q[0],
-		ip->q[1] } };
+	struct xmsg x = { { XMSG_NEIGH_WANT,
+		p->id | (uint64_t)ip->family << 16 | (uint64_t)bare << 24, ip->q[0], ip->q[1] } };
 	struct neigh *n;
 	uint64_t w;
+	int i;
 
 	if (neigh_owner(p) != lc->id) {
 		// when the ring is full the waiting packet asks again
 		lcore_mesh_push(lc, neigh_owner(p), &x);
 		return;
 	}
-	if (neigh_lookup(np, ip, &w) >= 0)
-		return; // known, asked for, or failed a moment ago
+	i = neigh_lookup(np, ip, &w);
+	if (i >= 0) { // known, asked for, or failed a moment ago
+		if (!bare)
+			np->neigh[i].bare = false;
+		return;
+	}
 	n = take(lc, np, ip);
 	if (n == NULL)
 		return;
+	n->bare = bare;
 	n->tries = 1;
 	n->next = tick_add(lc->now, RETRY_MS);
 	ask(lc, p, ip, NULL);
@@ -425,10 +436,12 @@ net_conflicts(const struct net_shared *s, uint16_t port, struct net_conflict *la
 
 /* ---- waiting packets ---- */
 
+/* The slot of an address, or one for it; NULL: none is left, of all or of its kind. */
 static struct wait *
-wait_find(struct net_lcore *nl, const struct port *p, const struct ip_addr *ip)
+wait_find(struct net_lcore *nl, const struct port *p, const struct ip_addr *ip, bool bare)
 {
 	struct wait *vacant = NULL;
+	uint32_t here = 0, bares = 0;
 
 	for (uint32_t i = 0; i < WAIT_MAX; i++) {
 		struct wait *w = &nl->wait[i];
@@ -438,13 +451,17 @@ wait_find(struct net_lcore *nl, const struct port *p, const struct ip_addr *ip)
 		} else if (w->port == p->id && w->ip.family == ip->family &&
 			memcmp(w->ip.b, ip->b, 16) == 0) {
 			return w;
+		} else {
+			here += w->port == p->id;
+			bares += w->bare;
 		}
 	}
-	return vacant;
+	return here >= WAIT_PORT || (bare && bares >= WAIT_BARE) ? NULL : vacant;
 }
 
 void
-wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struct rte_mbuf *m)
+wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struct rte_mbuf *m,
+	bool bare)
 {
 	struct net_lcore *nl = lc->net;
 	uint64_t word;
@@ -454,8 +471,9 @@ wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struc
 		pkt_drop(lc, m, DROP_NEIGH_DEAD);
 		return;
 	}
-	w = wait_find(nl, p, ip);
-	if (w == NULL) {
+	w = wait_find(nl, p, ip, bare);
+	// what answers anybody pushes out nothing of a connection
+	if (w == NULL || (w->n == WAIT_PACKETS && bare && !w->bare)) {
 		pkt_drop(lc, m, DROP_NEIGH_QUEUE);
 		return;
 	}
@@ -464,8 +482,12 @@ wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struc
 		w->port = (uint8_t)p->id;
 		w->deadline = tick_add(lc->now, WAIT_MS);
 		w->ask_at = tick_add(lc->now, RETRY_MS);
+		w->bare = bare;
 		nl->nwait++;
-		neigh_want(lc, p, ip);
+		neigh_want(lc, p, ip, bare);
+	} else if (w->bare && !bare) {
+		w->bare = false;
+		neigh_want(lc, p, ip, false);
 	}
 	// RFC 1122 2.3.2.2: the latest is worth most
 	if (w->n == WAIT_PACKETS) {
@@ -539,7 +561,7 @@ wait_check(struct lcore *lc)
 			wait_fail(lc, w);
 		} else if (tick_is_expired(w->ask_at, lc->now)) {
 			w->ask_at = tick_add(lc->now, RETRY_MS);
-			neigh_want(lc, p, &w->ip);
+			neigh_want(lc, p, &w->ip, w->bare);
 		}
 	}
 }

@@ -41,6 +41,15 @@ net_shared_new(const struct ports *ps)
 }
 
 sl_cold void
+net_shared_key(struct net_shared *s, const uint64_t secret[2])
+{
+	for (uint16_t i = 0; i < s->ports->n; i++) {
+		s->port[i].key[0] = hash_mix(secret[0] ^ 0x6e65696768ull);
+		s->port[i].key[1] = hash_mix(secret[1] + i);
+	}
+}
+
+sl_cold void
 net_shared_free(struct net_shared *s)
 {
 	for (uint16_t i = 0; s != NULL && i < PORT_MAX; i++)

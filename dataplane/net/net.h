@@ -25,7 +25,11 @@ struct net_flow {
 	struct ip_addr laddr, raddr;
 	uint16_t lport, rport; // host order
 	uint8_t port;          // index of the port
-	uint8_t pad;
+	/*
+	 * No connection stands behind it: an answer to an address that anybody may have made up. It waits
+	 * for a neighbour only where there is room beside those of connections.
+	 */
+	bool bare;
 	uint16_t neigh; // index in the port's neighbour table, or NET_NEIGH_NONE
 	uint32_t gen;   // of the neighbour entry
 	/*
@@ -54,6 +58,8 @@ typedef bool (*net_icmp_fn)(struct lcore *lc, const struct net_icmp_error *e);
 /* Shared by all workers: neighbour tables (one owner worker per port, seqlock readers). */
 struct net_shared *net_shared_new(const struct ports *ps);
 void net_shared_free(struct net_shared *s);
+/* Before the first worker: what the neighbour tables are keyed with. */
+void net_shared_key(struct net_shared *s, const uint64_t secret[2]);
 
 int net_attach(struct lcore *lc, struct net_shared *s, net_tcp_fn tcp, net_icmp_fn icmp);
 void net_detach(struct lcore *lc);

@@ -14,6 +14,8 @@
 #define NET_BATCH     64   // segments handed to tcp at once
 #define TXQ_MAX       512  // frames that wait for a port: its array and spill in one
 #define WAIT_MAX      64   // neighbours that a worker waits for
+#define WAIT_PORT     48   // of them, on one port: the others keep some
+#define WAIT_BARE     32   // and for answers without a connection, whose addresses anybody makes up
 #define WAIT_PACKETS  8    // packets for each of them
 #define WAIT_MS       3500 // a little longer than resolution may take
 #define NEIGH_SETS    256
@@ -53,6 +55,7 @@ struct neigh {
 	_Atomic(uint32_t) used;  // tick of last use, to the second; any worker
 	/* ==== owner worker ==== */
 	uint8_t tries;
+	bool bare;         // asked for by answers without a connection alone
 	sl_tick next;      // when to act
 	sl_tick confirmed; // last answer
 };
@@ -91,6 +94,7 @@ struct net_port {
 	struct net_tap *tap; // NULL: what is not ours is dropped
 	size_t tap_bytes;
 	uint32_t nstatic;
+	uint64_t key[2]; // of the sets: nobody outside can aim at one
 	struct neigh neigh[NEIGH_ALL];
 	/* ==== owner worker ==== */
 	uint32_t used;      // places taken
@@ -130,6 +134,7 @@ struct wait {
 	struct ip_addr ip;
 	uint8_t port;
 	uint8_t n; // 0: free
+	bool bare; // no packet of a connection is among them
 	sl_tick deadline, ask_at;
 	struct rte_mbuf *m[WAIT_PACKETS]; // whole frames, destination MAC open
 };
@@ -277,8 +282,8 @@ void neigh_learn(struct lcore *lc, const struct port *p, const struct ip_addr *i
 /* Owner: an advertisement, by RFC 4861 7.2.5; mac: of its option, or NULL. */
 void neigh_advert(struct lcore *lc, const struct port *p, const struct ip_addr *ip,
 	const struct rte_ether_addr *mac, bool solicited, bool override);
-/* Asks for an address, here or at the owner. */
-void neigh_want(struct lcore *lc, const struct port *p, const struct ip_addr *ip);
+/* Asks for an address, here or at the owner; bare: for an answer without a connection. */
+void neigh_want(struct lcore *lc, const struct port *p, const struct ip_addr *ip, bool bare);
 /* All entries are to be confirmed, because the link was down. */
 void neigh_reprobe(struct net_port *np, sl_tick now);
 /* Another host says that our address is its own: noted for main, and defended (RFC 5227 2.4). */
@@ -286,8 +291,9 @@ void neigh_conflict(
 	struct lcore *lc, struct rx *rx, const struct ip_addr *ours, const uint8_t *mac);
 void neigh_init_static(struct net_port *np, const struct port *p);
 void neigh_tick(struct lcore *lc, const struct port *p);
-/* Puts a frame without destination MAC aside until ip is resolved. */
-void wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struct rte_mbuf *m);
+/* Puts a frame without destination MAC aside until ip is resolved; bare: as above. */
+void wait_add(struct lcore *lc, const struct port *p, const struct ip_addr *ip, struct rte_mbuf *m,
+	bool bare);
 void wait_check(struct lcore *lc);
 void wait_free_all(struct lcore *lc);
 void arp_request(struct lcore *lc, const struct port *p, const struct ip_addr *target,

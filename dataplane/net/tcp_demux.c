@@ -212,7 +212,7 @@ net_message(struct lcore *lc, const struct xmsg *msg, uint16_t from)
 		ip.q[0] = msg->w[2];
 		ip.q[1] = msg->w[3];
 		ip.family = (uint8_t)(msg->w[1] >> 16);
-		neigh_want(lc, &lc->ports->port[port], &ip);
+		neigh_want(lc, &lc->ports->port[port], &ip, msg->w[1] >> 24 & 1);
 		return;
 	default:
 		return;

@@ -198,7 +198,7 @@ tcp_flow_load(const struct tcp_key *k, uint8_t port, struct net_flow *f)
 	f->lport = k->lport;
 	f->rport = k->rport;
 	f->port = port;
-	f->pad = 0;
+	f->bare = false;
 	f->neigh = NET_NEIGH_NONE;
 	f->gen = 0;
 	f->summed = 0;

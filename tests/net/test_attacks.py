@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 
-from lib import ASAN, SLOW, SRV4, VIP4, VIP6, Failure, check, parse_wrk, random_file, sh, wait_for
+from lib import ASAN, SLOW, SRV4, SRV6, VIP4, VIP6, Failure, check, parse_wrk, random_file, sh, wait_for
 
 HARNESS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "harness")
 CONF = """
@@ -33,6 +33,7 @@ backend be
 # each request)
 KINDS = {
     "syn": ({"tcp_cookies": 1}, True),
+    "synlink": ({"neigh_queue": 100}, True),
     "rst": ({"tcp_bad_rst|tcp_challenge": 1}, False),
     "blindsyn": ({"tcp_bad_syn|tcp_challenge": 1}, False),
     "data": ({"tcp_window|tcp_bad_ack|tcp_paws": 1}, False),
@@ -231,6 +232,43 @@ def test_spread(net, nbthread):
 
 test_spread.cases = [{"nbthread": 1}, {"nbthread": 2}]
 test_spread.net = lambda case: {"queues": case["nbthread"]}
+
+
+def test_synlink_first(net, nbthread):
+    """While SYNs come from neighbours that are not there, servers that nobody has used yet are found at once: on
+    another port, and on the same one."""
+    sh(["ip", "-n", net.c, "addr", "add", "10.61.1.77/24", "dev", "c0"])
+    with open(net.file("name"), "w") as f:
+        f.write("near")
+    net.start(["/usr/bin/python3", "-m", "http.server", "-d", net.dir, "-b", "10.61.1.77", "8001"], ns=net.c)
+    net.wait_port(net.c, "10.61.1.77", 8001)
+    p = start(net, nbthread=nbthread, more="""
+frontend later
+    bind %s:81
+    use_backend near if { path_beg /name }
+    default_backend far
+backend near
+    server b2 10.61.1.77:8001
+backend far
+    server b3 [%s]:8001
+""" % (VIP4, SRV6))
+    with beside(net, True):
+        before = counters(net)
+        a = attack(net, "synlink", 600)
+        begun(a)
+        wait_seen(net, ["synlink"], before)
+        known = [r["address"] for r in net.telemetry("/sluice/neigh").values()]
+        check(SRV6 not in known and "10.61.1.77" not in known, str(known))
+        for path, want in (("/big", "200"), ("/name", "200")):
+            _, out = net.curl("-o", "/dev/null", "-w", "%{http_code}", "-m", str(2 * SLOW), "http://%s:81%s" % (VIP4, path))
+            check(out == want, "%s: %s" % (path, out))
+        a.stop(timeout=60 * SLOW)
+    check(p.alive(), p.log()[-3000:])
+    net.stop_sluice(p)
+
+
+test_synlink_first.cases = [{"nbthread": 1}, {"nbthread": 2}]
+test_synlink_first.net = lambda case: {"queues": case["nbthread"]}
 
 
 def test_scans(net):
