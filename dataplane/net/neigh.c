@@ -397,9 +397,11 @@ neigh_conflict(struct lcore *lc, struct rx *rx, const struct ip_addr *ours, cons
 {
 	struct net_port *np = rx->np;
 	uint64_t key[2], m = 0;
+	uint16_t i = 0;
+	sl_tick *at;
 
-	for (int i = 0; i < 6; i++)
-		m = m << 8 | mac[i];
+	for (int k = 0; k < 6; k++)
+		m = m << 8 | mac[k];
 	key_of(ours, key);
 	atomic_store_explicit(&np->conflict_ip[0], key[0], memory_order_relaxed);
 	atomic_store_explicit(&np->conflict_ip[1], key[1], memory_order_relaxed);
@@ -407,10 +409,13 @@ neigh_conflict(struct lcore *lc, struct rx *rx, const struct ip_addr *ours, cons
 	atomic_store_explicit(&np->conflicts,
 		atomic_load_explicit(&np->conflicts, memory_order_relaxed) + 1,
 		memory_order_release);
-	// say once more whose it is, but start no storm
-	if (tick_is_set(np->defended_at) && !tick_is_expired(np->defended_at, lc->now))
+	while (i < rx->p->naddrs && !addr_eq(&rx->p->addr[i].ip, ours))
+		i++;
+	// say once more whose it is, but start no storm: of each address once
+	at = &np->defended_at[i];
+	if (tick_is_set(*at) && !tick_is_expired(*at, lc->now))
 		return;
-	np->defended_at = tick_add(lc->now, DEFEND_MS);
+	*at = tick_add(lc->now, DEFEND_MS);
 	if (ours->family == ADDR_V6)
 		nd_announce(lc, rx->p, ours);
 	else

@@ -102,7 +102,8 @@ struct net_port {
 	uint32_t link_seen; // of the port's link_changes
 	uint8_t announce;   // announcements left
 	bool reprobe;       // the table is to be confirmed
-	sl_tick announce_at, defended_at;
+	sl_tick announce_at;
+	sl_tick defended_at[PORT_MAX_ADDRS + 1]; // by address; the last: ll
 	/* ==== owner worker writes, main reads ==== */
 	_Atomic(uint32_t) conflicts;      // so many; of the last one:
 	_Atomic(uint64_t) conflict_ip[2]; // as neigh.ip

@@ -377,7 +377,9 @@ conflicts(void **state)
 {
 	static const uint8_t us[4] = { 10, 0, 0, 1 }, nobody[4] = { 0, 0, 0, 0 };
 	struct net_conflict c;
+	struct ip_addr ll;
 	uint8_t f[128];
+	char text[40];
 
 	(void)state;
 	assert_int_equal(net_conflicts(host.net, 0, &c), 0);
@@ -389,18 +391,27 @@ conflicts(void **state)
 	assert_memory_equal(c.mac.addr_bytes, peer_mac, 6);
 	assert_int_equal(c.ip.family, ADDR_V4);
 	assert_memory_equal(c.ip.b, us, 4);
-	run_ms(11000);
-	count_out(0);
-	assert_int_equal(ask(f, advert(f, "fd00::1")), 86); // defended
+	assert_int_equal(ask(f, arp(f, 2, us, us)), 0); // defended once in ten seconds
+	assert_int_equal(ask(f, advert(f, "fd00::1")), 86); // each address by itself
 	assert_int_equal(out[54], 136);
 	assert_memory_equal(out + 80, our_mac(), 6);
-	assert_int_equal(net_conflicts(host.net, 0, &c), 2);
+	assert_int_equal(net_conflicts(host.net, 0, &c), 3);
 	assert_int_equal(c.ip.family, ADDR_V6);
 	assert_int_equal(c.ip.b[15], 1);
-	assert_int_equal(ask(f, advert(f, "fd00::1")), 0); // once in ten seconds
+	assert_int_equal(ask(f, advert(f, "fd00::1")), 0);
 	assert_int_equal(ask(f, advert(f, "fd00::2")), 0);
-	assert_int_equal(net_conflicts(host.net, 0, &c), 3);
-	assert_int_equal(drops(DROP_ADDR_CONFLICT), 3);
+	assert_int_equal(net_conflicts(host.net, 0, &c), 4);
+	// and the one that its MAC makes
+	ll = net_port(host.lc[0], 0)->ll;
+	snprintf(text, sizeof(text), "fe80::%x:%x:%x:%x", ll.b[8] << 8 | ll.b[9],
+		ll.b[10] << 8 | ll.b[11], ll.b[12] << 8 | ll.b[13], ll.b[14] << 8 | ll.b[15]);
+	assert_int_equal(ask(f, advert(f, text)), 86);
+	assert_int_equal(ask(f, advert(f, text)), 0);
+	run_ms(11000);
+	count_out(0);
+	assert_int_equal(ask(f, arp(f, 2, us, us)), 42);
+	assert_int_equal(ask(f, advert(f, "fd00::1")), 86);
+	assert_int_equal(drops(DROP_ADDR_CONFLICT), 8);
 }
 
 /* A link-layer address of zeroes names no station: nobody is reached by it. */
