@@ -14,8 +14,17 @@
 #define EXT_MAX 4 // headers that we skip; real packets have none or one
 #define OPT_MAX 8 // options of one header, padding aside
 
+/* An advertisement by the very address that it tells of: so another host says that it has ours. */
 static bool
-source_ok(const struct lcore *lc, const struct rx *rx, const struct ip_addr *src, uint8_t proto)
+is_claim(const uint8_t *d, uint32_t at, uint32_t end, uint8_t proto, const struct ip_addr *src)
+{
+	return proto == IPPROTO_ICMPV6 && at + 24 <= end && d[at] == 136 &&
+		memcmp(d + at + 8, src->b, 16) == 0;
+}
+
+static bool
+source_ok(const struct lcore *lc, const struct rx *rx, const struct ip_addr *src, uint8_t proto,
+	bool claim)
 {
 	static const uint8_t loopback[16] = { [15] = 1 };
 
@@ -24,7 +33,7 @@ source_ok(const struct lcore *lc, const struct rx *rx, const struct ip_addr *src
 	// unspecified: only duplicate address detection (RFC 4862 5.4.2)
 	if (addr_is_any(src))
 		return proto == IPPROTO_ICMPV6;
-	return !port_has_addr(lc, rx->p, src);
+	return claim || !port_has_addr(lc, rx->p, src);
 }
 
 /* All nodes, or the solicited-node group of one of our addresses (RFC 4291 2.7.1). */
@@ -172,7 +181,7 @@ check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto,
 		return why;
 	// 4. a source that can exist (RFC 4291 2.5.2, 2.5.3, 2.7)
 	addr_set6(&src, h->src_addr);
-	if (!source_ok(lc, rx, &src, *proto))
+	if (!source_ok(lc, rx, &src, *proto, is_claim(d, *at, m->data_len, *proto, &src)))
 		return DROP_IP_SOURCE;
 	// 5. a destination of this port; groups only for ICMPv6
 	addr_set6(&dst, h->dst_addr);

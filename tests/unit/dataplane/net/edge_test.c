@@ -380,6 +380,7 @@ conflicts(void **state)
 	struct ip_addr ll;
 	uint8_t f[128];
 	char text[40];
+	uint32_t n;
 
 	(void)state;
 	assert_int_equal(net_conflicts(host.net, 0, &c), 0);
@@ -410,8 +411,21 @@ conflicts(void **state)
 	run_ms(11000);
 	count_out(0);
 	assert_int_equal(ask(f, arp(f, 2, us, us)), 42);
-	assert_int_equal(ask(f, advert(f, "fd00::1")), 86);
+	// as another host says it: from the address itself
+	n = advert(f, "fd00::1");
+	f[37] = 1;
+	icmp6_sum(f, 32);
+	assert_int_equal(ask(f, n), 86);
 	assert_int_equal(drops(DROP_ADDR_CONFLICT), 8);
+	// nothing else comes from there
+	n = advert(f, "fd00::2");
+	f[37] = 1;
+	icmp6_sum(f, 32);
+	assert_int_equal(ask(f, n), 0);
+	n = solicit(f, 0);
+	icmp6_sum(f, 32);
+	assert_int_equal(ask(f, n), 0);
+	assert_int_equal(drops(DROP_IP_SOURCE), 2);
 }
 
 /* A link-layer address of zeroes names no station: nobody is reached by it. */
