@@ -5,6 +5,7 @@ import ctypes
 import os
 import re
 import socket
+import struct
 import time
 
 from lib import SLOW, SRV4, SRV6, VIP4, VIP6, check, random_file, sh, sha256, wait_for
@@ -126,9 +127,12 @@ def neigh(net, ns, ip):
     return m.group(1) if m else ""
 
 
+WRONG = "02:00:00:00:00:99"
+
+
 def wrong_neighbours(net):
     for a in (VIP4, VIP6):
-        sh(["ip", "-n", net.c, "neigh", "replace", a, "lladdr", "02:00:00:00:00:99", "dev", "c0",
+        sh(["ip", "-n", net.c, "neigh", "replace", a, "lladdr", WRONG, "dev", "c0",
             "nud", "stale"])
 
 
@@ -184,22 +188,42 @@ test_carrier.cases = CROSSED
 test_carrier.net = queues
 
 
+def advert(mac, target):
+    """An advertisement to all nodes, with Override: target is mac's (RFC 4861 4.4)."""
+    t, group = socket.inet_pton(socket.AF_INET6, target), socket.inet_pton(socket.AF_INET6, "ff02::1")
+    body = bytes([0x20, 0, 0, 0]) + t + b"\2\1" + mac
+    s = sum(struct.unpack("!36H", t + group + struct.pack("!IIBBH", 32, 58, 136, 0, 0) + body))
+    s = ~(s % 0xffff) & 0xffff
+    return (b"\x33\x33\0\0\0\1" + mac + struct.pack("!HIHBB", 0x86dd, 6 << 28, 32, 58, 255) + t + group +
+            struct.pack("!BBH", 136, 0, s) + body)
+
+
 def test_conflict(net, nbthread):
-    """Somebody else claims our addresses: main says who, and clients keep the right one."""
+    """Somebody else claims our addresses: main says who, and clients that believed it are told the right one."""
     p = net.sluice(net.sluice_head("af_xdp", nbthread) + PLAIN)
     mac, evil = mac_of(net, net.d, "lan"), "02:66:00:00:00:01"
     e = bytes.fromhex(evil.replace(":", ""))
     vip = socket.inet_aton(VIP4)
-    claim = (b"\xff" * 6 + e + bytes.fromhex("08060001080006040001") + e + vip + bytes(6) + vip)
+    claims = ((VIP4, b"\xff" * 6 + e + bytes.fromhex("08060001080006040001") + e + vip + bytes(6) + vip),
+              (VIP6, advert(e, VIP6)))
+    time.sleep(2.5)  # the second announcement of the start comes two seconds behind the first
+    wrong_neighbours(net)
+    time.sleep(0.5)
+    check(all(neigh(net, net.c, a) == WRONG for a, _ in claims), "it still announces")
     raw = socket_in(net.c, "c0")
     with raw:
-        for _ in range(50):
-            raw.send(claim)
+        # who claims it does not reach c itself: what c then has is what sluice says to it
+        for n, (a, claim) in enumerate(claims):
+            for _ in range(50):
+                raw.send(claim)
+            wait_for("the right MAC of " + a, lambda a=a: neigh(net, net.c, a) == mac, 2)
+            wait_for("50 of " + a,
+                     lambda n=n: int(net.telemetry("/sluice/drops")["addr_conflict"]) == 50 * (n + 1))
     wait_for("the line in the log", lambda: re.search(
-        r"port 'lan': address %s is also used by %s" % (re.escape(VIP4), evil), p.log(), re.I), 5)
-    wait_for("50", lambda: int(net.telemetry("/sluice/drops")["addr_conflict"]) == 50)
-    _, out = sh(["ping", "-q", "-c", "3", "-i", "0.1", "-W", "10", VIP4], ns=net.c)
-    check(" 0% packet loss" in out and neigh(net, net.c, VIP4) == mac, out)
+        r"port 'lan': address (%s|%s) is also used by %s" % (re.escape(VIP4), VIP6, evil), p.log(), re.I), 5)
+    for a in (VIP4, VIP6):
+        _, out = sh(["ping", "-q", "-c", "3", "-i", "0.1", "-W", "10", a], ns=net.c)
+        check(" 0% packet loss" in out and neigh(net, net.c, a) == mac, out)
     check(len(re.findall("is also used by", p.log())) == 1, "not said once")
     net.stop_sluice(p)
 
