@@ -54,6 +54,14 @@ addr_is_linklocal(const struct ip_addr *a)
 }
 
 bool
+addr_is_mapped(const struct ip_addr *a)
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return a->family == ADDR_V6 && memcmp(a->b, prefix, sizeof(prefix)) == 0;
+}
+
+bool
 addr_in_net(const struct ip_addr *a, const struct ip_net *n)
 {
 	uint32_t bytes = n->prefix / 8, bits = n->prefix % 8;

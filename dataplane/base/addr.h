@@ -66,6 +66,7 @@ bool addr_is_loopback(const struct ip_addr *a);
 bool addr_is_any(const struct ip_addr *a);
 bool addr_is_multicast(const struct ip_addr *a); // and the IPv4 limited broadcast
 bool addr_is_linklocal(const struct ip_addr *a);
+bool addr_is_mapped(const struct ip_addr *a); // an IPv4 one as ::ffff:a.b.c.d; never in packets
 bool addr_in_net(const struct ip_addr *a, const struct ip_net *n);
 /* "10.0.0.1", "2001:db8::1"; 0 or -EINVAL. */
 int addr_parse(struct sl_str s, struct ip_addr *out);

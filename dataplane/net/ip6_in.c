@@ -28,7 +28,7 @@ source_ok(const struct lcore *lc, const struct rx *rx, const struct ip_addr *src
 {
 	static const uint8_t loopback[16] = { [15] = 1 };
 
-	if (addr_is_multicast(src) || memcmp(src->b, loopback, 16) == 0)
+	if (addr_is_multicast(src) || addr_is_mapped(src) || memcmp(src->b, loopback, 16) == 0)
 		return false;
 	// unspecified: only duplicate address detection (RFC 4862 5.4.2)
 	if (addr_is_any(src))
@@ -179,7 +179,7 @@ check(struct lcore *lc, const struct rx *rx, struct rte_mbuf *m, uint8_t *proto,
 	why = skip_ext(d, rx->l3, *at + len, proto, at, field, say);
 	if (unlikely(why != DROP_NR) && say->code == PROBLEM_NONE)
 		return why;
-	// 4. a source that can exist (RFC 4291 2.5.2, 2.5.3, 2.7)
+	// 4. a source that can exist (RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.7)
 	addr_set6(&src, h->src_addr);
 	if (!source_ok(lc, rx, &src, *proto, is_claim(d, *at, m->data_len, *proto, &src)))
 		return DROP_IP_SOURCE;

@@ -164,7 +164,8 @@ advert_in(struct lcore *lc, struct rx *rx, struct rte_mbuf *m, uint16_t l4, uint
 	addr_set6(&dst, d + rx->l3 + 24);
 	addr_set6(&target, nd + 8);
 	// 4. (7.1.2) the target is no group; what went to a group was not solicited; options
-	if (addr_is_multicast(&target) || (addr_is_multicast(&dst) && solicited) ||
+	// and the tables have IPv4's neighbours under these addresses: they are ARP's alone
+	if (addr_is_multicast(&target) || addr_is_mapped(&target) || (addr_is_multicast(&dst) && solicited) ||
 		!options_in(nd + 24, len - 24u, OPT_TLLA, &tlla)) {
 		pkt_drop(lc, m, DROP_ND_BAD);
 		return;

@@ -472,6 +472,35 @@ known(const char *ip, uint8_t *last)
 
 enum { NONE = 256 };
 
+static void advertise(const char *ip, uint8_t flags, uint32_t mac);
+
+/* The tables have IPv4 addresses as IPv6 ones: what ARP told is not ND's to change. */
+static void
+mapped(void **state)
+{
+	static const uint8_t them[4] = { 10, 0, 0, 2 }, us[4] = { 10, 0, 0, 1 };
+	uint8_t f[128], last = 0;
+	uint32_t n;
+
+	(void)state;
+	ask(f, arp(f, 1, them, us));
+	assert_int_equal(known("10.0.0.2", &last), NEIGH_STALE);
+	assert_int_equal(last, 9);
+	advertise("::ffff:10.0.0.2", 0x60, 5);
+	advertise("::ffff:10.0.0.2", 0x20, 5);
+	assert_int_equal(drops(DROP_ND_BAD), 2);
+	n = solicit(f, 0);
+	memset(f + 22, 0, 16);
+	f[32] = f[33] = 0xff;
+	memcpy(f + 34, them, 4);
+	f[85] = 5;
+	icmp6_sum(f, 32);
+	assert_int_equal(ask(f, n), 0);
+	assert_int_equal(drops(DROP_IP_SOURCE), 1);
+	assert_int_equal(known("10.0.0.2", &last), NEIGH_STALE);
+	assert_int_equal(last, 9);
+}
+
 /* An advertisement to us alone; its option says a MAC that ends in mac. */
 static void
 advertise(const char *ip, uint8_t flags, uint32_t mac)
@@ -646,6 +675,7 @@ main(void)
 		T(options6),
 		T(conflicts),
 		T(no_station),
+		T(mapped),
 		T(adverts),
 		T(doubted),
 		cmocka_unit_test_setup_teardown(probes, setup_fresh, teardown),
