@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from lib import ASAN, BUILD, SRV4, VIP4, check, random_file, sh, wait_for
+from lib import ASAN, BUILD, SRV4, VIP4, check, parse_wrk, random_file, sh, wait_for
 
 CONF = """
 defaults
@@ -66,13 +66,22 @@ def test_suggested(net):
     net.stop_sluice(p)
 
 
+TINY = 9216
+
+
+def rx_lost(net):
+    """Frames that the drivers had no buffer for, by port."""
+    return {k: int(v["rx_no_mbuf"]) for k, v in net.telemetry("/sluice/ports").items()}
+
+
 def test_tiny_pool(net):
     """Clients that read nothing hold all buffers: the rings still refill, who comes is answered by
     200 or 503, and all is well again by itself when the clients go."""
     random_file(net.file("big"), 4 << 20)
     net.nginx([("b1", 8001)])
-    p = net.sluice(net.sluice_head("af_xdp", extra="    tune.mbufs 9216\n") + CONF)
+    p = net.sluice(net.sluice_head("af_xdp", extra="    tune.mbufs %d\n" % TINY) + CONF)
     before = net.telemetry("/sluice/workers")["0"]
+    rx_before = rx_lost(net)
     slow = net.start(["/usr/bin/python3", net.write("slow.py", """
 import socket, time
 s = []
@@ -85,14 +94,28 @@ for i in range(200):
 time.sleep(600)
 """ % VIP4)], ns=net.c)
     wait_for("pressure", lambda: net.stat("pressure_shed") > 0, 15)
-    r = net.wrk("http://%s/name" % VIP4, seconds=3, conns=16)
+    w = net.start(["wrk", "-t1", "-c16", "-d3s", "--timeout", "10s", "http://%s/name" % VIP4], ns=net.c,
+                  log=net.file("wrk.log"))
+    seen, peak = set(), 0
+    while w.alive():
+        now = net.telemetry("/sluice/workers")["0"]
+        seen.add(int(now["pressure"]))
+        peak = max(peak, int(now["mbufs"]))
+        time.sleep(0.05)
+    r = parse_wrk(w.log())
     log = "%s\n%s" % (r["text"], net.telemetry("/sluice/workers"))
+    # queues may hold some 1,900 of them, the rings have some 4,100: the rest is there at any time
+    check(peak <= TINY - 2048, "%d of %d buffers are taken\n%s" % (peak, TINY, log))
+    check(seen and all(net.stat("pressure_" + k) > 0 for k in ("cookies", "windows", "shed")) and max(seen) == 3,
+          "levels %s\n%s" % (seen, log))
     # a connection that is idle just then may be among those that are closed: wrk calls it an error
     check(r["requests"] > 100 and r["bad"] <= r["requests"] / 100, log)
     check(int(net.telemetry("/sluice/drops")["no_mbuf"]) == 0, "no_mbuf")
+    check(rx_lost(net) == rx_before, "without a buffer for its ring: %s, then %s" % (rx_before, rx_lost(net)))
     check(slow.alive(), "the clients ended")
     slow.kill()
     wait_for("all given back", lambda: net.stat("retained_bytes") == 0, 20)
+    wait_for("no pressure", lambda: net.stat("pressure") == 0, 1)
     t = time.monotonic()
     r = net.wrk("http://%s/name" % VIP4, seconds=3, conns=16)
     check(r["bad"] == 0 and r["non2xx"] == 0 and r["requests"] > 500, r["text"])
