@@ -110,6 +110,20 @@ largest_maxconn(const struct daemon *d, uint64_t maxconn, uint64_t mb)
 	return low;
 }
 
+/* What to do about `lack` MiB too little: a lower maxconn, where there is one that fits into mb. */
+static void
+advise(const struct daemon *d, uint64_t mb, uint64_t lack, char *to, size_t room)
+{
+	uint64_t fits = largest_maxconn(d, d->model->global.maxconn, mb);
+
+	if (fits > 0)
+		snprintf(to, room, "lower maxconn to %llu or give the machine %llu MiB more",
+			(unsigned long long)fits, (unsigned long long)lack);
+	else
+		snprintf(to, room, "no maxconn would do: give the machine %llu MiB more%s",
+			(unsigned long long)lack, d->plan.nworkers > 1 ? " or lower nbthread" : "");
+}
+
 /*
  * What maxconn needs against what is there, before anything is taken. Packet buffers in hugepages are
  * no part of the memory that is free.
@@ -122,6 +136,7 @@ size_up(struct daemon *d)
 	uint32_t rings = threads_rings(d->model), least = pool_mbufs_min(rings), pools;
 	struct worker_spec w = { 0 };
 	struct worker_memory m;
+	char todo[128];
 
 	slots_capacity(d->model, d->cap);
 	size_worker(&w, d->model, n, g->maxconn);
@@ -139,17 +154,16 @@ size_up(struct daemon *d)
 		pools = 0;
 	need = tables_mb(d, g->maxconn, &m);
 	if (need + pools > there) {
+		advise(d, there > pools ? there - pools : 0, need + pools - there, todo,
+			sizeof(todo));
 		snprintf(d->err.text, sizeof(d->err.text),
 			"'maxconn %u' on %u thread%s needs %llu MiB (%u bytes for each of %llu "
 			"connections, %u for each of %u requests in flight)%s%.0u%s, %llu MiB are "
-			"there: lower maxconn to %llu or give the machine %llu MiB more",
+			"there: %s",
 			g->maxconn, (unsigned)n, n == 1 ? "" : "s", (unsigned long long)need,
 			m.per_conn, (unsigned long long)n * w.max_conns, m.per_stream,
 			(unsigned)n * w.max_streams, pools != 0 ? " and " : "", pools,
-			pools != 0 ? " MiB of packet buffers" : "", (unsigned long long)there,
-			(unsigned long long)largest_maxconn(
-				d, g->maxconn, there > pools ? there - pools : 0),
-			(unsigned long long)(need + pools - there));
+			pools != 0 ? " MiB of packet buffers" : "", (unsigned long long)there, todo);
 		return -ENOMEM;
 	}
 	d->worker_mb = (uint32_t)(need / n);

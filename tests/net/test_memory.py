@@ -20,8 +20,8 @@ backend be
 """ % (VIP4, SRV4)
 
 
-def refused(net, extra, *words, before=()):
-    f = net.write("bad.cfg", net.sluice_head("af_xdp", extra=extra) + CONF)
+def refused(net, extra, *words, before=(), nbthread=1):
+    f = net.write("bad.cfg", net.sluice_head("af_xdp", nbthread=nbthread, extra=extra) + CONF)
     rc, out = sh([*before, os.path.join(BUILD, "sluice"), "-f", f], ns=net.d, ok=False)
     check(rc == 1, "exit code %d: %s" % (rc, out))
     for w in words:
@@ -58,6 +58,12 @@ def test_suggested(net):
     out = refused(net, "    maxconn 50000000\n", r" 300 MiB are there: lower maxconn to \d+", before=small)
     fits = int(re.search(r"lower maxconn to (\d+)", out).group(1))
     check(10000 < fits < 1000000, out)
+    # of so little nothing is left behind the packet buffers
+    less = net.write("less", "MemTotal: 4000000 kB\nMemFree: 20000 kB\nMemAvailable: 20480 kB\n")
+    for n, word in ((1, ""), (2, " or lower nbthread")):
+        out = refused(net, "    maxconn 10000\n", r" 20 MiB are there: no maxconn would do: give the machine "
+                      r"\d+ MiB more%s\n" % word, before=["sh", "-c", small[2], less], nbthread=n)
+        check("lower maxconn" not in out, out)
     refused(net, "    maxconn %d\n" % (fits + 2000), r"lower maxconn to %d " % fits, before=small)
     f = net.write("sluice.cfg", net.sluice_head("af_xdp", extra="    maxconn %d\n" % fits) + CONF)
     p = net.start([*small, os.path.join(BUILD, "sluice"), "-f", f], ns=net.d, log=net.file("sluice.log"))
