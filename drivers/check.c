@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/ethtool.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <mntent.h>
 #include <net/if.h>
@@ -140,6 +141,50 @@ check_carrier(struct sl_str device)
 	if (rc == -ENODEV)
 		return 0; // an interface that is gone carries nothing
 	return rc < 0 ? -ENOTSUP : link.data != 0;
+}
+
+/* Reads one answer to RTM_GETLINK. */
+static int
+carrier_changes_in(struct nlmsghdr *h, size_t len, uint32_t *n)
+{
+	struct ifinfomsg *i = NLMSG_DATA(h);
+	int left;
+
+	if (!NLMSG_OK(h, len) || h->nlmsg_type != RTM_NEWLINK)
+		return -ENOTSUP;
+	left = (int)IFLA_PAYLOAD(h);
+	for (struct rtattr *a = IFLA_RTA(i); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (a->rta_type != IFLA_CARRIER_CHANGES || RTA_PAYLOAD(a) < sizeof(*n))
+			continue;
+		memcpy(n, RTA_DATA(a), sizeof(*n));
+		return 0;
+	}
+	return -ENOTSUP;
+}
+
+int
+check_carrier_changes(unsigned int ifindex, uint32_t *n)
+{
+	// not of /sys, which may be that of another network namespace
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg i;
+	} ask = { { sizeof(ask), RTM_GETLINK, NLM_F_REQUEST, 1, 0 },
+		{ .ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex } };
+	union {
+		struct nlmsghdr h;
+		char room[16384];
+	} got;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	ssize_t len = -1;
+
+	if (fd < 0)
+		return -ENOTSUP;
+	// the kernel has answered when send() returns: there is nothing to wait for
+	if (send(fd, &ask, sizeof(ask), 0) == (ssize_t)sizeof(ask))
+		len = recv(fd, &got, sizeof(got), MSG_DONTWAIT);
+	close(fd);
+	return len < 0 ? -ENOTSUP : carrier_changes_in(&got.h, (size_t)len, n);
 }
 
 unsigned int

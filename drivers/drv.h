@@ -79,6 +79,8 @@ int check_tun(const struct port_spec *s, struct port_err *err);
 int check_veth(const struct port_spec *s, struct port_err *err);
 /* Carrier of the kernel's interface under a device ("iface="): 1, 0, or -ENOTSUP if it has none. */
 int check_carrier(struct sl_str device);
+/* How often the carrier of the interface with this index has changed. 0, or -ENOTSUP: cannot tell. */
+int check_carrier_changes(unsigned int ifindex, uint32_t *n);
 /* Index of that interface; 0: there is none. */
 unsigned int check_ifindex(struct sl_str device);
 /* Is an interface of this index there, whatever its name? */

@@ -102,11 +102,33 @@ look_at_link(struct port *p)
 		atomic_fetch_add(&p->link_changes, 1);
 }
 
+/*
+ * A carrier that went and came between two looks was away: the network may have changed behind it. Pairs
+ * only, because what happens between the questions of one look is told by the next.
+ */
+static void
+look_at_bounces(struct port *p)
+{
+	uint32_t n, links, moved, told, hidden;
+
+	if (p->ndevs == 0 || p->ifindex == 0 || port_is_gone(p) ||
+		check_carrier_changes(p->ifindex, &n) < 0)
+		return;
+	links = atomic_load(&p->link_changes);
+	moved = n - p->carrier_seen;
+	told = links - p->links_seen;
+	hidden = moved > told ? (moved - told) & ~1u : 0;
+	atomic_fetch_add(&p->link_changes, hidden);
+	p->carrier_seen = n;
+	p->links_seen = links + hidden;
+}
+
 void
 port_poll_link(struct port *p)
 {
 	look_at_slaves(p);
 	look_at_link(p);
+	look_at_bounces(p);
 }
 
 static int
@@ -435,6 +457,7 @@ port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempool *c
 	gone_watch(p);
 	port_poll_link(p);
 	atomic_store(&p->link_changes, 0);
+	p->links_seen = 0;
 	pool_flush(pools, nworkers);
 	if (p->nqueues < nworkers)
 		LOG(WARNING, "port '%s': %u queues for %u workers: the others do not use it",

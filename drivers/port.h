@@ -107,6 +107,7 @@ struct port {
 	_Atomic(uint8_t) spread;         // enum port_spread
 	_Atomic(uint32_t) slave_changes; // of a bond: links of its slaves that came or went
 	uint32_t slaves_up;              // main's: which had a link when it looked last
+	uint32_t carrier_seen, links_seen; // main's: the interface's changes and link_changes then
 	/* ==== EAL's interrupt thread writes, main reads ==== */
 	_Atomic(bool) leaving;
 };
@@ -214,8 +215,9 @@ int port_start(struct ports *ps, const struct port_spec *spec, struct rte_mempoo
 void port_stop(struct ports *ps, struct port *p);
 /*
  * Looks whether the port has its device and a carrier, and stores it (gone, link_up, link_changes).
- * Drivers without events need it called: main does, twice a second. A port whose device is gone is
- * not touched any more; it stays so until a restart, whatever comes back under that name.
+ * Drivers without events need it called: main does, twice a second; what the kernel's interface under
+ * it did between two looks is counted as well. A port whose device is gone is not touched any more; it
+ * stays so until a restart, whatever comes back under that name.
  */
 void port_poll_link(struct port *p);
 /* Word for telemetry and the runtime API: none, waiting, passed, failed. */

@@ -162,6 +162,35 @@ test_announce.cases = [{"nbthread": n} for n in (1, 2)]
 test_announce.net = queues
 
 
+def test_bounce(net, pmd, nbthread):
+    """A link that goes and comes between two looks was away: it is told, and our addresses are announced again."""
+    p = net.sluice(net.sluice_head(pmd, nbthread) + PLAIN)
+    mac = mac_of(net, net.d, "lan")
+    time.sleep(2.5)  # the second announcement of the start comes two seconds behind the first
+    check(int(net.telemetry("/sluice/ports")["lan"]["link_changes"]) == 0, "a change at start")
+    batch = net.write("bounce", "link set lan down\nlink set lan up\n")
+    t = time.monotonic()
+    sh(["ip", "-n", net.d, "-batch", batch])
+    took = time.monotonic() - t
+    wait_for("the line in the log", lambda: re.search("port 'lan': link (changed 2 times, it )?is up", p.log()), 5)
+
+    def told(a):
+        # c0's kernel forgets its neighbours once it takes note; what is not known is not corrected
+        if neigh(net, net.c, a) == "":
+            wrong_neighbours(net)
+        return neigh(net, net.c, a) == mac
+    wrong_neighbours(net)
+    for a in (VIP4, VIP6):
+        wait_for("announcement of " + a, lambda a=a: told(a), 5)
+    n = int(net.telemetry("/sluice/ports")["lan"]["link_changes"])
+    check(n == 2, "%d changes, within %.3f s" % (n, took))
+    net.stop_sluice(p)
+
+
+test_bounce.cases = CROSSED
+test_bounce.net = queues
+
+
 def test_carrier(net, pmd, nbthread):
     """The other end loses carrier in the middle of a transfer and comes back: it goes on."""
     random_file(net.file("big"), 60 << 20)
