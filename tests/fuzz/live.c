@@ -6,7 +6,8 @@
 
 #include "tests/harness/eal.h"
 
-struct wire *wire;
+struct wire *wire, *live_wire[LIVE_PORTS];
+uint16_t live_at;
 struct test_host host;
 uint64_t now;
 
@@ -26,17 +27,21 @@ take(struct in *in)
 	return *in->p++;
 }
 
+void
+live_check(const struct rte_mbuf *m, const struct pkt *pk)
+{
+	MUST(pk->l4_len >= 20 && pk->l4 + pk->l4_len <= m->data_len && pk->l3 >= 14);
+	MUST(pk->port < host.ports.n);
+}
+
 static void
 on_tcp(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
 {
 	(void)lc;
 	for (uint16_t i = 0; i < n; i++) {
-		const struct pkt *pk = pkt_of(m[i]);
-
-		// what tcp relies on
-		MUST(pk->l4_len >= 20 && pk->l4 + pk->l4_len <= m[i]->data_len && pk->l3 >= 14);
+		live_check(m[i], pkt_of(m[i]));
 		if (show != NULL)
-			show(m[i], pk);
+			show(m[i], pkt_of(m[i]));
 		rte_pktmbuf_free(m[i]);
 	}
 }
@@ -58,36 +63,73 @@ live_start(void (*seen)(const struct rte_mbuf *m, const struct pkt *pk))
 		.neigh = { { "fd00::77", "02:00:00:00:00:77" } } };
 
 	show = seen;
+	live_open(&port, 1, 1, on_tcp, on_icmp);
+}
+
+/* What it still has must be its own to give back. */
+static void
+live_close(void)
+{
+	test_host_free(&host);
+	for (uint32_t i = 0; i < LIVE_PORTS; i++)
+		wire_free(live_wire[i]);
+}
+
+void
+live_open(const struct test_port *ports, uint32_t nports, uint16_t nworkers, net_tcp_fn tcp,
+	net_icmp_fn icmp)
+{
 	if (wire != NULL)
 		return;
-	MUST(test_eal_start() == 0);
-	wire = wire_new(0, 64);
-	MUST(wire != NULL);
-	MUST(test_host_new(&host, "fz", &port, 1, 1, 2047, on_tcp, on_icmp) == 0);
+	MUST(test_eal_start() == 0 && nports <= LIVE_PORTS);
+	for (uint32_t i = 0; i < nports; i++) {
+		live_wire[i] = wire_new(i, 64);
+		MUST(live_wire[i] != NULL);
+	}
+	wire = live_wire[0];
+	MUST(test_host_new(&host, "fz", ports, nports, nworkers, 2047, tcp, icmp) == 0);
 	now = host.now_us;
+	MUST(atexit(live_close) == 0);
+}
+
+void
+live_drain(live_sent sent)
+{
+	uint8_t back[2048];
+	int len;
+
+	for (uint16_t i = 0; i < host.ports.n; i++) {
+		const struct port *p = &host.ports.port[i];
+
+		for (uint16_t q = 0; q < host.n; q++) {
+			while ((len = wire_recv(live_wire[i], 'b', q, back, sizeof(back))) > 0) {
+				MUST(len >= 42 && memcmp(back + 6, p->mac.addr_bytes, 6) == 0);
+				MUST(p->vlan == 0 ||
+					(back[12] == 0x81 && back[13] == 0x00 &&
+						back[14] == p->vlan >> 8 &&
+						back[15] == (p->vlan & 0xff)));
+				if (sent != NULL)
+					sent(i, back, (uint32_t)len);
+			}
+		}
+	}
 }
 
 void
 live_poll(void)
 {
-	uint8_t back[2048];
-	int len;
-
 	test_host_poll(&host, now += 1000);
-	while ((len = wire_recv(wire, 'b', 0, back, sizeof(back))) > 0)
-		MUST(len >= 42 && memcmp(back + 6, host.ports.port[0].mac.addr_bytes, 6) == 0);
+	live_drain(NULL);
 }
 
 void
 live_settle(void)
 {
-	uint8_t back[2048];
-
-	lcore_mbuf_fail_in(host.lc[0], 0);
+	for (uint16_t w = 0; w < host.n; w++)
+		lcore_mbuf_fail_in(host.lc[w], 0);
 	for (int i = 0; i < 8; i++)
 		test_host_poll(&host, now += 1000000);
-	while (wire_recv(wire, 'b', 0, back, sizeof(back)) > 0)
-		;
+	live_drain(NULL);
 	MUST(test_host_in_use(&host) == 0);
 }
 
@@ -114,10 +156,24 @@ finish(uint32_t s)
 	return (uint16_t)~s;
 }
 
+void
+put_ip4(uint8_t *p, const uint8_t ip[4])
+{
+	memcpy(p, ip, 4);
+	p[2] = (uint8_t)live_at;
+}
+
+void
+put_ip6(uint8_t *p, const uint8_t ip[16])
+{
+	memcpy(p, ip, 16);
+	p[3] = (uint8_t)live_at;
+}
+
 uint32_t
 ether(uint8_t *f, uint16_t type)
 {
-	memcpy(f, host.ports.port[0].mac.addr_bytes, 6);
+	memcpy(f, host.ports.port[live_at].mac.addr_bytes, 6);
 	memcpy(f + 6, peer_mac, 6);
 	put16(f + 12, type);
 	return 14;
@@ -131,8 +187,8 @@ ip4(uint8_t *f, uint8_t proto, uint32_t opts, uint32_t len)
 	f[at] = (uint8_t)(0x45 + opts);
 	f[at + 8] = 64;
 	f[at + 9] = proto;
-	memcpy(f + at + 12, them4, 4);
-	memcpy(f + at + 16, us4, 4);
+	put_ip4(f + at + 12, them4);
+	put_ip4(f + at + 16, us4);
 	return at + 20 + opts * 4 + len;
 }
 
@@ -144,8 +200,8 @@ ip6(uint8_t *f, uint8_t proto, uint32_t len)
 	f[at] = 0x60;
 	f[at + 6] = proto;
 	f[at + 7] = 255;
-	memcpy(f + at + 8, them6, 16);
-	memcpy(f + at + 24, us6, 16);
+	put_ip6(f + at + 8, them6);
+	put_ip6(f + at + 24, us6);
 	return at + 40 + len;
 }
 
@@ -199,10 +255,10 @@ mend(uint8_t *f, uint32_t n)
 void
 live_output(struct in *in)
 {
-	struct lcore *lc = host.lc[0];
+	uint8_t who = take(in), last = take(in);
+	struct lcore *lc = host.lc[(who >> 3 & 1) % host.n];
 	struct net_flow f = { .lport = 1000, .rport = 80 };
 	struct rte_mbuf *m = lcore_mbuf(lc);
-	uint8_t who = take(in), last = take(in);
 
 	if (m == NULL)
 		return;
@@ -219,6 +275,7 @@ live_output(struct in *in)
 	}
 	f.raddr.family = who & 1 ? ADDR_V6 : ADDR_V4;
 	memcpy(f.raddr.b, who & 1 ? them6 : them4, who & 1 ? 16 : 4);
+	f.raddr.b[who & 1 ? 3 : 2] = (uint8_t)((who >> 4 & 3) % host.ports.n);
 	f.raddr.b[who & 1 ? 15 : 3] = last;
 	if (who & 2)
 		f.raddr.b[0] ^= 0x40;
