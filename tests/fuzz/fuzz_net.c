@@ -25,6 +25,8 @@
 enum takes takes;
 static uint8_t card; // what it says of a frame
 static bool kernel_sleeps;
+// frames of a burst that devices take, and one; 0: all. The wire has had the others by then, too
+static uint32_t busy;
 
 static void
 on_tcp(struct lcore *lc, struct rte_mbuf **m, uint16_t n)
@@ -49,6 +51,16 @@ on_icmp(struct lcore *lc, const struct net_icmp_error *e)
 	return takes == TAKES_TCP ? tcp_icmp(lc, e) : (e->seq & 1) != 0;
 }
 
+static uint16_t
+on_busy(uint16_t port, uint16_t queue, struct rte_mbuf **m, uint16_t n, void *ctx)
+{
+	(void)port;
+	(void)queue;
+	(void)m;
+	(void)ctx;
+	return busy != 0 ? (uint16_t)sl_min((uint32_t)n, busy - 1) : n;
+}
+
 static void
 start(void)
 {
@@ -70,6 +82,13 @@ start(void)
 	if (wire != NULL)
 		return;
 	live_open(ports, LIVE_PORTS, LIVE_WORKERS, on_tcp, on_icmp);
+	for (uint16_t i = 0; i < LIVE_PORTS; i++) {
+		for (uint16_t w = 0; w < LIVE_WORKERS; w++) {
+			const struct port_queue *q = &host.ports.port[i].q[w];
+
+			MUST(rte_eth_add_tx_callback(q->ethdev, q->queue, on_busy, NULL) != NULL);
+		}
+	}
 	kernel_start();
 }
 
@@ -330,8 +349,11 @@ trouble(struct in *in)
 		}
 		MUST(net_pending(host.lc[0]) <= TXQ_MAX * LIVE_PORTS + TAP_BURST + 1);
 		break;
-	case 4: // the driver sends frames of its own
-		p->offloads ^= PORT_O_TX_POLL;
+	case 4: // the driver sends frames of its own; devices that do not keep up
+		if (what & 8)
+			busy = arg;
+		else
+			p->offloads ^= PORT_O_TX_POLL;
 		break;
 	case 5:
 		atomic_fetch_add(&p->slave_changes, 1);
@@ -377,6 +399,7 @@ begin(struct in *in)
 
 	takes = (enum takes)((who & 3) % TAKES_NR);
 	card = 0;
+	busy = 0;
 	kernel_sleeps = who & 0x80;
 	kernel_begin(who >> 2);
 	for (uint16_t w = 0; w < host.n; w++) {
@@ -406,6 +429,7 @@ end(uint32_t offloads)
 		p->offloads &= ~PORT_O_TX_POLL;
 	}
 	host.ports.port[CARD].offloads = offloads;
+	busy = 0;
 	chains_end();
 	if (takes == TAKES_TCP)
 		stack_end();

@@ -75,6 +75,10 @@ seeds["links"] = b"".join([bytes([TCP, 0])] + [
     bytes([208, what | port << 4, 0]) + connect(port) + bytes([208, 3 | port << 4, 40, 196, 1, 8, 208, what | port << 4, 1])
     for what in (0, 1) for port in range(3)])
 seeds["full"] = bytes([NOBODY, 0]) + frame(0) + bytes([208, 3, 255])
+BUSY = bytes([208, 12])
+for n in (1, 4):  # devices take n - 1 frames of each burst
+    seeds["busy-%d" % n] = bytes([SHARED | TCP, 0]) + frame(0) + connect(2) + answer() + BUSY + bytes([n]) + send(15872) + \
+        bytes([196, 1, 40, 208, 3, 255, 208, 3, 60]) + answer() + bytes([208, 1 | 2 << 4, 0, 208, 3, 255]) + BUSY + b"\0"
 
 if __name__ == "__main__":
     for name, data in seeds.items():
