@@ -13,12 +13,14 @@
  * A %u in the path becomes the request's number. Every answer is checked: status 2xx, complete
  * body, and its length if -e is given; anything else is an error.
  *
+ * SIGINT or SIGTERM ends it as if its time were over: what is open then still has two seconds.
  * The last line is machine-readable: key=value pairs (-m prints nothing else). Exit code 1 if any
  * request failed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -67,6 +69,13 @@ static int ep;
 static uint64_t sent, unsent, done, errors, err_connect, err_status, err_short, bytes;
 static uint64_t hist[HIST_BUCKETS], max_us;
 static uint64_t start_us, end_us;
+static volatile sig_atomic_t stop;
+
+static void
+on_signal(int sig sl_unused)
+{
+	stop = 1;
+}
 
 static uint64_t
 now_us(void)
@@ -361,6 +370,8 @@ loop(void)
 		struct timespec ts = { .tv_nsec = 100000000 };
 		int n;
 
+		if (stop)
+			end_us = sl_min(end_us, now);
 		if (now >= end_us && nidle == opt.conns && (opt.rate <= 0 || due_at(due) >= end_us))
 			return;
 		if (now >= end_us + 2000000) { // what is still missing counts as unfinished
@@ -520,6 +531,8 @@ main(int argc, char **argv)
 		conns[i].fd = -1;
 		idle[nidle++] = i;
 	}
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
 	start_us = now_us();
 	end_us = start_us + (uint64_t)(opt.seconds * 1e6);
 	loop();

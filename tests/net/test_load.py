@@ -2,11 +2,13 @@
 """tools/sluice-load against a server of known behaviour, over the host's loopback."""
 import os
 import re
+import signal
 import socket
+import subprocess
 import threading
 import time
 
-from lib import BUILD, check, sh
+from lib import BUILD, check, sh, wait_for
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -98,6 +100,22 @@ def test_unsent(net):
     check(rc != 0 and r["requests"] <= 610 and r["requests"] + r["unfinished"] == 2000, str((rc, r)))
 
 
+def test_ended(net):
+    """A signal ends it as its time would: what was due is answered, and nothing more is asked."""
+    server = Server(lambda n: ANSWER)
+    p = subprocess.Popen([os.path.join(BUILD, "tools/sluice-load"), "-m", "-c", "4", "-r", "200", "-d", "600",
+                          "http://127.0.0.1:%d/" % server.s.getsockname()[1]], stdout=subprocess.PIPE)
+    try:
+        wait_for("requests", lambda: server.n >= 50)
+        p.send_signal(signal.SIGINT)
+        out = p.communicate(timeout=10)[0].decode()
+    finally:
+        p.kill()
+        server.close()
+    r = {k: float(v) for k, v in re.findall(r"(\w+)=([\d.]+)", out)}
+    check(p.returncode == 0 and r["requests"] == server.n and r["errors"] == r["unfinished"] == 0, out)
+
+
 def test_errors(net):
     """Another status, a body that ends early."""
     rc, r = load(Server(lambda n: ANSWER.replace(b"200 OK", b"503 No") if n % 2 else ANSWER), "-c", "1", "-r", "50", "-d", "1")
@@ -106,5 +124,5 @@ def test_errors(net):
     check(rc != 0 and r["short"] == 50 and r["requests"] == 0, str(r))
 
 
-for case in (test_open_loop, test_closed_loop, test_overload, test_unsent, test_errors):
+for case in (test_open_loop, test_closed_loop, test_overload, test_unsent, test_ended, test_errors):
     case.net = None
