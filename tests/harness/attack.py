@@ -252,17 +252,18 @@ class Attack:
         for src in ("127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "10.61.1.255"):
             f.append(self.tcp(4000, 1, src=src))
         f.append(self.tcp(0, 1))
-        f.append(self.ip6(6, b"\x0f\xa0\0\x50" + bytes(16), src=self.vip6))
+        f.append(self.tcp(self.port, 1, src=self.vip6))
         self.flood(f, seconds, rate)
 
     def kind_options(self, seconds, rate):
-        """Every kind with every length, in 40 bytes; header lengths that are none."""
+        """Every kind with every length, in 40 bytes, the others anything or nothing; header lengths that are none."""
         f = []
         for kind in list(range(10)) + [19, 29, 30, 34, 69, 253, 255]:
             for n in (0, 1, 2, 3, 4, 5, 9, 10, 11, 18, 26, 34, 40, 41, 255):
-                o = bytes([kind, n]) + bytes(self.r.randrange(256) for _ in range(38))
-                f.append(self.tcp(5000 + kind, 1, opts=o))
-                f.append(self.tcp(5000 + kind, 1, 1, ACK, opts=o))
+                for rest in (bytes(self.r.randrange(256) for _ in range(38)), b"\1" * 38):
+                    o = bytes([kind, n]) + rest
+                    f.append(self.tcp(5000 + kind, 1, opts=o))
+                    f.append(self.tcp(5000 + kind, 1, 1, ACK, opts=o))
         for doff in range(16):
             f.append(self.tcp(6000, 1, doff=doff))
         for flags in range(256):  # null, xmas and all others
@@ -270,12 +271,17 @@ class Attack:
         self.flood(f, seconds, rate)
 
     def kind_fragments(self, seconds, rate):
-        """Fragments: overlapping, tiny, beyond 64 KB; IPv6 with and without a first one."""
+        """Fragments: overlapping, tiny, beyond 64 KB."""
         f = []
         whole = self.tcp(8000, 1, data=b"x" * 100)[34:]
         for off in (0, 1, 2, 8189, 3):
             for more in (0, 0x2000):
                 f.append(self.ip4(6, whole[off * 8 % 64:][:48], frag=more | off, ident=7))
+        self.flood(f, seconds, rate)
+
+    def kind_fragments6(self, seconds, rate):
+        """The same of IPv6, with and without a first one; chains of headers, and a route that is to be followed."""
+        f = []
         for off in (0, 8, 16, 0xfff8):
             for more in (0, 1):
                 if off | more:
@@ -305,9 +311,9 @@ class Attack:
     def kind_arp(self, seconds, rate):
         """Requests and replies of hosts that are not there, and for the ones that are."""
         f = []
-        for i in range(3000):
-            sip = bytes([10, 61, 1, self.r.randrange(2, 255)])
-            if sip[3] in (10, 66):
+        for i in range(6000):
+            sip = bytes([10, 61, self.r.choice((0, 1, 3, 4, 5, 6, 7)), self.r.randrange(2, 255)])
+            if sip[2] == 1 and sip[3] in (10, 66):
                 continue
             mac = b"\x02\x66" + bytes(self.r.randrange(256) for _ in range(4))
             f.append(self.eth(0x0806, struct.pack("!HHBBH", 1, 0x800, 6, 4, 1 + i % 2) + mac + sip +
