@@ -9,7 +9,8 @@
  * random byte of what it sends or of what it reads it stops: by reset, by close, or by shutting its
  * sending side and reading on; about a third goes through undisturbed. The server answers with
  * bodies of random length, by length, chunked or until close, and cuts a quarter of its answers at a
- * random byte by reset or close. The client's last line counts what happened.
+ * random byte by reset or close. The client's last line counts what happened; SIGINT ends it before its
+ * requests are through.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,6 +51,13 @@ static socklen_t target_len;
 static uint64_t started, ended, whole, resets, closes, shuts, refused;
 static uint64_t want = 1000;
 static uint32_t conc = 64;
+static volatile sig_atomic_t stop;
+
+static void
+on_signal(int sig sl_unused)
+{
+	stop = 1;
+}
 
 static uint64_t
 now_ms(void)
@@ -205,7 +213,7 @@ client(void)
 		return 1;
 	for (uint32_t i = 0; i < conc; i++)
 		peers[i].fd = -1;
-	while (ended < want) {
+	while (ended < want && !stop) {
 		int n;
 		for (uint32_t i = 0; i < conc; i++)
 			if (peers[i].fd < 0 && started < want)
@@ -382,6 +390,7 @@ main(int argc, char **argv)
 	if (is_client && argc - optind == 2 && conc > 0 && conc <= MAX_CONC) {
 		if (set_target(argv[optind], (uint16_t)strtoul(argv[optind + 1], NULL, 10)) != 0)
 			return 2;
+		signal(SIGINT, on_signal);
 		return client();
 	}
 	if (!is_client && argc - optind == 1)
