@@ -15,7 +15,7 @@
 #include "dataplane/base/hot.h"
 
 #define TICK_US 1000u
-#define LATE_US 20000u // made up for, at most
+#define LATE_US 20000u // made up for, at most, or a round trip if that is more
 
 bool
 tcp_pace_wait(struct lcore *lc, struct tcp_conn *tc)
@@ -32,7 +32,7 @@ void
 tcp_pace_sent(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, struct pkt *p)
 {
 	struct tcp_rate *q = &r->rate;
-	uint32_t now = (uint32_t)lc->now_us;
+	uint32_t now = (uint32_t)lc->now_us, late;
 
 	if (tcp_pipe(tc) == 0) // nothing was on its way: time begins here
 		q->first_us = q->dlv_us = now;
@@ -47,7 +47,8 @@ tcp_pace_sent(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, struct p
 		return;
 	// Had it to wait, then only we can be late, and what we missed is not the path's rate: without
 	// that a busy worker would measure less, send less, and so on.
-	r->pace_us = sl_max(r->pace_us, lc->now_us - (r->pace_waits ? LATE_US : TICK_US));
+	late = r->pace_waits ? sl_max(LATE_US, tc->srtt >> 3) : TICK_US;
+	r->pace_us = sl_max(r->pace_us, lc->now_us - late);
 	r->pace_us += (uint64_t)p->pay_len * 1000000 / r->pace_rate;
 }
 

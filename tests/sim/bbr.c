@@ -209,6 +209,22 @@ test_late_worker(void **state)
 	stop();
 }
 
+/* Nor is one that is away for longer, on a path that is longer still. */
+static void
+test_later_worker(void **state)
+{
+	(void)state;
+	start(40, 200, 0);
+	for (int i = 0; i < 2; i++)
+		sim.link[i].delay_us = 25000;
+	run(&sim, 2 * SEC);
+	sim.host[0].away_us = 35000;
+	run(&sim, 6 * SEC);
+	assert_true(goodput(6 * SEC) > 10); // 0.7 where what it missed was forgotten
+	sim.host[0].away_us = 0;
+	stop();
+}
+
 /* Every ten seconds the window goes down to four segments, to see the path without a queue. */
 static void
 test_probe_rtt(void **state)
@@ -297,6 +313,7 @@ main(void)
 		cmocka_unit_test(test_short_queue),
 		cmocka_unit_test(test_paced),
 		cmocka_unit_test(test_late_worker),
+		cmocka_unit_test(test_later_worker),
 		cmocka_unit_test(test_probe_rtt),
 		cmocka_unit_test(test_app_limited),
 		cmocka_unit_test(test_timeout),
