@@ -6,7 +6,9 @@
  * Runs on: the worker that owns the connection.
  * Follows: draft-cardwell-iccrg-bbr-congestion-control-00 (version 1, as kernels have it), with
  * delivery rates and pacing of tcp_pace.c. Windows are bytes, rates bytes a second.
- * On a loss: a round of sending just what arrives, then the old window again. Not here: long-term
+ * On a loss: a round of sending just what arrives, then the old window again; losses that go on from
+ * one recovery into the next are one. Such a round does not count as one in which the rate did not
+ * grow (the draft has it count): what held back was we. Not here: long-term
  * rates for policers, compensation for ACKs that come in heaps beyond the window's factor of two.
  * Without a tcp_rec the connection goes on with NewReno.
  */
@@ -152,7 +154,12 @@ phase_over(const struct lcore *lc, const struct tcp_conn *tc, const struct tcp_b
 static void
 step_mode(struct lcore *lc, struct tcp_conn *tc, struct tcp_bbr *b, bool round, bool app)
 {
-	if (!b->full && round && !app) {
+	bool held = b->held;
+
+	if (round)
+		b->held = false;
+	// a round that sent no more than what arrived says nothing of what the path would take
+	if (!b->full && round && !app && !held) {
 		if (b->bw[0] >= b->full_bw + b->full_bw / 4) {
 			b->full_bw = b->bw[0];
 			b->full_rounds = 0;
@@ -311,7 +318,10 @@ bbr_loss(struct lcore *lc, struct tcp_conn *tc)
 	if (!(tc->flags & TF_RECOVERY)) // a probe has repaired it
 		return;
 	keep_window(tc, &r->bbr, (tc->flags & TF_LOSS) || r->bbr.mode == PROBE_RTT);
-	r->bbr.conserve = true;
+	// as Linux, whose Recovery does not end before nothing is lost any more
+	if (r->bbr.healed != 0 && r->bbr.rounds + 1 - r->bbr.healed <= 1)
+		return;
+	r->bbr.conserve = r->bbr.held = r->bbr.reduced = true;
 	r->bbr.round_end = r->rate.dlv;
 	tc->cwnd = pipe + tc->mss;
 	tc->cwnd = sl_max(tc->cwnd, MIN_SEGS * tc->mss);
@@ -326,7 +336,8 @@ bbr_recovered(struct lcore *lc, struct tcp_conn *tc)
 		tcp_cc_newreno.recovered(lc, tc);
 		return;
 	}
-	r->bbr.conserve = false;
+	r->bbr.conserve = r->bbr.reduced = false;
+	r->bbr.healed = r->bbr.rounds + 1;
 	tc->cwnd = sl_max(tc->cwnd, r->bbr.prior_cwnd);
 }
 
@@ -340,7 +351,8 @@ bbr_rto(struct lcore *lc, struct tcp_conn *tc, bool first)
 		return;
 	}
 	if (first)
-		keep_window(tc, &r->bbr, r->bbr.conserve || r->bbr.after_rto || r->bbr.mode == PROBE_RTT);
+		keep_window(tc, &r->bbr, r->bbr.reduced || r->bbr.after_rto || r->bbr.mode == PROBE_RTT);
+	r->bbr.reduced = false;
 	r->bbr.after_rto = true;
 	r->bbr.lossy = true;
 	r->bbr.full_bw = 0; // the path may be another one now

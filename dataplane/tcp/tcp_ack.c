@@ -490,6 +490,8 @@ tcp_ack_input(struct lcore *lc, struct tcp_conn *tc, const struct tcp_seg *s, en
 		reduce(lc, tc, (int32_t)(acked + tc->sacked - sacked), acked > 0 && lost == 0);
 		after_ack(lc, tc, s, acked);
 	}
+	if (unlikely(newly > 0 && acked == 0)) // a hole may stand for long, and what left behind it made room
+		tell_user(lc, tc);
 	if (acked > 0 || (newly > 0 && (tc->flags & TF_TLP)))
 		tcp_timer_update(lc, tc, true);
 	if (unlikely(wait_us != 0))

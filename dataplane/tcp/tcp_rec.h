@@ -49,7 +49,10 @@ struct tcp_bbr {
 	bool full;           // the path's rate was found
 	bool probing, probe_round;
 	bool conserve;       // first round of a recovery: out goes what arrives
+	bool held;           // some of this round was such
+	bool reduced;        // since the first loss of a recovery: prior_cwnd is the window
 	bool lossy, after_rto, idle;
+	uint32_t healed; // `rounds` when the last recovery ended, and 1; 0: none did
 };
 
 struct tcp_hystart {

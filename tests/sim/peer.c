@@ -35,6 +35,12 @@ run(struct sim *sim, uint64_t us)
 void
 case_open(struct sim *sim, const struct tcp_conf *conf)
 {
+	case_open_seed(sim, 1, conf);
+}
+
+void
+case_open_seed(struct sim *sim, uint64_t seed, const struct tcp_conf *conf)
+{
 	struct tcp_conf c[2];
 
 	if (sim->frame != NULL) // of a test that failed
@@ -43,7 +49,7 @@ case_open(struct sim *sim, const struct tcp_conf *conf)
 	if (conf != NULL)
 		c[0] = *conf;
 	c[1] = c[0];
-	assert_int_equal(sim_open(sim, 1, c), 0);
+	assert_int_equal(sim_open(sim, seed, c), 0);
 	assert_int_equal(sim_warm(sim), 0);
 }
 

@@ -51,6 +51,7 @@ void ep_abort(struct ep *e);
 
 /* Opens the simulation (defaults when conf is NULL) with warm neighbours and runs it down again. */
 void case_open(struct sim *sim, const struct tcp_conf *conf);
+void case_open_seed(struct sim *sim, uint64_t seed, const struct tcp_conf *conf);
 void case_close(struct sim *sim);
 /* Steps for that long; fails the test on a broken invariant. */
 void run(struct sim *sim, uint64_t us);
