@@ -33,12 +33,15 @@ arrived(struct lcore *lc, struct tcp_conn *tc, struct tcp_rec *r, const struct p
 	tcp_rack_arrived(lc, tc, r, p, s);
 	// RFC 3522: the ACK echoes a time before the retransmission, so it is the original's
 	// (after a timeout it may as well be that only the first ACK was lost). The window comes back
-	// when that is so of all that was sent again: beside one real loss it stays reduced.
-	if (p->tx_count == 2 && (tc->flags & (TF_TS | TF_LOSS)) == TF_TS && (s->opts & TCP_OPT_TS) &&
+	// when that is so of all that was sent again: beside one real loss it stays reduced. The echo
+	// is of the first segment that the ACK covers (RFC 7323 4.3). A tail loss probe whose original was
+	// only late says nothing of reordering (RFC 8985 6.2).
+	if (p->tx_count == 2 && (p->tx_flags & TXF_RETX) && p->seq == tc->snd_una &&
+		(tc->flags & (TF_TS | TF_LOSS)) == TF_TS && (s->opts & TCP_OPT_TS) &&
 		seq_lt(s->tsecr, (uint32_t)(p->tx_us / 1000) + lc->tcp->ts_off)) {
 		r->reord = true;
 		tcp_rack_dsack(tc, r);
-		if ((p->tx_flags & TXF_RETX) && r->undo_ts > 0 && --r->undo_ts == 0)
+		if (r->undo_ts > 0 && --r->undo_ts == 0)
 			tcp_undo(lc, tc, r);
 	}
 }

@@ -370,6 +370,62 @@ test_tlp_repairs(void **state)
 	}
 }
 
+/* The original's ACK was only late: its echo is older than the probe, but nothing was reordered. */
+static void
+test_tlp_late_ack(void **state)
+{
+	uint32_t base, tsecr, unit = MSS - 12;
+	struct ep c;
+	struct pup p;
+
+	(void)state;
+	start(&p, &c, TCP_OPT_SACK_OK | TCP_OPT_TS);
+	base = p.ack;
+	ep_send(&c, 3 * unit);
+	for (int i = 0; i < 3; i++)
+		pup_expect(&p, F_ACK, unit, 10 * MS);
+	tsecr = p.tsecr;
+	pup_expect(&p, F_ACK, unit, 120 * MS); // the probe
+	p.tsecr = tsecr;
+	p.ack = base + 3 * unit;
+	pup_send(&p, F_ACK, 0);
+	assert_false(rec(&c)->reord);
+	assert_int_equal(rec(&c)->reo_mult, 1);
+	case_close(&sim);
+}
+
+/* One ACK for two holes echoes what filled the first, which left before the other's retransmission. */
+static void
+test_two_holes_one_ack(void **state)
+{
+	uint32_t base, tsecr, unit = MSS - 12;
+	struct ep c;
+	struct pup p;
+
+	(void)state;
+	start(&p, &c, TCP_OPT_SACK_OK | TCP_OPT_TS);
+	base = p.ack;
+	ep_send(&c, 20 * unit);
+	for (int i = 0; i < 20; i++)
+		pup_expect(&p, F_ACK, unit, 10 * MS);
+	run(&sim, 40 * MS);
+	sack(&p, base + unit, base + 6 * unit); // the first is lost
+	pup_expect(&p, F_ACK, unit, 10 * MS);
+	assert_int_equal(p.in.s.seq, base);
+	tsecr = p.tsecr;
+	run(&sim, 5 * MS);
+	sack(&p, base + 7 * unit, base + 15 * unit); // and another
+	pup_expect(&p, F_ACK, unit, 10 * MS);
+	assert_int_equal(p.in.s.seq, base + 6 * unit);
+	run(&sim, 30 * MS);
+	p.tsecr = tsecr;
+	p.ack = base + 20 * unit;
+	pup_send(&p, F_ACK, 0);
+	assert_false(rec(&c)->reord);
+	assert_int_equal(stat(STAT_TCP_UNDO), 0);
+	case_close(&sim);
+}
+
 /* More data before the probe is due moves the date. */
 static void
 test_tlp_moves(void **state)
@@ -538,6 +594,8 @@ main(void)
 		T(test_tlp_lone_segment),
 		T(test_tlp_needs_sack),
 		T(test_tlp_repairs),
+		T(test_tlp_late_ack),
+		T(test_two_holes_one_ack),
 		T(test_tlp_moves),
 		T(test_tail_loss),
 		T(test_dsack_sent),
