@@ -387,6 +387,8 @@ test_tlp_late_ack(void **state)
 	tsecr = p.tsecr;
 	pup_expect(&p, F_ACK, unit, 120 * MS); // the probe
 	p.tsecr = tsecr;
+	p.ack = base + 2 * unit;
+	pup_send(&p, F_ACK, 0);
 	p.ack = base + 3 * unit;
 	pup_send(&p, F_ACK, 0);
 	assert_false(rec(&c)->reord);
