@@ -22,6 +22,7 @@
 
 #define POOL_CACHE    256
 #define POOL_RETAIN   20480 // buffers that queues may hold, whatever the rings take
+#define POOL_NO_PORT  8192  // the same of a worker that has sockets of the host alone
 #define POOL_PER_PORT 4096 // rx ring or fill ring, and tx ring
 #define POOL_OBJECT                                                                         \
 	(64 + sizeof(struct rte_mbuf) + PORT_PRIV + RTE_PKTMBUF_HEADROOM + PORT_MBUF_DATA + \
@@ -31,7 +32,7 @@ uint32_t
 pool_mbufs(uint32_t nports)
 {
 	// 2^n - 1, as DPDK advises for pools
-	return sl_pow2_up(POOL_RETAIN + nports * POOL_PER_PORT) - 1;
+	return (nports == 0 ? POOL_NO_PORT : sl_pow2_up(POOL_RETAIN + nports * POOL_PER_PORT)) - 1;
 }
 
 uint32_t
