@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 from lib import (ASAN, BUILD, SLOW, SRV4, SRV6, VIP4, VIP6, Failure, check, parse_wrk, random_file, sh,
                  wait_for)
@@ -150,11 +151,12 @@ def most_answered(r, log=""):
 
 @contextlib.contextmanager
 def beside(net, close=False, host=VIP4, judge=all_answered, probed=None):
-    """wrk and the probe ask as long as this lasts, and are served."""
+    """wrk and the probe ask as long as this lasts, and are served. Gives what waits until so much was asked that it can
+    be judged."""
     w = begin_wrk(net, 7200, close, host=host)
-    probe = begin_probe(net, probed or host)
+    probe, began = begin_probe(net, probed or host), time.monotonic()
     try:
-        yield
+        yield lambda: time.sleep(max(0.0, began + 1 - time.monotonic()))
         judge(end_probe(probe))
         w.send_signal(signal.SIGINT)  # it tells what it has done
         served(parse_wrk(w.communicate(timeout=60 * SLOW)[0].decode()))
@@ -334,7 +336,7 @@ def test_spread(net, nbthread):
     for family, host in ((4, VIP4), (6, "[%s]" % VIP6))[2 - nbthread:]:  # test_attack has (4, 1)
         for close in (True, False):
             kinds = [k for k in ("syn", "options", "rst", "data") if KINDS[k][1] == close]
-            with beside(net, close, host, most_answered):
+            with beside(net, close, host, most_answered) as asked:
                 for kind in kinds:
                     before = counters(net)
                     own = net.telemetry("/sluice/workers")
@@ -345,6 +347,7 @@ def test_spread(net, nbthread):
                         wait_for("cookies of each worker", lambda: all(
                             int(w["tcp_cookies"]) > int(own[k]["tcp_cookies"])
                             for k, w in net.telemetry("/sluice/workers").items()), 30)
+                    asked()
                     a.stop(timeout=60 * SLOW)
                     check(p.alive(), p.log()[-3000:])
             for kind in kinds:  # without wrk: with it two workers on two CPUs lose some on the way to each other
@@ -393,7 +396,7 @@ backend near
 backend far
     server b3 [%s]:8001
 """ % (VIP4, SRV6))
-    with beside(net, True, judge=most_answered):
+    with beside(net, True, judge=most_answered) as asked:
         before = counters(net)
         a = attack(net, "synlink", 600)
         begun(a)
@@ -403,6 +406,7 @@ backend far
         for path, want in (("/big", "200"), ("/name", "200")):
             _, out = net.curl("-o", "/dev/null", "-w", "%{http_code}", "-m", str(2 * SLOW), "http://%s:81%s" % (VIP4, path))
             check(out == want, "%s: %s" % (path, out))
+        asked()
         a.stop(timeout=60 * SLOW)
     check(p.alive(), p.log()[-3000:])
     net.stop_sluice(p)

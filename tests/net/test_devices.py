@@ -350,7 +350,7 @@ frontend web
 
     def started(want):
         p = net.start(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "env",
-                       "XDG_RUNTIME_DIR=" + home, os.path.join(BUILD, "sluice"), "-f", conf], ns=net.d,
+                       "XDG_RUNTIME_DIR=" + home, net.anyones(), "-f", conf], ns=net.d,
                       log=net.file("own.log"))
         wait_for("the start", lambda: " ready" in p.log() or not p.alive(), 20)
         check(want in p.log(), "not '%s':\n%s" % (want, p.log()))

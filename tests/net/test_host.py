@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from lib import ASAN, BUILD, SLOW, SRV4, VIP4, check, log, random_file, sh, sha256, wait_for
+from lib import ASAN, SLOW, SRV4, VIP4, check, log, random_file, sh, sha256, wait_for
 
 BODY = """
 defaults
@@ -188,7 +188,7 @@ class Ordinary:
         self.logname = net.file("alone%d.log" % i)
         self.begin = time.time()
         self.p = net.start(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "env", "-u",
-                            "XDG_RUNTIME_DIR", "TMPDIR=" + tmp, os.path.join(BUILD, "sluice"), "-f", f], ns=net.d,
+                            "XDG_RUNTIME_DIR", "TMPDIR=" + tmp, net.anyones(), "-f", f], ns=net.d,
                            log=self.logname)
 
     def ready(self, limit):
