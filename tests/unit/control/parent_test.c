@@ -565,5 +565,6 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_pidfile, setup, teardown),
 		cmocka_unit_test(test_devices),
 	};
+	signal(SIGHUP, SIG_DFL); // nohup leaves it ignored, to all that we start too
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
