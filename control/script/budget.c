@@ -20,7 +20,6 @@
 #define JOIN_PARTS 10
 #define FRESH      100   // instructions that a new coroutine costs: making one takes as long
 #define QUICK      32    // calls in a row from which on a function counts as quick
-#define FIRST_US   1000  // what a first full slice takes at most, unless others have the CPU
 #define RUNAWAY    10000 // us of CPU time more than it waited, from which on it has its share
 
 static uint64_t
@@ -69,9 +68,9 @@ budget_slice_end(struct script_run *r)
 
 	uint64_t us = now > r->start_us ? now - r->start_us : 0;
 	r->cost_us += us;
-	if (!r->cpu && us > FIRST_US) { // it was in C, or others had the CPU: exactly from now on
+	if (!r->cpu && us > BUDGET_FIRST_US) { // it was in C, or others had the CPU: exactly from now on
 		r->cpu = true;
-		us = FIRST_US;
+		us = BUDGET_FIRST_US;
 	}
 	r->cpu_us += us;
 	r->since_us += us;
@@ -154,7 +153,7 @@ check(struct script_run *r)
 	if (!r->cpu) { // the wall says nothing of CPU time: judged from the next look on
 		uint64_t cpu = clock_us(CLOCK_THREAD_CPUTIME_ID);
 
-		us = sl_min(us, (uint64_t)FIRST_US);
+		us = sl_min(us, (uint64_t)BUDGET_FIRST_US);
 		r->cpu = true;
 		r->start_us = cpu > us ? cpu - us : 0;
 		return KILL_NONE;

@@ -273,6 +273,7 @@ void debug_open(lua_State *L);
 void coro_open(lua_State *L);
 
 /* ---- budget.c ---- */
+#define BUDGET_FIRST_US 1000 // what a first full slice takes at most, unless others have the CPU
 /* A new call on this coroutine. */
 void budget_start(struct script_run *r);
 /* After its last instruction: was it quick? */

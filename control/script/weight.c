@@ -11,7 +11,8 @@
 
 #include "control/script/script_priv.h"
 
-#define LONG_US 1000   // of CPU time without a wait
+/* Of CPU time without a wait, that is measured: a run's first slice counts by the wall, up to its bound. */
+#define LONG_US (BUDGET_FIRST_US + 1000)
 #define STAY_US 500000 // so long it has less
 
 static bool
@@ -49,7 +50,6 @@ weight_used(struct script_thread *t, const struct script_run *r)
 {
 	const struct script_spec *s = &script_sched.spec;
 
-	// before its first full slice the clock says how long it took, and not who had the CPU
 	if (!r->cpu || r->since_us < LONG_US || s->nice_long <= s->nice)
 		return;
 	if (t->light_us == 0 && !set(s->nice_long))

@@ -77,6 +77,7 @@ static const char scripts[] =
 	"g = 0\n"
 	/* check-then-set of a global: right only because fetches are not preempted */
 	FETCH("count", "local v = g for i = 1, 50000 do end g = v + 1 return g")
+	ACTION("held", "os.execute('sleep 0.01') return act.STOP")
 	ACTION("hog", "for i = 1, 2000000 do end return act.STOP")
 	/* quick for long enough that it is not counted any more, then in each way that does not end */
 	"moods = 0\n"
@@ -282,6 +283,7 @@ test_weight(void **state sl_unused)
 
 	for (int i = 0; i < 100; i++)
 		br_call(b, 'a', "quick", false);
+	assert_int_equal(br_call(b, 'a', "held", false)->end, CALL_OK); // by the wall that is long
 	assert_int_equal(thread_nice(), usual);
 	assert_int_equal(getrlimit(RLIMIT_NICE, &lim), 0);
 	if (may && lower > usual) // what counts when rights have been given up
