@@ -178,8 +178,10 @@ int
 io_sock_fd(struct io_sock *s)
 {
 	// the descriptor of TLS is good for options, too
-	if (sock_is_own(s))
-		poll_nodelay(s, UINT32_MAX); // what is asked for comes after it
+	if (sock_is_own(s)) { // what is asked for comes after it
+		poll_hurry(s);
+		poll_nodelay(s, UINT32_MAX);
+	}
 	return (io_sock_state(s) & IO_SOCK_CONNECTED) != 0 ? s->kfd : -1;
 }
 
@@ -249,13 +251,14 @@ io_sock_write(struct io_sock *s, const void *p, uint32_t n)
 	uint32_t tail = atomic_load_explicit(&s->tx_tail, memory_order_relaxed);
 	uint32_t used = tail - atomic_load_explicit(&s->tx_head, memory_order_acquire);
 	uint32_t at = RING_AT(tail), room, part;
+	bool defers = used == 0 && sock_is_own(s) && poll_defers(s, n);
 	int done = 0;
 
 	if (s->shut)
 		return -EPIPE;
 	if ((io_sock_state(s) & IO_SOCK_DEAD) != 0)
 		return -s->err;
-	if (used == 0) {
+	if (used == 0 && !defers) {
 		done = send_now(s, p, n);
 		if (done < 0 || (uint32_t)done == n)
 			return done;
@@ -269,7 +272,9 @@ io_sock_write(struct io_sock *s, const void *p, uint32_t n)
 	memcpy(s->tx + at, p, part);
 	memcpy(s->tx, (const uint8_t *)p + part, room - part);
 	atomic_store_explicit(&s->tx_tail, tail + room, memory_order_release);
-	if (sock_is_own(s))
+	if (defers)
+		poll_defer(s, n);
+	else if (sock_is_own(s))
 		poll_send(s);
 	else
 		ask(s, TODO_TX);

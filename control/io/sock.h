@@ -78,6 +78,12 @@ int io_poll_new(struct waker *w, struct io_poll **out);
 void io_poll_free(struct io_poll *p);
 /* Sockets for which something is to come: as long as there are any, io_poll_run() is due now and then. */
 uint32_t io_poll_waiting(const struct io_poll *p);
+/*
+ * Short writes and ends of connections are put off until here, or until the next look at what came: a server
+ * is woken once for those of several users. Due before the thread does anything else for long, and before
+ * io_socks_stop().
+ */
+void io_poll_flush(struct io_poll *p);
 /* Takes what came, at once: users are told from here. How many events. */
 uint32_t io_poll_run(struct io_poll *p);
 /* Waits for it, or a wake, or timeout_us (UINT64_MAX: none); clears the waker's flag, if it is up. */

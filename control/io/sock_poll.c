@@ -4,7 +4,9 @@
  *
  * Runs on: the user's thread. It sleeps in the epoll of its own (io_poll_wait()), in which its eventfd
  * lies, too. A socket is put there when something has to be waited for, once, edge-triggered; what came
- * is read into its ring, and the user is told as the io thread tells it.
+ * is read into its ring, and the user is told as the io thread tells it. Short writes and ends of connections
+ * are collected until the thread has run some of its users (io_poll_flush()): each may wake a server, which on
+ * a small machine then takes the CPU from those behind it.
  * What only the io thread can do (linger for the last bytes of a closed socket, names, TLS, our own TCP)
  * goes there: see poll_hand_over().
  */
@@ -18,6 +20,8 @@
 
 #define EVENTS      64 // of one look
 #define SMALL_WRITE 512
+#define LATE_BYTES  2048 // of one socket that are put off,
+#define LATE        64   // and sockets
 #define NEVER       UINT64_MAX
 #define SPARES      64 // closed sockets whose memory is kept: 2 MiB
 
@@ -35,6 +39,8 @@ struct spare {
 struct io_poll {
 	int fd;
 	struct waker *waker;
+	struct sl_list late;   // io_sock.late: put off are tx, or its end
+	uint32_t nlate;
 	struct sl_list parked; // io_sock.park
 	uint64_t due_us;       // when the first of them may be over
 	uint32_t waiting;      // sockets for which something is to come
@@ -63,6 +69,7 @@ io_poll_new(struct waker *w, struct io_poll **out)
 		return -ENOMEM;
 	p->waker = w;
 	p->due_us = NEVER;
+	sl_list_init(&p->late);
 	sl_list_init(&p->parked);
 	p->fd = epoll_create1(EPOLL_CLOEXEC);
 	if (p->fd < 0 || epoll_ctl(p->fd, EPOLL_CTL_ADD, w->fd, &e) < 0) {
@@ -81,6 +88,7 @@ io_poll_free(struct io_poll *p)
 
 	if (p == NULL)
 		return;
+	io_poll_flush(p);
 	if (p->fd >= 0)
 		close(p->fd);
 	while ((s = poll_spare(p, p->spare_size)) != NULL)
@@ -339,11 +347,84 @@ poll_nodelay(struct io_sock *s, uint32_t n)
 	s->written = true;
 }
 
+/* ---- what is put off ---- */
+
+static void
+put_off(struct io_sock *s)
+{
+	struct io_poll *p = s->poll;
+
+	if (s->late.next == NULL) {
+		sl_list_add_tail(&p->late, &s->late);
+		p->nlate++;
+	}
+	if (p->nlate >= LATE)
+		io_poll_flush(p);
+}
+
+static void
+no_later(struct io_sock *s)
+{
+	sl_list_del(&s->late);
+	s->late.next = NULL;
+	s->poll->nlate--;
+}
+
+static void
+end(struct io_sock *s)
+{
+	sock_kernel_close(s, s->reset);
+	s->u.gone(io_sock_user(s));
+}
+
+void
+poll_hurry(struct io_sock *s)
+{
+	if (s->late.next == NULL)
+		return;
+	no_later(s);
+	if ((io_sock_state(s) & IO_SOCK_DEAD) == 0)
+		transmit(s);
+}
+
+void
+io_poll_flush(struct io_poll *p)
+{
+	sl_list_foreach_safe(n, &p->late) {
+		struct io_sock *s = sl_list_entry(n, struct io_sock, late);
+
+		if (!s->ending) {
+			poll_hurry(s);
+			continue;
+		}
+		no_later(s);
+		end(s); // its memory may be used again
+	}
+}
+
+bool
+poll_defers(const struct io_sock *s, uint32_t n)
+{
+	return n <= LATE_BYTES && atomic_load_explicit(&s->fd, memory_order_relaxed) >= 0;
+}
+
+void
+poll_defer(struct io_sock *s, uint32_t n)
+{
+	poll_nodelay(s, n);
+	put_off(s);
+}
+
 void
 poll_send(struct io_sock *s)
 {
-	arm(s, EPOLLOUT);
+	if (s->late.next == NULL)
+		arm(s, EPOLLOUT);
+	else if (sock_tx_len(s) > LATE_BYTES)
+		poll_hurry(s);
 }
+
+/* ---- ends ---- */
 
 void
 poll_shutdown(struct io_sock *s)
@@ -368,18 +449,28 @@ hand_over(struct io_sock *s)
 bool
 poll_close(struct io_sock *s, bool abort)
 {
-	bool up = (io_sock_state(s) & (IO_SOCK_CONNECTED | IO_SOCK_DEAD)) == IO_SOCK_CONNECTED;
+	bool up;
 
 	if (s->park.next != NULL)
 		poll_unpark(s);
+	if (!abort)
+		poll_hurry(s);
+	else if (s->late.next != NULL)
+		no_later(s);
+	up = (io_sock_state(s) & (IO_SOCK_CONNECTED | IO_SOCK_DEAD)) == IO_SOCK_CONNECTED;
 	if (up && !abort && sock_tx_has(s)) {
 		hand_over(s);
 		return false;
 	}
 	waits(s, false);
 	s->closing = true;
-	sock_kernel_close(s, abort);
-	s->u.gone(io_sock_user(s));
+	s->reset = abort;
+	if (!up) {
+		end(s);
+		return true;
+	}
+	s->ending = true;
+	put_off(s);
 	return true;
 }
 
@@ -427,9 +518,11 @@ static uint32_t
 take(struct io_poll *p, const struct timespec *ts)
 {
 	struct epoll_event e[EVENTS];
-	int n = epoll_pwait2(p->fd, e, EVENTS, ts, NULL);
 	uint64_t count;
+	int n;
 
+	io_poll_flush(p);
+	n = epoll_pwait2(p->fd, e, EVENTS, ts, NULL);
 	for (int i = 0; i < n; i++) {
 		if (e[i].data.ptr != NULL)
 			on_event(e[i].data.ptr, e[i].events);

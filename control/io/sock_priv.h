@@ -48,12 +48,14 @@ struct io_sock {
 	bool shut;                // no more writes
 	_Atomic(bool) own;   // served by the user's thread: what io writes and owns below is the user's then
 	struct io_poll *poll; // of the user's thread; NULL: io serves all
+	struct sl_list late;  // in poll->late
 	struct sl_list park;  // in poll->parked
 	uint64_t park_us;     // until when
 	uint32_t armed;       // epoll events
 	bool waits;           // counted in poll->waiting
 	bool readable, hup;   // the kernel said so
 	bool nodelay, written;
+	bool ending, reset;   // closed by the user, not yet for the kernel; with a reset
 	/* ==== io writes ==== */
 	alignas(SL_CACHE_LINE) _Atomic(uint32_t) state;
 	_Atomic(uint32_t) tx_head, rx_tail;
@@ -122,8 +124,13 @@ void *poll_spare(struct io_poll *p, size_t size);
 bool poll_keep(struct io_sock *s);
 /* Before a write of n bytes. */
 void poll_nodelay(struct io_sock *s, uint32_t n);
-/* There is something in tx that waits for the kernel. */
+/* Is a write of n bytes, with nothing before it, put off? Then poll_defer() is due behind it. */
+bool poll_defers(const struct io_sock *s, uint32_t n);
+void poll_defer(struct io_sock *s, uint32_t n);
+/* More in tx behind what waits already. */
 void poll_send(struct io_sock *s);
+/* What was put off goes now. */
+void poll_hurry(struct io_sock *s);
 void poll_want(struct io_sock *s, uint32_t what);
 /* There is room in rx again. */
 void poll_consumed(struct io_sock *s);
@@ -207,11 +214,17 @@ sock_tx_bytes(struct io_sock *s, const uint8_t **p)
 	return sl_min(n, IO_SOCK_BUF - RING_AT(head));
 }
 
+static inline uint32_t
+sock_tx_len(struct io_sock *s)
+{
+	return atomic_load_explicit(&s->tx_tail, memory_order_acquire) -
+		atomic_load_explicit(&s->tx_head, memory_order_relaxed);
+}
+
 static inline bool
 sock_tx_has(struct io_sock *s)
 {
-	return atomic_load_explicit(&s->tx_tail, memory_order_acquire) !=
-		atomic_load_explicit(&s->tx_head, memory_order_relaxed);
+	return sock_tx_len(s) > 0;
 }
 
 static inline void

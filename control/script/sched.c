@@ -32,6 +32,7 @@
 #define TAKEN_US 300    // so much later than expected: others had the CPU
 #define BUSY_US  500000 // so long it counts as wanted by others
 #define ROUND    64     // new calls between two looks at the rings
+#define TOGETHER 8      // of these: then what they say to servers goes out, and who is answered is woken
 #define TIMERS   256    // and timers
 #define ROUNDS   4      // busy ones between two looks at sockets for which something is to come
 #define SELDOM   256    // and where there are only idle ones, if any
@@ -341,6 +342,14 @@ run_sockets(struct script_thread *t)
 	return io_poll_run(t->poll) != 0;
 }
 
+/* What runs have left for others goes out. */
+static void
+give(struct script_thread *t)
+{
+	io_poll_flush(t->poll);
+	wake_workers(t);
+}
+
 /* One round; false: there was nothing to do but for runaways. */
 static bool
 round_once(struct script_thread *t)
@@ -358,6 +367,8 @@ round_once(struct script_thread *t)
 	for (uint32_t i = 0; i < ROUND && !sl_list_is_empty(&t->fresh) && !t->gone; i++) {
 		run_one(t, &t->fresh);
 		busy = true;
+		if (i % TOGETHER == TOGETHER - 1 && !t->gone)
+			give(t);
 	}
 	if (!sl_list_is_empty(&t->used) && !t->gone) {
 		run_one(t, &t->used);
@@ -366,7 +377,7 @@ round_once(struct script_thread *t)
 	if (!t->gone)
 		run_runaway(t);
 	if (!t->gone)
-		wake_workers(t);
+		give(t);
 	return busy;
 }
 
@@ -453,6 +464,7 @@ let_go(struct script_thread *t)
 		sl_list_del(&st->node);
 		vm_free(st);
 	}
+	io_poll_flush(t->poll);
 	notes_run(t);
 }
 

@@ -253,6 +253,7 @@ test_send(void **state)
 		}
 	}
 	io_sock_close(s, false);
+	nap();
 	while (got < sent) {
 		ssize_t r = recv(peer, buf, sizeof(buf), 0);
 
@@ -280,6 +281,7 @@ test_shutdown(void **state)
 	assert_int_equal(io_sock_write(s, "abc", 3), 3);
 	io_sock_shutdown(s);
 	assert_int_equal(io_sock_write(s, "x", 1), -EPIPE);
+	nap();
 	assert_int_equal(recv(peer, c, 8, MSG_WAITALL), 3);
 	assert_int_equal(send(peer, "yes", 3, 0), 3);
 	io_sock_want(s, IO_SOCK_WANT_RX);
@@ -313,10 +315,82 @@ test_server_first(void **state)
 	io_sock_start(s);
 	AWAIT(io_sock_state(s) == IO_SOCK_CONNECTED);
 	assert_int_equal(io_sock_write(s, "abc", 3), 3);
+	nap();
 	peer = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(peer >= 0);
 	close_one(s, false);
 	close(peer);
+}
+
+static ssize_t
+heard(int peer, char *buf, size_t size)
+{
+	ssize_t n = recv(peer, buf, size, MSG_DONTWAIT);
+
+	return n < 0 ? -errno : n;
+}
+
+/* Short writes and ends wait for each other; what is long does not, nor what was put off when the descriptor is asked for. */
+static void
+test_together(void **state)
+{
+	struct fix *f = *state;
+	struct io_sock *s[3];
+	int peer[3], small = 4096;
+	uint32_t sent = 0, got = 0;
+	static char buf[65536];
+
+	for (int i = 0; i < 3; i++) {
+		s[i] = open_one(f, &peer[i]);
+		assert_int_equal(io_sock_write(s[i], "a", 1), 1);
+	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(heard(peer[i], buf, 8), -EAGAIN);
+	assert_int_equal(io_sock_write(s[0], "bc", 2), 2);
+	io_sock_shutdown(s[1]);
+	io_sock_close(s[2], false);
+	assert_int_equal(heard(peer[2], buf, 8), 1); // its bytes went, its end waits
+	assert_int_equal(heard(peer[2], buf, 8), -EAGAIN);
+	assert_int_equal(atomic_load(&((struct user *)io_sock_user(s[2]))->gone), 0);
+	io_poll_flush(own);
+	assert_int_equal(heard(peer[0], buf, 8), 3);
+	assert_int_equal(heard(peer[1], buf, 8), 1);
+	assert_int_equal(heard(peer[1], buf, 8), 0);
+	assert_int_equal(heard(peer[2], buf, 8), 0);
+	assert_int_equal(atomic_load(&((struct user *)io_sock_user(s[2]))->gone), 1);
+	io_sock_free(s[2]);
+	close(peer[2]);
+
+	assert_int_equal(io_sock_write(s[0], "a", 1), 1);
+	assert_true(io_sock_fd(s[0]) >= 0);
+	assert_int_equal(heard(peer[0], buf, 8), 1);
+	assert_int_equal(io_sock_write(s[0], buf, 4000), 4000);
+	assert_int_equal(heard(peer[0], buf, sizeof(buf)), 4000);
+	for (int i = 0; i < 3; i++) // together they are long
+		assert_int_equal(io_sock_write(s[0], buf, 1000), 1000);
+	assert_int_equal(heard(peer[0], buf, sizeof(buf)), 3000);
+
+	// behind a peer that did not read: no event tells again that there is room
+	setsockopt(io_sock_fd(s[0]), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	for (int n = 1; n > 0; sent += (uint32_t)n)
+		n = io_sock_write(s[0], buf, sizeof(buf));
+	while (got < sent) {
+		ssize_t n = heard(peer[0], buf, sizeof(buf));
+
+		got += n > 0 ? (uint32_t)n : 0;
+		nap();
+	}
+	assert_int_equal(io_sock_write(s[0], "z", 1), 1);
+	nap();
+	assert_int_equal(heard(peer[0], buf, 8), 1);
+
+	// a reset takes what waits with it; the other is closed with the daemon's poll
+	assert_int_equal(io_sock_write(s[0], "a", 1), 1);
+	close_one(s[0], true);
+	assert_int_equal(heard(peer[0], buf, 8), -ECONNRESET);
+	close_one(s[1], false);
+	close(peer[0]);
+	close(peer[1]);
 }
 
 /* The peer speaks, or closes, while the io thread is held up by this: what does the kernel say? */
@@ -404,6 +478,7 @@ test_at_once(void **state)
 	close_one(s[0], false);
 	assert_int_equal(recv(peer[0], &c, 1, 0), 0);
 	assert_int_equal(io_sock_write(s[1], "x", 1), 1);
+	nap();
 	assert_int_equal(recv(peer[1], &c, 1, MSG_WAITALL), 1);
 	assert_int_equal(send(peer[1], "yes", 3, 0), 3);
 	shutdown(peer[1], SHUT_WR);
@@ -598,6 +673,8 @@ test_cut(void **state)
 	io_socks_cut(f->all, own); // again: nothing is left
 	io_socks_cut(NULL, own);
 	/* back again */
+	assert_int_equal(io_sock_write(s[0], "late", 4), 4);
+	nap();
 	assert_true(io_sock_write(s[0], "late", 4) < 0);
 	assert_true(io_sock_write(s[2], "late", 4) < 0);
 	io_sock_want(s[0], IO_SOCK_WANT_RX);
@@ -629,6 +706,7 @@ main(void)
 		BOTH(test_stop_first),
 		cmocka_unit_test_setup_teardown(test_at_once, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_server_first, setup_own, teardown),
+		cmocka_unit_test_setup_teardown(test_together, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_sleep, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup_own, teardown),
 	};
