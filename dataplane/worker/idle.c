@@ -8,7 +8,8 @@
  * push into one of the worker's rings; while napping the worker is offline for generations.
  * Not with `busy-polling`; early on a CPU that others want (worker_priv.h). While scripts work for requests
  * of this worker it stays awake for longer, because their answers would have to end the nap by a system call;
- * in place of pauses it lets others go first, who may be those for whom the scripts wait.
+ * in place of pauses it lets others go first, who may be those for whom the scripts wait. If there are such,
+ * the CPU counts as wanted: they get more of it from a worker that sleeps, and the kernel wakes them there.
  */
 #include "dataplane/worker/worker_priv.h"
 
@@ -74,10 +75,13 @@ patience(struct lcore *lc, uint32_t empty)
 static void
 stay(struct lcore *lc, uint32_t empty)
 {
+	if (empty > IDLE_YIELD && lc->idle_us != 0 && lc->now_us - lc->idle_us > GIVEN_US)
+		lc->contended_us = lc->now_us + CONTENDED_US;
+	lc->idle_us = 0; // what others took was given
 	if (empty < IDLE_YIELD)
 		return;
+	lc->idle_us = lc->now_us;
 	sched_yield();
-	lc->idle_us = 0; // what others took was given
 }
 
 void
@@ -87,7 +91,7 @@ worker_idle(struct lcore *lc, uint32_t *empty, bool busy_polling)
 
 	if (busy_polling)
 		return;
-	if (lc->calls_out > 0 && *empty + 1 < IDLE_CALLS) {
+	if (lc->calls_out > 0 && lc->now_us >= lc->contended_us && *empty + 1 < IDLE_CALLS) {
 		stay(lc, ++*empty);
 		return;
 	}

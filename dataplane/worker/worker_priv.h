@@ -21,6 +21,7 @@
  * naps almost at once.
  */
 #define PREEMPTED_US 300u
+#define GIVEN_US     10u // and a yield, as long as there are calls out
 #define CONTENDED_US 500000u
 #define IDLE_CONTENDED 64u
 #define NAP_MIN_US 20u

@@ -278,11 +278,46 @@ test_idle_patience(void **state sl_unused)
 	lc->now_us += PREEMPTED_US + 1;
 	worker_idle(lc, &empty, false);
 	assert_int_equal(empties_until_nap(), IDLE_CONTENDED);
-	lc->calls_out = 1; // it lets others go first, and what they take says nothing either
-	assert_int_equal(empties_until_nap(), IDLE_CALLS);
+	lc->calls_out = 1; // scripts are no reason to stay on such a CPU
+	assert_int_equal(empties_until_nap(), IDLE_CONTENDED);
 	lc->calls_out = 0;
 	lc->now_us += CONTENDED_US;
 	assert_int_equal(empties_until_nap(), IDLE_PAUSE);
+}
+
+/* While scripts work it lets others go first: who takes the CPU then wants it, and next time it naps. */
+static void
+test_idle_given(void **state sl_unused)
+{
+	static const struct {
+		uint32_t empty, us;
+		bool wanted;
+	} rows[] = {
+		{ IDLE_YIELD + 1, GIVEN_US, false },
+		{ IDLE_YIELD + 1, GIVEN_US + 1, true },
+		{ IDLE_YIELD - 10, GIVEN_US + 1, false }, // it did not yield yet
+	};
+	uint32_t empty;
+
+	step(1);
+	lc->calls_out = 1;
+	for (size_t i = 0; i < SL_ARRAY_SIZE(rows); i++) {
+		lc->now_us += 2 * CONTENDED_US;
+		for (empty = 0; empty < rows[i].empty;)
+			worker_idle(lc, &empty, false);
+		lc->now_us += rows[i].us;
+		worker_idle(lc, &empty, false);
+		empty = empties_until_nap();
+		if (empty != (rows[i].wanted ? IDLE_CONTENDED : IDLE_CALLS))
+			fail_msg("row %zu: nap after %u", i, empty);
+	}
+	lc->now_us += 2 * CONTENDED_US;
+	// what came with news was an iteration with work
+	for (empty = 0; empty < IDLE_YIELD + 1;)
+		worker_idle(lc, &empty, false);
+	lc->now_us += GIVEN_US + 1;
+	assert_int_equal(empties_until_nap(), IDLE_CALLS);
+	lc->calls_out = 0;
 }
 
 static void
@@ -343,6 +378,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_idle_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_ramp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle_patience, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idle_given, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_thread, setup, teardown),
 	};
 
