@@ -5,7 +5,7 @@
  * The hostile set, by the number in the request's path: 1 to 8 loop for ever, 9 allocates without bound
  * (again and again, as its call fails at the state's cap), 10 sleeps a minute in a C function. Loops end with
  * the thread that the sleeper costs: 21 to 28, which bench.c asks for in each second, loop anew, for a second.
- * Every fifth request calls a hook of some 40 us: more than one thread can run. What is plain calls
+ * Every tenth request calls a hook of some 40 us: twice of what one thread can run. What is plain calls
  * nothing. The worker's requests wait for no hostile one: they have deadlines and go on.
  */
 #include "tests/bench/lua.h"
@@ -65,8 +65,8 @@ bench_lua_conf(uint32_t n, bool hostile, char *global, size_t gsize, char *fe, s
 		"    http-request lua.eat on-overload continue if { path_beg /bench/2000000009 }\n"
 		"    http-request lua.stuck deadline 60s on-overload continue if { path_beg"
 		" /bench/2000000010 }\n"
-		"    http-request lua.hook on-overload continue if { path_beg /bench/2 }"
-		" { path,field(3,/),bytes(9,1) -m str 4 8 }\n";
+		"    http-request lua.hook on-overload continue if { path,field(3,/),bytes(9,1)"
+		" -m str 4 } { path_beg /bench/2 }\n"; // as much work for plain ones
 	int fd = memfd_create("bench.lua", 0);
 	struct sl_buf b;
 
