@@ -16,7 +16,6 @@
 
 #define MAP_CPUS   ((int)(SL_ARRAY_SIZE(((struct cpu_map *)0)->mask) * 64))
 #define NICE_SHARED 19 // of scripts, on a worker's CPU
-#define NICE_NARROW 10 // of long ones, on one with main or io
 #define CORE(t, i) ((t)->core[i] >= 0 ? (t)->core[i] : (int16_t)(i))
 
 /* A CPU that a worker may get, with what it is sorted by, the first deciding. */
@@ -261,7 +260,7 @@ weigh_scripts(const struct place *s, struct thread_plan *p)
 	uint32_t want = sl_max(s->g->script_threads, 1u) + 2; // and io, and main
 
 	p->nice = p->shared ? NICE_SHARED : 0;
-	p->nice_long = (uint32_t)CPU_COUNT(&p->script) < want ? NICE_NARROW : 0;
+	p->idle_long = !p->shared && (uint32_t)CPU_COUNT(&p->script) < want;
 }
 
 static int

@@ -232,7 +232,7 @@ scripts_up(struct daemon *d)
 		.lc = d->lc,
 		.nlcores = d->nlc,
 		.nice = d->plan.nice,
-		.nice_long = d->plan.nice_long,
+		.idle_long = d->plan.idle_long,
 		.cpus = &d->plan.script,
 		.log = on_script_text,
 		.log_ctx = d->log,

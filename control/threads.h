@@ -16,7 +16,8 @@ struct thread_plan {
 	uint16_t main_cpu;
 	cpu_set_t script; // where script threads and io may run
 	bool shared;      // a worker has to share its CPU
-	int nice, nice_long; // of script threads (script.h)
+	int nice; // of script threads,
+	bool idle_long; // and what they get while scripts compute (script.h)
 	/* Hugepages: what each node gives; where the rings of each port lie, -1: anywhere. */
 	uint16_t nnodes;
 	uint32_t node_mb[EAL_NODES];

@@ -247,16 +247,17 @@ test_nice(void **state sl_unused)
 	static const struct {
 		const struct machine *m;
 		uint32_t workers, scripts;
-		int nice, nice_long;
+		int nice;
+		bool idle_long;
 	} r[] = {
-		{ &one, 1, 1, 19, 10 }, // with a worker
-		{ &two, 2, 1, 19, 10 },
-		{ &two, 1, 1, 0, 10 }, // with main and io
-		{ &smt2, 1, 1, 0, 10 },
-		{ &smt4, 2, 1, 0, 0 },
-		{ &eight, 1, 1, 0, 0 },
-		{ &eight, 1, 5, 0, 0 },
-		{ &eight, 1, 6, 0, 10 },
+		{ &one, 1, 1, 19, false }, // with a worker
+		{ &two, 2, 1, 19, false },
+		{ &two, 1, 1, 0, true }, // with main and io
+		{ &smt2, 1, 1, 0, true },
+		{ &smt4, 2, 1, 0, false },
+		{ &eight, 1, 1, 0, false },
+		{ &eight, 1, 5, 0, false },
+		{ &eight, 1, 6, 0, true },
 	};
 
 	for (size_t i = 0; i < SL_ARRAY_SIZE(r); i++) {
@@ -269,8 +270,8 @@ test_nice(void **state sl_unused)
 		global_of(&g, r[i].workers, NULL);
 		g.script_threads = r[i].scripts;
 		assert_int_equal(place_plan(&g, &t, NULL, 0, &p, &err), 0);
-		if (p.nice != r[i].nice || p.nice_long != r[i].nice_long)
-			fail_msg("row %zu: nice %d, %d", i, p.nice, p.nice_long);
+		if (p.nice != r[i].nice || p.idle_long != r[i].idle_long)
+			fail_msg("row %zu: nice %d, %d", i, p.nice, p.idle_long);
 	}
 }
 

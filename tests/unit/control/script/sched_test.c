@@ -246,13 +246,13 @@ test_fairness(void **state sl_unused)
 	br_free(b);
 }
 
-/* The nice value of the script thread, found by its name. */
+/* The policy of the script thread, found by its name. */
 static int
-thread_nice(void)
+thread_policy(void)
 {
 	DIR *d = opendir("/proc/self/task");
 	struct dirent *e;
-	int nice = -100;
+	int policy = -1;
 
 	assert_non_null(d);
 	while ((e = readdir(d)) != NULL) {
@@ -263,20 +263,20 @@ thread_nice(void)
 		f = fopen(path, "r");
 		if (f != NULL && fgets(name, sizeof(name), f) != NULL &&
 			strcmp(name, "sl-script-0\n") == 0)
-			nice = getpriority(PRIO_PROCESS, (id_t)strtoul(e->d_name, NULL, 10));
+			policy = sched_getscheduler((pid_t)strtoul(e->d_name, NULL, 10));
 		if (f != NULL)
 			fclose(f);
 	}
 	closedir(d);
-	return nice;
+	return policy;
 }
 
 /* A thread whose scripts compute lets others go first, for a while; one whose scripts do not, does not. */
 static void
 test_weight(void **state sl_unused)
 {
-	int usual = getpriority(PRIO_PROCESS, 0), lower = sl_min(usual + 2, 19);
-	const struct script_spec spec = { .nice = usual, .nice_long = lower };
+	int nice = getpriority(PRIO_PROCESS, 0), lower;
+	const struct script_spec spec = { .nice = nice, .idle_long = true };
 	struct rlimit none = { 0, RLIM_INFINITY }, lim;
 	bool may = setrlimit(RLIMIT_NICE, &none) == 0; // with CAP_SYS_RESOURCE
 	struct bridge *b = br_with(scripts, &no_limits, 1, false, &spec);
@@ -284,17 +284,17 @@ test_weight(void **state sl_unused)
 	for (int i = 0; i < 100; i++)
 		br_call(b, 'a', "quick", false);
 	assert_int_equal(br_call(b, 'a', "held", false)->end, CALL_OK); // by the wall that is long
-	assert_int_equal(thread_nice(), usual);
+	assert_int_equal(thread_policy(), SCHED_OTHER);
 	assert_int_equal(getrlimit(RLIMIT_NICE, &lim), 0);
-	if (may && lower > usual) // what counts when rights have been given up
-		assert_true(lim.rlim_cur >= (rlim_t)(20 - usual));
+	if (may) // what counts when rights have been given up
+		assert_true(lim.rlim_cur >= (rlim_t)(20 - nice));
+	// else it could not come back
+	lower = may || geteuid() == 0 || lim.rlim_cur >= (rlim_t)(20 - nice) ? SCHED_IDLE : SCHED_OTHER;
 	assert_int_equal(br_call(b, 'a', "hog", false)->end, CALL_OK);
-	assert_int_equal(thread_nice(), lower);
-	if (!may && geteuid() != 0)
-		usual = lower; // it stays as it is
-	for (int i = 0; i < 20000 && thread_nice() != usual; i++)
+	assert_int_equal(thread_policy(), lower);
+	for (int i = 0; i < 20000 && thread_policy() != SCHED_OTHER; i++)
 		br_call(b, 'a', "nap", false);
-	assert_int_equal(thread_nice(), usual);
+	assert_int_equal(thread_policy(), SCHED_OTHER);
 	br_free(b);
 }
 
