@@ -4,9 +4,9 @@
  *
  * Runs on: the user's thread. It sleeps in the epoll of its own (io_poll_wait()), in which its eventfd
  * lies, too. A socket is put there when something has to be waited for, once, edge-triggered; what came
- * is read into its ring, and the user is told as the io thread tells it. Short writes and ends of connections
- * are collected until the thread has run some of its users (io_poll_flush()): each may wake a server, which on
- * a small machine then takes the CPU from those behind it.
+ * is read into its ring, and the user is told as the io thread tells it.
+ * Short writes and ends of connections are collected until the thread has run some of its users
+ * (io_poll_flush()): each may wake a server, which on a small machine takes the CPU from those behind it.
  * What only the io thread can do (linger for the last bytes of a closed socket, names, TLS, our own TCP)
  * goes there: see poll_hand_over().
  */

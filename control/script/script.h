@@ -66,7 +66,7 @@ struct script_spec {
 	struct lcore **lc; // all workers
 	uint16_t nlcores;
 	int nice; // 19 on small machines
-	bool idle_long; // what nobody else wants of a CPU (SCHED_IDLE) while scripts run for long without waiting
+	bool idle_long; // SCHED_IDLE while scripts run for long without waiting
 	const cpu_set_t *cpus; // where they may run, kept by the caller; NULL: as who starts them
 	/* Where messages go (core.log, print): any thread, must not block. */
 	void (*log)(void *ctx, enum sl_level level, struct sl_str text);
