@@ -230,7 +230,9 @@ transmit(struct io_sock *s)
 	while ((n = sock_tx_bytes(s, &p)) > 0) {
 		int rc = sock_raw_send(s, p, n);
 
-		if (rc < 0) {
+		if (rc < 0) { // what the peer said before it closed is the user's all the same
+			s->readable = true;
+			receive(s);
 			fail(s, -rc);
 			return;
 		}
@@ -453,10 +455,7 @@ poll_close(struct io_sock *s, bool abort)
 
 	if (s->park.next != NULL)
 		poll_unpark(s);
-	if (!abort)
-		poll_hurry(s);
-	else if (s->late.next != NULL)
-		no_later(s);
+	poll_hurry(s); // the user was told that it went
 	up = (io_sock_state(s) & (IO_SOCK_CONNECTED | IO_SOCK_DEAD)) == IO_SOCK_CONNECTED;
 	if (up && !abort && sock_tx_has(s)) {
 		hand_over(s);

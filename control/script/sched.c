@@ -32,7 +32,7 @@
 #define TAKEN_US 300    // so much later than expected: others had the CPU
 #define BUSY_US  500000 // so long it counts as wanted by others
 #define ROUND    64     // new calls between two looks at the rings
-#define TOGETHER 8      // of these: then what they say to servers goes out, and who is answered is woken
+#define TOGETHER 8      // of these between two sched_give()
 #define TIMERS   256    // and timers
 #define ROUNDS   4      // busy ones between two looks at sockets for which something is to come
 #define SELDOM   256    // and where there are only idle ones, if any
@@ -235,6 +235,13 @@ wake_workers(struct script_thread *t)
 }
 
 void
+sched_give(struct script_thread *t)
+{
+	io_poll_flush(t->poll);
+	wake_workers(t);
+}
+
+void
 sched_reap(struct script_state *st)
 {
 	struct script_gen *g = st->gen;
@@ -244,7 +251,7 @@ sched_reap(struct script_state *st)
 		return;
 	g->state[st->id] = NULL;
 	sl_list_del(&st->node);
-	wake_workers(t); // who was answered need not wait for finalizers
+	sched_give(t); // who was answered need not wait for finalizers
 	sched_enter(t);
 	vm_free(st);
 	if (!sched_leave(t))
@@ -342,14 +349,6 @@ run_sockets(struct script_thread *t)
 	return io_poll_run(t->poll) != 0;
 }
 
-/* What runs have left for others goes out. */
-static void
-give(struct script_thread *t)
-{
-	io_poll_flush(t->poll);
-	wake_workers(t);
-}
-
 /* One round; false: there was nothing to do but for runaways. */
 static bool
 round_once(struct script_thread *t)
@@ -368,7 +367,7 @@ round_once(struct script_thread *t)
 		run_one(t, &t->fresh);
 		busy = true;
 		if (i % TOGETHER == TOGETHER - 1 && !t->gone)
-			give(t);
+			sched_give(t);
 	}
 	if (!sl_list_is_empty(&t->used) && !t->gone) {
 		run_one(t, &t->used);
@@ -377,7 +376,7 @@ round_once(struct script_thread *t)
 	if (!t->gone)
 		run_runaway(t);
 	if (!t->gone)
-		give(t);
+		sched_give(t);
 	return busy;
 }
 

@@ -381,6 +381,8 @@ void sched_enter(struct script_thread *t);
 bool sched_leave(struct script_thread *t);
 /* Closes a retired state on which nothing is active any more. */
 void sched_reap(struct script_state *st);
+/* What runs have left for others goes out: to servers, and who is answered is woken. */
+void sched_give(struct script_thread *t);
 /* Puts a run that is in no list behind those that are to run. */
 void sched_ready(struct script_run *r);
 /* Sends CALL_ASK. */

@@ -632,6 +632,38 @@ def test_kept_is_closed(net):
     net.stop_sluice(p)
 
 
+SAID = """
+core.register_action("ask", { "http-req" }, function(txn)
+	local tcp = core.tcp()
+	tcp:connect("127.0.0.1", %d)
+	tcp:send("go\\n")
+	local f = io.open("%s") -- a FIFO: until the peer opens it
+	txn.http:req_set_header("x", f:read("l"))
+	f:close()
+	tcp:close()
+end)
+"""
+
+
+def test_said_before_it_blocks(net):
+    """What a script says is on its way before a function that holds its thread, which may wait for the answer."""
+    path = net.file("fifo")
+
+    def serve(c):
+        line = c.makefile("rb").readline()
+        with open(path, "wb") as f:
+            f.write(b"heard " + line)
+
+    os.mkfifo(path)
+    peer = Peer(net.d, ("127.0.0.1", 0), serve)
+    p = start(net, script(net, "ask.lua", SAID % (peer.port, path)),
+              "    http-request lua.ask deadline 10s on-overload status 504\n"
+              "    http-request return status 200 hdr x %[req.hdr(x)]\n")
+    _, out = net.curl("-i", "http://%s/" % VIP4)
+    check("x: heard go\r\n" in out, out)
+    net.stop_sluice(p)
+
+
 # ---- TLS, names, bounds ----
 
 TLS = """

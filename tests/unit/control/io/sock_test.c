@@ -12,7 +12,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -384,13 +386,44 @@ test_together(void **state)
 	nap();
 	assert_int_equal(heard(peer[0], buf, 8), 1);
 
-	// a reset takes what waits with it; the other is closed with the daemon's poll
+	// what was said goes before a reset, too
 	assert_int_equal(io_sock_write(s[0], "a", 1), 1);
 	close_one(s[0], true);
+	assert_int_equal(heard(peer[0], buf, 8), 1);
 	assert_int_equal(heard(peer[0], buf, 8), -ECONNRESET);
 	close_one(s[1], false);
 	close(peer[0]);
 	close(peer[1]);
+}
+
+/* The last words of a peer that does not take ours any more. */
+static void
+test_last_words(void **state)
+{
+	struct fix *f = *state;
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct io_target to = { .kind = IO_TARGET_ABNS };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
+	const uint8_t *p;
+	struct io_sock *s;
+
+	snprintf(to.name, sizeof(to.name), "sock_test.%d", getpid());
+	memcpy(un.sun_path + 1, to.name, strlen(to.name)); // padded, as haproxy's abns@
+	assert_int_equal(bind(listener, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_int_equal(io_sock_open(f->all, &to, &user, own, &s), 0);
+	io_sock_start(s);
+	assert_int_equal(io_sock_state(s), IO_SOCK_CONNECTED);
+	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(peer >= 0);
+	assert_int_equal(send(peer, "busy", 4, 0), 4);
+	close(peer);
+	assert_int_equal(io_sock_write(s, "x", 1), 1);
+	nap();
+	assert_int_equal(io_sock_peek(s, &p), 4);
+	assert_true((io_sock_state(s) & (IO_SOCK_DEAD | IO_SOCK_EOF)) != 0);
+	close_one(s, false);
+	close(listener);
 }
 
 /* The peer speaks, or closes, while the io thread is held up by this: what does the kernel say? */
@@ -707,6 +740,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_at_once, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_server_first, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_together, setup_own, teardown),
+		cmocka_unit_test_setup_teardown(test_last_words, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_sleep, setup_own, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup_own, teardown),
 	};
