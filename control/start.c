@@ -390,6 +390,7 @@ run_worker(void *lc)
 static int
 launch_up(struct daemon *d)
 {
+	script_settled();
 	for (uint16_t w = 0; w < d->nlc; w++) {
 		int rc = rte_eal_remote_launch(run_worker, d->lc[w], w + 1u);
 

@@ -107,8 +107,10 @@ blocking(lua_State *L)
 	if (live && st->gen->conf.lua_blocking_error)
 		return luaL_error(L, "%s blocks, and 'tune.lua.blocking error' is set", name);
 	uint64_t from = live ? script_now_us() : 0;
-	if (live)
-		sched_give(st->thread); // others may wait for what was said
+	if (live) { // others may wait for what was said; what it starts shall not be SCHED_IDLE
+		sched_give(st->thread);
+		weight_back(st->thread);
+	}
 	int n = lua_tocfunction(L, lua_upvalueindex(1))(L); // in this frame, as text_only()
 	if (live && !named) {
 		sl_buf_init(&b, text, sizeof(text));

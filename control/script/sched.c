@@ -403,7 +403,7 @@ until_due(const struct script_thread *t)
 		uint64_t now = script_now_us();
 		us = sl_min(us, t->runaway_us > now ? t->runaway_us - now : 0);
 	}
-	return us;
+	return sl_min(us, weight_until(t));
 }
 
 /* Looks whether the CPU was taken away since the last idle moment, which was to last for `us`. */
@@ -622,6 +622,7 @@ script_start(const struct script_spec *s)
 	if (s->nthreads > SCRIPT_MAX || s->nlcores > LCORE_MAX)
 		return -EINVAL;
 	sched.spec = *s;
+	atomic_store(&sched.may_idle, false); // script_settled() says
 	weight_allow(&sched.spec);
 	tick_allow();
 	sched.count = aligned_alloc(SL_CACHE_LINE, SCRIPT_PAIRS * sizeof(*sched.count));

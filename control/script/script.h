@@ -79,6 +79,8 @@ struct script_spec {
 	struct io_socks *socks; // sockets of scripts (control/io/sock.h); NULL: there are none
 };
 int script_start(const struct script_spec *s);
+/* After rights were given up: whether threads may do as `idle_long` says is known only now. */
+void script_settled(void);
 /* Makes a generation's tasks run; before epoch_publish. */
 void script_publish(struct script_gen *g);
 /*

@@ -235,6 +235,7 @@ struct script_sched {
 	uint16_t n, nspare;      // places, successors so far
 	struct script_moves moves[LCORE_MAX];
 	uint64_t watch_us;
+	_Atomic(bool) may_idle; // SCHED_IDLE, and back
 };
 extern struct script_sched script_sched;
 
@@ -340,6 +341,10 @@ void weight_begin(struct script_thread *t);
 void weight_used(struct script_thread *t, const struct script_run *r);
 /* Now and then, while light_us is set. */
 void weight_rest(struct script_thread *t);
+/* At once: who it starts now inherits what it has. */
+void weight_back(struct script_thread *t);
+/* Microseconds until weight_rest() is due; UINT64_MAX: it is not. */
+uint64_t weight_until(const struct script_thread *t);
 
 /* ---- tick.c ---- */
 /* Before the threads run. */

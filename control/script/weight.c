@@ -7,11 +7,11 @@
  * Scripts that wait for others, such as a server on this machine, are better not interrupted by each of
  * them; scripts that only compute let everybody else go first. SCHED_IDLE and not a high nice value: to the
  * kernel a CPU with such threads only is an idle one, to which it sends who wakes up.
+ * script_settled() is main's.
  */
-#include <linux/capability.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "control/script/script_priv.h"
@@ -46,17 +46,24 @@ weight_allow(const struct script_spec *s)
 		errno = 0;
 }
 
-/* Who may not come back does not go. */
-static bool
-may_come_back(void)
+static void *
+go_and_come(void *ctx)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct cap[_LINUX_CAPABILITY_U32S_3];
-	struct rlimit lim;
+	*(bool *)ctx = set(SCHED_IDLE) && set(SCHED_OTHER);
+	return NULL;
+}
 
-	if (getrlimit(RLIMIT_NICE, &lim) == 0 && lim.rlim_cur >= (rlim_t)(20 - script_sched.spec.nice))
-		return true;
-	return syscall(SYS_capget, &head, cap) == 0 && (cap[0].effective & (1u << CAP_SYS_NICE)) != 0;
+/* Who may not come back does not go. A thread of its own tries it: not all that it takes can be asked for. */
+void
+script_settled(void)
+{
+	bool may = false;
+	pthread_t t;
+
+	if (!script_sched.spec.idle_long || pthread_create(&t, NULL, go_and_come, &may) != 0)
+		return;
+	pthread_join(t, NULL);
+	atomic_store(&script_sched.may_idle, may);
 }
 
 void
@@ -70,20 +77,36 @@ weight_begin(struct script_thread *t)
 void
 weight_used(struct script_thread *t, const struct script_run *r)
 {
-	if (!script_sched.spec.idle_long || !r->cpu || r->since_us < LONG_US)
+	if (!r->cpu || r->since_us < LONG_US || !atomic_load(&script_sched.may_idle))
 		return;
 	// who was started under another policy keeps it
-	if (t->light_us == 0 &&
-		(sched_getscheduler(0) != SCHED_OTHER || !may_come_back() || !set(SCHED_IDLE)))
+	if (t->light_us == 0 && (sched_getscheduler(0) != SCHED_OTHER || !set(SCHED_IDLE)))
 		return;
 	t->light_us = script_now_us() + STAY_US;
 }
 
 void
+weight_back(struct script_thread *t)
+{
+	// should it fail all the same: no look at the clock again and again
+	if (t->light_us != 0)
+		t->light_us = set(SCHED_OTHER) ? 0 : UINT64_MAX;
+}
+
+void
 weight_rest(struct script_thread *t)
 {
-	if (script_now_us() < t->light_us)
-		return;
-	// should it fail all the same: no look at the clock again and again
-	t->light_us = set(SCHED_OTHER) ? 0 : UINT64_MAX;
+	if (script_now_us() >= t->light_us)
+		weight_back(t);
+}
+
+uint64_t
+weight_until(const struct script_thread *t)
+{
+	uint64_t now;
+
+	if (t->light_us == 0 || t->light_us == UINT64_MAX)
+		return UINT64_MAX;
+	now = script_now_us();
+	return t->light_us > now ? t->light_us - now : 0;
 }
