@@ -88,7 +88,7 @@ weight_used(struct script_thread *t, const struct script_run *r)
 void
 weight_back(struct script_thread *t)
 {
-	// should it fail all the same: no look at the clock again and again
+	// should it fail all the same: no system call in every round
 	if (t->light_us != 0)
 		t->light_us = set(SCHED_OTHER) ? 0 : UINT64_MAX;
 }
